@@ -1,0 +1,60 @@
+/*
+ * aws.h: a signed call with retries (facts/retry.md table A), and AWS's error replies turned into struct err.
+ *
+ * One struct aws per mount: config, credentials, HTTP engine, retry quota per service, clock offset. Thread-safe.
+ */
+#ifndef SAGEMAKER_AWS_H
+#define SAGEMAKER_AWS_H
+
+#include "sagemaker/http.h"
+
+struct aws;
+
+struct aws_service {
+	const char *name;	   /* "sagemaker": for messages and the quota */
+	const char *signing;	   /* signing name */
+	const char *host_format;   /* "api.sagemaker.%s.%s" (region, dns suffix) */
+	const char *target_prefix; /* "SageMaker", NULL where there is none */
+	const char *content_type;  /* of JSON calls */
+};
+extern const struct aws_service AWS_S3, AWS_SAGEMAKER, AWS_RUNTIME, AWS_STS, AWS_IAM;
+
+struct aws_req {
+	const char *method;
+	const char *path;  /* encoded, begins with '/' */
+	const char *query; /* encoded, without '?', "" for none */
+	const struct http_headers *headers; /* besides host, date, token, signature */
+	const void *body;
+	size_t body_len;
+	const char *payload_hash; /* NULL: computed; or "UNSIGNED-PAYLOAD" */
+	size_t max_reply;
+	long silence_ms;
+	struct cancel *cancel;
+	bool once_sent_never_again; /* InvokeEndpoint: sent again only if no byte went out, or throttling, ModelNotReady, 503 */
+	int (*on_body)(void *arg, const void *p, size_t n); /* 2xx only */
+	void *body_arg;
+	void (*on_sent)(void *arg, size_t n);
+	void *sent_arg;
+};
+
+/* aws_new: loads nothing by itself; c must be loaded and outlive the result. */
+struct aws *aws_new(const struct config *c, struct err *e) _must_check_;
+void aws_free(struct aws *a);
+const struct config *aws_config(const struct aws *a);
+struct http *aws_http(struct aws *a);
+
+/* aws_raw: blocking call. 0: a 2xx reply in *r. -1: e has errno (table in aws_errors.c), HTTP status, AWS code, request id,
+ * message; *r keeps the failing reply's headers and body (e.g. 304, 404, 412 for callers that expect them: e->http). */
+int aws_raw(struct aws *a, const struct aws_service *s, const struct aws_req *q, struct http_resp *r, struct err *e) _must_check_;
+
+/* aws_start: the same without a thread: done runs on the engine's thread when retries are over. q's strings and headers are
+ * copied; body is borrowed until done. */
+typedef void aws_done_fn(void *arg, struct http_resp *r, const struct err *e);
+int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q, aws_done_fn *done, void *arg,
+	      struct err *e) _must_check_;
+
+/* aws_json: AWS JSON 1.1 call; in is borrowed; *out (may be NULL) is owned by the caller. */
+int aws_json(struct aws *a, const struct aws_service *s, const char *action, const cJSON *in, struct cancel *cancel, cJSON **out,
+	     struct err *e) _must_check_;
+
+#endif

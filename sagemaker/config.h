@@ -1,0 +1,40 @@
+/*
+ * config.h: what a client needs to know before its first call: where, as whom, with which defaults.
+ *
+ * Order (DESIGN 2): what the caller gave (command line) > environment > the AWS shared config file. Reads
+ * AWS_REGION, AWS_DEFAULT_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS, AWS_CA_BUNDLE,
+ * SAGEMAKER_ROLE_ARN, and region / endpoint_url of the profile in AWS_CONFIG_FILE (~/.aws/config).
+ */
+#ifndef SAGEMAKER_CONFIG_H
+#define SAGEMAKER_CONFIG_H
+
+#include "sagemaker/err.h"
+
+struct config {
+	char *endpoint_url; /* every service there, path style ("http://127.0.0.1:4321"); NULL: AWS's own hosts */
+	char *region;	    /* never NULL after config_load */
+	char *profile;	    /* NULL: "default" */
+	char *access_key;   /* explicit keys (a local mount's); NULL: found by creds.h */
+	char *secret_key;
+	char *session_token;
+	char *role;	     /* execution role ARN, NULL: to be found */
+	char *bucket;	     /* NULL: sagemaker-REGION-ACCOUNT */
+	char *prefix;	     /* key prefix without slashes at its ends; default "model" */
+	char *ca_bundle;     /* NULL: the system's */
+	int max_attempts;    /* per call, all tries counted; 0: 3 */
+	long connect_timeout_ms; /* 0: 10 s */
+	long timeout_ms;     /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
+	size_t upload_memory; /* bytes of parts in flight; 0: 128 MiB */
+};
+
+/* config_load: fill what is NULL/0 in *c (all members owned by c, allocated) from environment and files.
+ * Errors: EINVAL with the setting's name (no region anywhere, malformed URL or number). */
+int config_load(struct config *c, struct err *e) _must_check_;
+void config_release(struct config *c);
+
+/* config_partition: "aws", "aws-cn", "aws-us-gov", ... of a region (facts: image-uris.json's suffix table). Static. */
+const char *config_partition(const char *region);
+/* config_dns_suffix: "amazonaws.com", ... of a region. Static. */
+const char *config_dns_suffix(const char *region);
+
+#endif
