@@ -38,8 +38,6 @@ def save(module, directory, prefix, epochs):
         json.dump(shapes, out)
 
 
-
-
 def predictions(directory, prefix, epoch, samples):
     """Loads the checkpoint again and predicts each sample by itself."""
     symbol, args, aux = mx.model.load_checkpoint(os.path.join(directory, prefix), epoch)
@@ -57,7 +55,7 @@ def predictions(directory, prefix, epoch, samples):
 def write_expected(directory, samples, answers):
     requests = [{"body": sample[None].tolist(), "output": answer.tolist()}
                 for sample, answer in zip(samples, answers)]
-    with open(os.path.join(directory, "expected.json"), "w") as out:
+    with open(os.path.join(os.path.dirname(directory), "expected.json"), "w") as out:
         json.dump({"framework": "mxnet", "version": mx.__version__,
                    "content_type": "application/json", "requests": requests}, out)
         out.write("\n")
@@ -86,7 +84,7 @@ def train_iris(out):
     """Prefix `iris`, epochs 3 and 7, which differ: the higher one counts."""
     data = load_iris()
     features, labels = data.data.astype("float32"), data.target.astype("float32")
-    directory = os.path.join(out, "mxnet-iris")
+    directory = os.path.join(out, "mxnet-iris", "model")
     shutil.rmtree(directory, ignore_errors=True)
     older = fit(iris_network(), features, labels, 3)
     save(older, directory, "iris", [3])
@@ -101,7 +99,7 @@ def train_digits(out):
     data = load_digits()
     features = (data.images[:, None] / 16).astype("float32")
     labels = data.target.astype("float32")
-    directory = os.path.join(out, "mxnet-digits")
+    directory = os.path.join(out, "mxnet-digits", "model")
     shutil.rmtree(directory, ignore_errors=True)
     save(fit(digits_network(), features, labels, 5), directory, "model", [0])
     samples = [features[i] for i in (0, 1, 8)]
@@ -114,7 +112,7 @@ def without_shapes(out):
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(target)
     for name in ("iris-symbol.json", "iris-0007.params"):
-        shutil.copy(os.path.join(out, "mxnet-iris", name), target)
+        shutil.copy(os.path.join(out, "mxnet-iris", "model", name), target)
 
 
 def main(out):

@@ -51,8 +51,9 @@ def train_estimator(out):
     classifier.export_saved_model(os.path.join(out, "export", "Servo"), serving_input_fn)
 
     samples = [[6.4, 3.2, 4.5, 1.5], [5.1, 3.5, 1.4, 0.2], [6, 3, 4, 1], [7.7, 2.6, 6.9, 2.3]]
-    rows = tf.data.Dataset.from_tensors({INPUT: np.array(samples, "float32")})
-    answers = [p["probabilities"].tolist() for p in classifier.predict(lambda: rows)]
+    predicted = classifier.predict(
+        lambda: tf.data.Dataset.from_tensors({INPUT: np.array(samples, "float32")}))
+    answers = [p["probabilities"].tolist() for p in predicted]
     requests = [{"body": body, "probabilities": probabilities}
                 for body, probabilities in zip(samples, answers)]
     requests.append({"body": {"examples": [{INPUT: [float(x) for x in row]} for row in samples]},
@@ -71,8 +72,7 @@ def train_keras(out):
     ])
     model.compile("adam", "sparse_categorical_crossentropy")
     model.fit(features, labels, epochs=60, batch_size=16, verbose=0)
-    model.export(os.path.join(out, "iris", "1"), verbose=False) if "verbose" in \
-        model.export.__code__.co_varnames else model.export(os.path.join(out, "iris", "1"))
+    model.export(os.path.join(out, "iris", "1"))
     strip_debug_info(os.path.join(out, "iris", "1"))
 
     samples = [[6.4, 3.2, 4.5, 1.5], [5.1, 3.5, 1.4, 0.2], [7.7, 2.6, 6.9, 2.3]]
