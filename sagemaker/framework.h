@@ -1,0 +1,39 @@
+/*
+ * framework.h: what makes a directory a model of some framework: one row each.
+ */
+#ifndef SAGEMAKER_FRAMEWORK_H
+#define SAGEMAKER_FRAMEWORK_H
+
+#include "sagemaker/buf.h"
+#include "sagemaker/err.h"
+
+struct package_plan;
+
+/* A file of the model's directory, as the walk found it (regular files only; the rest is noted). */
+struct source_file {
+	char *path; /* relative, '/' separated */
+	uint64_t size;
+	mode_t mode;
+	int64_t mtime;
+};
+
+struct source {
+	int dirfd;
+	struct source_file *files; /* sorted by path */
+	size_t n;
+};
+
+struct framework {
+	const char *name;	  /* as in images.h: "tensorflow", "mxnet" */
+	const char *content_type; /* of plain invoke/NAME */
+	/* detect: how sure (0: not this), evidence into out ("3 files: export/Servo/1/saved_model.pb ..."). Looks at names only. */
+	int (*detect)(const struct source *s, struct buf *evidence);
+	/* lay_out: members, checks, made_with, notes, whole/why into plan. */
+	int (*lay_out)(const struct source *s, struct package_plan *plan, struct err *e);
+};
+
+/* framework_all: the table, ends with a row whose name is NULL. framework_find: by name, or NULL. */
+extern const struct framework framework_all[];
+const struct framework *framework_find(const char *name);
+
+#endif
