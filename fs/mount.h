@@ -1,0 +1,65 @@
+/*
+ * mount.h: everything one mount owns. Members are set while the mount starts and constant after, unless said; each has its own
+ * locks inside.
+ */
+#ifndef FS_MOUNT_H
+#define FS_MOUNT_H
+
+#include "fs/jobs.h"
+#include "fs/journal.h"
+#include "fs/log.h"
+#include "fs/options.h"
+#include "fs/tree.h"
+#include "sagemaker/aws.h"
+#include "sagemaker/sts.h"
+
+/* Rooms of the mount: each has an error file. */
+enum room { ROOM_ROOT, ROOM_MODELS, ROOM_ENDPOINTS, ROOM_INVOKE, ROOMS };
+
+struct mount {
+	const struct options *opt;
+	struct config config;	/* of aws: region, bucket, prefix ("model"), endpoint URL ... */
+	struct aws *aws;
+	struct tree *tree;
+	struct jobs *jobs;
+	struct watch *watch;
+	struct journal *journal;
+	struct log *log;
+	struct models *models;
+	struct endpoints *endpoints;
+	struct invoke *invoke;
+	int state_fd;		/* the mount's locked state directory */
+	int staging_fd;		/* STATE/staging: models' bytes */
+	char *state_path;	/* for messages only */
+	char *source;		/* "local:/home/me/.local/share/sagemakerfs/local", "aws:eu-west-1" */
+	char *mountpoint;	/* absolute; for messages only: never opened by the daemon */
+	uid_t uid;		/* owner of everything shown */
+	gid_t gid;
+	time_t started;
+
+	pthread_mutex_t mu;	/* guards what follows */
+	struct identity identity; /* account, arn; "" until known */
+	char role[512];		/* "" until known: mount_role() */
+	char bucket[256];	/* "" until known: mount_bucket() */
+	bool bucket_ready;
+	struct err last[ROOMS];	/* last failure of each room; ROOM_ROOT has the newest of all */
+	void *fuse;		/* ops.c's session */
+};
+
+/* The following may use the network: job threads only. mount_bucket: name of the bucket, found or created once. */
+int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e) _must_check_;
+int mount_bucket(struct mount *m, char out[256], struct cancel *c, struct err *e) _must_check_;
+int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e) _must_check_;
+
+/* mount_fail: remember *e as the room's last failure (and the root's), log one line "what: text". */
+void mount_fail(struct mount *m, enum room room, const struct err *e);
+/* mount_last: copy of it; no == 0: none yet. */
+void mount_last(struct mount *m, enum room room, struct err *out);
+/* mount_error_row: the `.error` row of a room's directory (show); the room's table names it:
+ * {".error", 0444, VF_LISTED_ALL, 0, models_error_show, ...} with show calling mount_show_error(m, ROOM_MODELS, out). */
+int mount_show_error(struct mount *m, enum room room, struct buf *out);
+
+/* node_mount: the mount of a node (one process may have only one; kept in the tree's root data). */
+struct mount *node_mount(const struct node *n);
+
+#endif
