@@ -1,0 +1,197 @@
+"""What the model servers share: socket, log, HTTP server, the end by SIGTERM.
+
+A server is a WSGI application behind waitress. run() returns never: the process
+leaves with 0 when SIGTERM came and the requests in flight are answered.
+Modules here are called smfs_* so that a user's modules never clash with them.
+"""
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+
+LISTEN_FD_VARIABLE = "SAGEMAKERFS_LISTEN_FD"
+# A backend that proxies keeps connections open: as many as it likes, and for
+# longer than any pause between two requests of a notebook.
+CONNECTIONS = 4096
+IDLE_SECONDS = 24 * 3600
+# Where requests run. Waiting ones (a handler that sleeps or asks another
+# service) must not keep the others out; computing ones share the cores anyway.
+THREADS = 32
+DRAIN_SECONDS = 60
+
+REASONS = {
+    200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found",
+    405: "Method Not Allowed", 406: "Not Acceptable", 409: "Conflict",
+    413: "Payload Too Large", 415: "Unsupported Media Type",
+    429: "Too Many Requests", 499: "Client Closed Request",
+    500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway",
+    503: "Service Unavailable", 504: "Gateway Timeout", 507: "Insufficient Storage",
+}
+
+
+def one_line(text):
+    return " ".join(str(text).split())
+
+
+def log(level, text):
+    """One event, one line, one write: lines of several threads do not mix."""
+    line = "%s:%s: %s\n" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()), level,
+                            one_line(text))
+    write(1, line)
+
+
+def write(fd, text):
+    try:
+        os.write(fd, text.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass  # a log that nobody reads any more is no reason to stop serving
+
+
+def log_exception(text):
+    """The traceback on stdout, for the log, below one line that says what."""
+    import traceback
+    log("ERROR", text)
+    write(1, traceback.format_exc())
+
+
+def fail(text):
+    """Ends the process; the last line of stderr becomes the FailureReason."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    write(2, one_line(text) + "\n")
+    os._exit(1)
+
+
+def base_dir():
+    return os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")
+
+
+def model_dir():
+    return os.path.join(base_dir(), "model")
+
+
+def listening_socket():
+    """The socket that the runner opened, else one on loopback."""
+    fd = os.environ.get(LISTEN_FD_VARIABLE)
+    if fd:
+        try:
+            sock = socket.socket(fileno=int(fd))
+        except (OSError, ValueError) as error:
+            fail("%s=%s is not a listening socket: %s" % (LISTEN_FD_VARIABLE, fd, error))
+        sock.set_inheritable(False)
+        return sock
+    port = os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")
+    try:
+        return bound_socket(int(port))
+    except (OSError, ValueError, OverflowError) as error:
+        fail("cannot listen on 127.0.0.1:%s: %s" % (port, error))
+
+
+def bound_socket(port):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", port))
+    sock.listen(1024)
+    return sock
+
+
+def reply(start_response, status, body=b"", content_type="application/json", headers=()):
+    """A complete answer as a WSGI result; body is str or bytes."""
+    if isinstance(body, str):
+        body = body.encode("utf-8")
+    fields = [("Content-Length", str(len(body)))]
+    if body and content_type:
+        fields.append(("Content-Type", content_type))
+    fields.extend(headers)
+    start_response("%d %s" % (status, REASONS.get(status, "Unknown")), fields)
+    return [body]
+
+
+def error_json(text):
+    return json.dumps({"error": text})
+
+
+def body_of(environ):
+    return environ["wsgi.input"].read()
+
+
+def logged(app):
+    """The access line of each request but the pings that went well."""
+
+    def wrapped(environ, start_response):
+        begin = time.monotonic()
+        seen = []
+
+        def start(status, headers, exc_info=None):
+            seen[:] = [status.split(" ", 1)[0]]
+            return start_response(status, headers)
+
+        try:
+            return app(environ, start)
+        except Exception as error:  # the client gets an answer, whatever broke
+            log_exception("exception handling request: %s" % error)
+            return reply(start, 500, error_json(str(error)))
+        finally:
+            if environ["PATH_INFO"] != "/ping" or seen[:1] != ["200"]:
+                log("INFO", '"%s %s" %s %.1f ms' % (
+                    environ["REQUEST_METHOD"], environ["PATH_INFO"], (seen or ["-"])[0],
+                    (time.monotonic() - begin) * 1000))
+
+    return wrapped
+
+
+def make_server(app, sock, channels):
+    import waitress.server
+    # expose_tracebacks off, no Server header: answers carry what the
+    # container's would carry and no more.
+    return waitress.server.create_server(
+        app, map=channels, sockets=[sock], threads=THREADS, ident=None,
+        connection_limit=CONNECTIONS, channel_timeout=IDLE_SECONDS,
+        asyncore_use_poll=True, backlog=1024, cleanup_interval=3600)
+
+
+def serve_beside(app, sock):
+    """Serves in a thread of its own; returns the port."""
+    server = make_server(app, sock, {})
+    threading.Thread(target=server.run, daemon=True).start()
+    return sock.getsockname()[1]
+
+
+def run(app):
+    """Serves app on the listening socket until SIGTERM."""
+    sock = listening_socket()
+    server = make_server(logged(app), sock, {})
+    stop = threading.Event()
+    threading.Thread(target=drain, args=(server, stop), daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    log("INFO", "serving on %s:%d" % sock.getsockname()[:2])
+    server.run()
+
+
+def idle(server):
+    """No request is queued, running, or still being sent."""
+    return not any(channel.requests or channel.total_outbufs_len
+                   for channel in list(server.active_channels.values()))
+
+
+def drain(server, stop):
+    """Waits for SIGTERM, lets what is in flight end, then leaves at once.
+
+    os._exit, because tearing down a framework takes longer than serving with it.
+    """
+    stop.wait()
+    log("INFO", "stopping")
+    server.accepting = False
+    try:
+        server.socket.shutdown(socket.SHUT_RD)  # no new connections
+    except OSError:
+        pass
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while not idle(server) and time.monotonic() < deadline:
+        time.sleep(0.002)
+    log("INFO", "stopped")
+    os._exit(0)
