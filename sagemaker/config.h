@@ -36,5 +36,11 @@ void config_release(struct config *c);
 const char *config_partition(const char *region);
 /* config_dns_suffix: "amazonaws.com", ... of a region. Static. */
 const char *config_dns_suffix(const char *region);
+/* config_global_region, config_iam_host: where the partition of a region signs and serves IAM, which has no regions. Static. */
+const char *config_global_region(const char *region);
+const char *config_iam_host(const char *region);
+
+/* config_is_loopback: whether an URL's host is this machine's loopback (127.0.0.0/8, ::1, localhost). */
+bool config_is_loopback(const char *url);
 
 #endif

@@ -54,7 +54,10 @@ int err_prefix(struct err *e, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0 || (size_t)n >= sizeof text - 3)
 		return -1;
-	snprintf(text + n, sizeof text - (size_t)n, ": %.*s", (int)(sizeof text - (size_t)n - 3), e->text);
+	size_t keep = MIN(strlen(e->text), sizeof text - (size_t)n - 3);
+	memcpy(text + n, ": ", 2);
+	memcpy(text + n + 2, e->text, keep);
+	text[(size_t)n + 2 + keep] = '\0';
 	memcpy(e->text, text, sizeof text);
 	return -1;
 }

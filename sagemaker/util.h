@@ -97,7 +97,7 @@ static inline pthread_mutex_t *lock_take(pthread_mutex_t *m)
 
 /* steal: hand a pointer on and forget it here, so that a cleanup attribute does not free it. */
 #define steal(p) \
-	({ \
+	__extension__({ \
 		__typeof__(p) steal_ = (p); \
 		(p) = NULL; \
 		steal_; \
