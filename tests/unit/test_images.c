@@ -1,0 +1,175 @@
+/* The image table against the SDK's rules: sample rows, aliases, processors, refusals. */
+#include "scratch.h"
+
+#include "sagemaker/images.h"
+
+static const struct {
+	const char *framework, *version, *py, *region, *instance, *uri;
+} known[] = {
+	{"tensorflow", "2.19.0", "",     "eu-west-1",      "ml.m5.large",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-inference:2.19.0-cpu"        },
+	{"tensorflow", "2.19",   "",     "us-east-1",      "ml.g5.xlarge",
+	 "763104351884.dkr.ecr.us-east-1.amazonaws.com/tensorflow-inference:2.19-gpu"          },
+	{"tensorflow", "2.20.0", "",     "eu-west-1",      "ml.m5.large",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-inference:2.20.0-cpu-py312"  },
+	{"tensorflow", "2.16.1", "",     "eu-west-1",      "ml.c7gd.xlarge",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/"
+	 "tensorflow-inference-graviton:2.16.1-cpu-py310-ubuntu20.04-sagemaker"                },
+	{"tensorflow", "2.9",    "",     "eu-west-1",      "ml.m8g.large",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/"
+	 "tensorflow-inference-graviton:2.9-cpu-py38-ubuntu20.04-sagemaker"                    },
+	{"tensorflow", "1.10.0", "",     "us-west-2",      "ml.m4.xlarge",
+	 "520713654638.dkr.ecr.us-west-2.amazonaws.com/sagemaker-tensorflow:1.10.0-cpu-py2"    },
+	{"tensorflow", "1.12.0", "py3",  "us-west-2",      "ml.p3.2xlarge",
+	 "520713654638.dkr.ecr.us-west-2.amazonaws.com/sagemaker-tensorflow-serving:1.12.0-gpu"},
+	{"tensorflow", "2.13.0", "",     "us-isof-east-1", "ml.m5.large",
+	 "303241398832.dkr.ecr.us-isof-east-1.csp.hci.ic.gov/tensorflow-inference:2.13.0-cpu"  },
+	{"tensorflow", "2.12.1", "",     "cn-north-1",     "ml.m5.large",
+	 "727897471807.dkr.ecr.cn-north-1.amazonaws.com.cn/tensorflow-inference:2.12.1-cpu"    },
+	{"mxnet",      "1.9.0",  "",     "eu-west-1",      "ml.m5.large",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/mxnet-inference:1.9.0-cpu-py38"         },
+	{"mxnet",      "1.8",    "py37", "ap-northeast-1", "ml.p3.2xlarge",
+	 "763104351884.dkr.ecr.ap-northeast-1.amazonaws.com/mxnet-inference:1.8-gpu-py37"      },
+	{"mxnet",      "1.4.1",  "py2",  "eu-west-1",      "ml.m5.large",
+	 "520713654638.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-mxnet-serving:1.4.1-cpu-py2"  },
+	{"mxnet",      "1.4.1",  "",     "eu-west-1",      "ml.m5.large",
+	 "763104351884.dkr.ecr.eu-west-1.amazonaws.com/mxnet-inference:1.4.1-cpu-py3"          },
+	{"mxnet",      "1.3",    "",     "eu-south-1",     "ml.m5.large",
+	 "048378556238.dkr.ecr.eu-south-1.amazonaws.com/sagemaker-mxnet:1.3-cpu-py3"           },
+};
+
+static void uris(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		struct image im, back;
+		struct err e = {0};
+
+		assert_int_equal(images_uri(known[i].framework, known[i].version, known[i].py,
+					    known[i].region, known[i].instance, &im, &e),
+				 0);
+		assert_string_equal(im.uri, known[i].uri);
+		assert_true(images_parse(im.uri, &back));
+		assert_string_equal(back.framework, im.framework);
+		assert_string_equal(back.version, im.version);
+		assert_string_equal(back.processor, im.processor);
+		assert_string_equal(back.py, im.py);
+	}
+}
+
+static const struct {
+	const char *framework, *version, *py, *region, *instance, *says;
+} refused[] = {
+	{"tensorflow", "2.17.0", "",    "eu-west-1",    "ml.m5.large",    "there is 2.20.0 2.19.0"  },
+	{"tensorflow", "2.20.0", "",    "eu-west-1",    "ml.c7g.large",   "there is 2.16.1 2.14.1"  },
+	{"tensorflow", "2.20.0", "py3", "eu-west-1",    "ml.m5.large",    "there is py312"          },
+	{"tensorflow", "2.19.0", "",    "xx-none-1",    "ml.m5.large",    "in region 'xx-none-1'"   },
+	{"tensorflow", "2.19.0", "",    "eu-west-1",    "ml.inf2.xlarge", "neuron"                  },
+	{"tensorflow", "2.16.1", "",    "eu-west-1",    "ml.g5g.xlarge",  "arm64 with gpu"          },
+	{"mxnet",      "1.9.0",  "",    "eu-west-1",    "ml.m6g.large",   "take one with a cpu"     },
+	{"mxnet",      "1.9.0",  "",    "mx-central-1", "ml.m5.large",    "no mxnet image in region"},
+	{"caffe",      "1",      "",    "eu-west-1",    "ml.m5.large",    "framework 'caffe'"       },
+};
+
+static void refusals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct image im;
+		struct err e = {0};
+
+		assert_int_equal(images_uri(refused[i].framework, refused[i].version, refused[i].py,
+					    refused[i].region, refused[i].instance, &im, &e),
+				 -1);
+		assert_int_equal(e.no, EINVAL);
+		if (!strstr(e.text, refused[i].says))
+			fail_msg("'%s' does not say '%s'", e.text, refused[i].says);
+		assert_string_equal(im.uri, "");
+	}
+}
+
+static const struct {
+	const char *framework, *at_least, *instance, *version; /* NULL: refused */
+} defaults[] = {
+	{"tensorflow", "",       "ml.m5.large",   "2.20.0"},
+	{"tensorflow", NULL,     "ml.m5.large",   "2.20.0"},
+	{"tensorflow", "2.15.1", "ml.m5.large",   "2.16.1"},
+	{"tensorflow", "2.9",    "ml.m5.large",   "2.9.2" },
+	{"tensorflow", "2.9.3",  "ml.m5.large",   "2.9.3" },
+	{"tensorflow", "",       "ml.m7g.large",  "2.16.1"},
+	{"tensorflow", "2.10.0", "ml.r6gd.large", "2.12.1"},
+	{"tensorflow", "3.0",    "ml.m5.large",   NULL    },
+	{"mxnet",      "",       "ml.p3.2xlarge", "1.9.0" },
+	{"mxnet",      "1.9.1",  "ml.m5.large",   NULL    },
+	{"mxnet",      "0.11.0", "ml.m5.large",   "0.12.1"},
+};
+
+static void default_versions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		char v[16] = "";
+		struct err e = {0};
+		int rc = images_default_version(defaults[i].framework, defaults[i].at_least,
+						"eu-west-1", defaults[i].instance, v, &e);
+
+		assert_int_equal(rc, defaults[i].version ? 0 : -1);
+		if (defaults[i].version)
+			assert_string_equal(v, defaults[i].version);
+		else
+			assert_int_equal(e.no, EINVAL);
+	}
+}
+
+static void parsing(void **state)
+{
+	struct image im;
+
+	(void)state;
+	assert_true(
+		images_parse("763104351884.dkr.ecr.eu-west-1.amazonaws.com/"
+			     "tensorflow-inference:2.19.0-gpu-py312-cu122-ubuntu22.04-sagemaker",
+			     &im));
+	assert_string_equal(im.version, "2.19.0");
+	assert_string_equal(im.processor, "gpu");
+	assert_string_equal(im.py, "py312");
+	assert_true(images_parse("x/sagemaker-mxnet-serving:1.4-cpu-py2", &im));
+	assert_string_equal(im.version, "1.4.1");
+	assert_true(images_parse("tensorflow-inference-graviton:2.16-cpu", &im));
+	assert_string_equal(im.processor, "arm64");
+	assert_false(images_parse(
+		"763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.0-cpu", &im));
+	assert_false(images_parse("x/tensorflow-inference", &im));
+	assert_false(images_parse("x/tensorflow-inference:latest", &im));
+	assert_false(images_parse("x/tensorflow-inference@sha256:00", &im));
+	assert_false(images_parse("x/tensorflow-inference:99999999999999999999-cpu", &im));
+	assert_false(images_parse("", &im));
+}
+
+static void versions(void **state)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(0);
+
+	(void)state;
+	images_versions("mxnet", &b);
+	assert_string_equal(buf_cstr(&b),
+			    "1.9.0 1.8.0 1.7.0 1.6.0 1.4.1 1.4.0 1.3.0 1.2.1 1.1.0 1.0.0 0.12.1");
+	assert_true(version_compare("2.9", "2.10") < 0);
+	assert_true(version_compare("2.10", "2.10.1") < 0);
+	assert_true(version_compare("2.10.1", "2.10.1") == 0);
+	assert_true(version_compare("2.16.0-rc1", "2.16.0") == 0);
+	assert_true(version_compare("10.0", "9.9.9") > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(uris),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(default_versions),
+		cmocka_unit_test(parsing),
+		cmocka_unit_test(versions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
