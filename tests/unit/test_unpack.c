@@ -135,7 +135,7 @@ static void hostile(void **state)
 		{{{"a", '0', 0644, "x"}, {"a/b", '0', 0644, "x"}},    "as a file and as a directory"},
 		{{{"a/b", '0', 0644, "x"}, {"a", '0', 0644, "x"}},    "as a file and as a directory"},
 		{{{"a\nb", '0', 0644, "x"}},                          "control characters"          },
-		{{{"./", '0', 0644, "x"}},                            "without a name"              },
+		{{{"./", '0', 0644, "x"}},                            "not a whole tar.gz"          },
 		{{{"1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5", '0',
 		   0644, "x"}},
 		 "directories deep"								 },
