@@ -185,11 +185,7 @@ def drain(server, stop):
     """
     stop.wait()
     log("INFO", "stopping")
-    server.accepting = False
-    try:
-        server.socket.shutdown(socket.SHUT_RD)  # no new connections
-    except OSError:
-        pass
+    server.accepting = False  # connections that exist are still served
     deadline = time.monotonic() + DRAIN_SECONDS
     while not idle(server) and time.monotonic() < deadline:
         time.sleep(0.002)

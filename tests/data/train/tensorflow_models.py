@@ -56,8 +56,6 @@ def train_estimator(out):
     answers = [p["probabilities"].tolist() for p in predicted]
     requests = [{"body": body, "probabilities": probabilities}
                 for body, probabilities in zip(samples, answers)]
-    requests.append({"body": {"examples": [{INPUT: [float(x) for x in row]} for row in samples]},
-                     "probabilities": answers})
     write_expected(out, "application/json", requests)
 
 
