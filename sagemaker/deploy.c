@@ -1,0 +1,411 @@
+#include "sagemaker/deploy.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <sys/random.h>
+#include <time.h>
+
+/* A name made a moment ago may not be visible to the next call yet: asked again for so long. */
+#define LATE_MS   60000
+/* Looking for other users of a part stops here: beyond it, the name alone (unique per attempt) has to do. */
+#define USERS_MAX 50
+
+static const char suffix_alphabet[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 32: no bias */
+
+bool deploy_name_ok(const char *endpoint)
+{
+	size_t n = strlen(endpoint);
+
+	if (n < 1 || n > 63 || endpoint[0] == '-' || endpoint[n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (endpoint[i] != '-' &&
+		    !(isascii(endpoint[i]) && isalnum((unsigned char)endpoint[i])))
+			return false;
+	return true;
+}
+
+int deploy_suffix(char out[DEPLOY_SUFFIX], struct err *e)
+{
+	unsigned char raw[DEPLOY_SUFFIX - 1];
+
+	if (getrandom(raw, sizeof raw, 0) != (ssize_t)sizeof raw)
+		return err_errno(e, "no random numbers for a name");
+	for (size_t i = 0; i < sizeof raw; i++)
+		out[i] = suffix_alphabet[raw[i] % 32];
+	out[DEPLOY_SUFFIX - 1] = '\0';
+	return 0;
+}
+
+/* What an attempt's names for this endpoint begin with: "smfs-NAME-", the whole with suffix at most 63 characters. */
+static size_t resource_prefix(const char *endpoint, char out[64])
+{
+	const int room = 63 - (int)strlen(DEPLOY_PREFIX) - 1 - (DEPLOY_SUFFIX - 1);
+
+	return (size_t)snprintf(out, 64, DEPLOY_PREFIX "%.*s-", room, endpoint);
+}
+
+void deploy_resource(const char *endpoint, const char *suffix, char out[64])
+{
+	size_t n = resource_prefix(endpoint, out);
+
+	snprintf(out + n, 64 - n, "%.*s", DEPLOY_SUFFIX - 1, suffix);
+}
+
+bool deploy_made(const char *resource, const char *endpoint)
+{
+	char prefix[64];
+	size_t n = resource_prefix(endpoint, prefix);
+
+	return starts_with(resource, prefix) && strlen(resource) == n + DEPLOY_SUFFIX - 1 &&
+	       strspn(resource + n, suffix_alphabet) == DEPLOY_SUFFIX - 1;
+}
+
+/* One run of deploy_create. */
+struct attempt {
+	struct aws *a;
+	const struct deployment *d;
+	const struct deploy_hooks *h;
+	struct deploy_result *out;
+	struct cancel *c;
+	char name[64]; /* of model and configuration */
+	bool untagged; /* tagging is not permitted */
+};
+
+static int make_model(struct attempt *t, const struct tag *tags, size_t n, struct err *e)
+{
+	const struct model_desc m = {.name = t->name,
+				     .role = t->d->role,
+				     .image = t->d->image,
+				     .data_url = t->d->data_url,
+				     .environment = t->d->environment};
+
+	return control_create_model(t->a, &m, tags, n, t->c, e);
+}
+
+static int make_config(struct attempt *t, const struct tag *tags, size_t n, struct err *e)
+{
+	const struct endpoint_config_desc d = {.name = t->name,
+					       .model = t->name,
+					       .instance_type = t->d->instance_type,
+					       .instance_count = t->d->instance_count};
+
+	return control_create_endpoint_config(t->a, &d, tags, n, t->c, e);
+}
+
+static int make_endpoint(struct attempt *t, const struct tag *tags, size_t n, struct err *e)
+{
+	return control_create_endpoint(t->a, t->d->endpoint, t->name, tags, n, t->out->arn, t->c,
+				       e);
+}
+
+/* same_*: 1: the service has exactly what this attempt asked for; 0: it has not; -1: it could not be asked. */
+static int same_model(struct attempt *t, struct err *e)
+{
+	struct model_state m;
+
+	if (control_describe_model(t->a, t->name, &m, t->c, e))
+		return control_not_found(e) ? 0 : -1;
+	return streq(m.data_url, t->d->data_url) && streq(m.image, t->d->image);
+}
+
+static int same_config(struct attempt *t, struct err *e)
+{
+	struct endpoint_config_state s;
+
+	if (control_describe_endpoint_config(t->a, t->name, &s, NULL, t->c, e))
+		return control_not_found(e) ? 0 : -1;
+	return streq(s.model, t->name) && streq(s.instance_type, t->d->instance_type);
+}
+
+static int endpoint_is_of(struct aws *a, const char *endpoint, const char *config, char arn[256],
+			  struct cancel *c, struct err *e)
+{
+	struct endpoint_state s;
+
+	if (control_describe_endpoint(a, endpoint, &s, c, e))
+		return control_not_found(e) ? 0 : -1;
+	memcpy(arn, s.arn, sizeof s.arn);
+	return streq(s.config, config);
+}
+
+static int same_endpoint(struct attempt *t, struct err *e)
+{
+	return endpoint_is_of(t->a, t->d->endpoint, t->name, t->out->arn, t->c, e);
+}
+
+/* The steps in their order; late: what the service says when it does not see the step before yet. */
+static const struct step {
+	enum deploy_step id;
+	const char *what, *late;
+	int (*make)(struct attempt *t, const struct tag *tags, size_t n, struct err *e);
+	int (*same)(struct attempt *t, struct err *e);
+} steps[] = {
+	{DEPLOY_MODEL,    "create model",                  NULL,                                    make_model,    same_model},
+	{DEPLOY_CONFIG,   "create endpoint configuration", "Could not find model \"",               make_config,
+	 same_config													 },
+	{DEPLOY_ENDPOINT, "create endpoint",               "Could not find endpoint configuration", make_endpoint,
+	 same_endpoint												       },
+};
+
+static int64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void note(const struct deploy_hooks *h, const char *text)
+{
+	if (h && h->note)
+		h->note(h->arg, text);
+}
+
+/* Tags on a create need sagemaker:AddTags besides the create itself. */
+static bool tagging_denied(const struct err *e)
+{
+	return e->no == EACCES && strstr(e->text, "AddTags");
+}
+
+/* Nobody said no: the call may have been carried out. */
+static bool unanswered(const struct err *e)
+{
+	return e->http == 0 || e->http >= 500;
+}
+
+/* Sends the step's call until it is made or refused for good. */
+static int step_send(struct attempt *t, const struct step *s, struct err *e)
+{
+	const struct tag tags[] = {
+		{"sagemakerfs:endpoint", t->d->endpoint},
+		{"sagemakerfs:attempt",  t->d->suffix  },
+		{"sagemakerfs:digest",   t->d->digest  }
+        };
+	const size_t n_tags = t->d->digest[0] ? 3 : 2;
+	const int64_t until = monotonic_ms() + LATE_MS;
+
+	for (long pause = 250;; pause = MIN(pause * 2, 4000)) {
+		if (s->make(t, tags, t->untagged ? 0 : n_tags, e) == 0)
+			return 0;
+		if (!t->untagged && tagging_denied(e)) {
+			t->untagged = true;
+			note(t->h,
+			     "tagging is not permitted (sagemaker:AddTags): deploying without tags");
+			continue;
+		}
+		if (!s->late || !strstr(e->text, s->late) || monotonic_ms() >= until ||
+		    cancel_sleep(t->c, pause))
+			return -1;
+	}
+}
+
+/* One step, whole. A lost reply is decided by asking; if nobody answers that either, the endpoint's step is left to
+ * deploy_recover: its configuration must not be pulled from under an endpoint that may exist. */
+static int step_take(struct attempt *t, const struct step *s, struct err *e)
+{
+	struct err asked;
+
+	if (t->h && t->h->taking && t->h->taking(t->h->arg, s->id, e))
+		return -1;
+	if (step_send(t, s, e) == 0)
+		return 0;
+	if (!control_exists(e) && !unanswered(e))
+		return -1;
+	err_clear(&asked);
+	int same = s->same(t, &asked);
+	if (same > 0) {
+		err_clear(e);
+		return 0;
+	}
+	if (same < 0 && s->id == DEPLOY_ENDPOINT)
+		t->out->leftovers = true;
+	return -1;
+}
+
+static int gone_or(int rc, const struct err *e)
+{
+	return rc && !control_not_found(e) ? -1 : 0;
+}
+
+/* Removes configuration and model of an attempt; what is not there is fine. Tries both. */
+static int undo(struct aws *a, const char *name, enum deploy_step reached, struct cancel *c,
+		struct err *e)
+{
+	struct err second;
+	int rc = 0;
+
+	if (reached >= DEPLOY_CONFIG && gone_or(control_delete_endpoint_config(a, name, c, e), e))
+		rc = err_prefix(e, "remove endpoint configuration '%s'", name);
+	if (reached >= DEPLOY_MODEL &&
+	    gone_or(control_delete_model(a, name, c, &second), &second)) {
+		if (rc == 0)
+			*e = second;
+		else
+			err_append(e, "%s", second.text);
+		rc = err_prefix(e, "remove model '%s'", name);
+	}
+	return rc;
+}
+
+int deploy_create(struct aws *a, const struct deployment *d, const struct deploy_hooks *h,
+		  struct deploy_result *out, struct cancel *c, struct err *e)
+{
+	struct attempt t = {.a = a, .d = d, .h = h, .out = out, .c = c};
+	struct err after;
+
+	memset(out, 0, sizeof *out);
+	deploy_resource(d->endpoint, d->suffix, t.name);
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (step_take(&t, &steps[i], e) == 0)
+			continue;
+		/* A step that was refused made nothing; one that nobody answered may have. */
+		enum deploy_step reached = unanswered(e) ? steps[i].id : steps[i].id - 1;
+
+		err_prefix(e, "%s '%s'", steps[i].what, i == 2 ? d->endpoint : t.name);
+		err_clear(&after);
+		if (!out->leftovers && undo(a, t.name, reached, c, &after)) {
+			out->leftovers = true;
+			err_append(e, "%s", after.text);
+		}
+		return -1;
+	}
+	return 0;
+}
+
+int deploy_recover(struct aws *a, const char *endpoint, const char *suffix, bool *adopted,
+		   struct cancel *c, struct err *e)
+{
+	char name[64], arn[256];
+
+	*adopted = false;
+	deploy_resource(endpoint, suffix, name);
+	int is = endpoint_is_of(a, endpoint, name, arn, c, e);
+	if (is < 0)
+		return err_prefix(e, "look for endpoint '%s'", endpoint);
+	if (is > 0) {
+		*adopted = true;
+		return 0;
+	}
+	return undo(a, name, DEPLOY_ENDPOINT, c, e);
+}
+
+/* The tag tells every mount of the account that somebody asked for this. */
+static void tag_unwanted(struct aws *a, const char *arn, struct cancel *c)
+{
+	const struct tag wish = {"sagemakerfs:delete", "requested"};
+	struct err ignored;
+
+	if (control_add_tags(a, arn, &wish, 1, c, &ignored))
+		return; /* the caller's own record of the wish is what counts */
+}
+
+int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out, struct cancel *c,
+		  struct err *e)
+{
+	struct endpoint_state s;
+
+	*out = DEPLOY_ACCEPTED;
+	if (control_delete_endpoint(a, endpoint, c, e) == 0)
+		return 0;
+	if (control_not_found(e)) {
+		*out = DEPLOY_GONE;
+		return 0;
+	}
+	if (!control_in_progress(e) && !unanswered(e))
+		return err_prefix(e, "delete endpoint '%s'", endpoint);
+	/* In progress may be our own deletion, whose reply was lost. */
+	struct err asked;
+	err_clear(&asked);
+	if (control_describe_endpoint(a, endpoint, &s, c, &asked)) {
+		if (!control_not_found(&asked))
+			return err_prefix(e, "delete endpoint '%s'", endpoint);
+		*out = DEPLOY_GONE;
+		return 0;
+	}
+	if (streq(s.status, "Deleting"))
+		return 0;
+	if (!control_in_progress(e))
+		return err_prefix(e, "delete endpoint '%s'", endpoint);
+	*out = DEPLOY_REFUSED;
+	tag_unwanted(a, s.arn, c);
+	return 0;
+}
+
+/* 1: an endpoint other than this one runs on the configuration. Only endpoints that changed after it was made can. */
+static int config_used(struct aws *a, const char *endpoint, const char *config, struct cancel *c,
+		       struct err *e)
+{
+	_cleanup_json_ cJSON *raw = NULL;
+	_cleanup_free_ struct endpoint_summary *all = NULL;
+	struct endpoint_config_state s;
+	struct endpoint_state other;
+	size_t n, asked = 0;
+	int used = 0;
+
+	if (control_describe_endpoint_config(a, config, &s, &raw, c, e) ||
+	    control_list_endpoints(a, &all, &n, c, e))
+		return -1;
+	const cJSON *made = cJSON_GetObjectItemCaseSensitive(raw, "CreationTime");
+	for (size_t i = 0; i < n && !used && asked < USERS_MAX; i++) {
+		if (streq(all[i].name, endpoint) ||
+		    (cJSON_IsNumber(made) && all[i].modified < made->valuedouble))
+			continue;
+		asked++;
+		if (control_describe_endpoint(a, all[i].name, &other, c, e) == 0)
+			used = streq(other.config, config);
+		else if (!control_not_found(e))
+			return -1;
+	}
+	return used;
+}
+
+/* 1: a configuration other than the endpoint's own names the model. */
+static int model_used(struct aws *a, const char *config, const char *model, struct cancel *c,
+		      struct err *e)
+{
+	_cleanup_json_ cJSON *names = NULL;
+	struct endpoint_config_state s;
+	const cJSON *name;
+	int used = 0;
+
+	if (control_list_endpoint_configs(a, NULL, &names, c, e))
+		return -1;
+	if (cJSON_GetArraySize(names) > USERS_MAX)
+		return 0;
+	cJSON_ArrayForEach(name, names) {
+		if (used || !cJSON_IsString(name) || streq(name->valuestring, config))
+			continue;
+		if (control_describe_endpoint_config(a, name->valuestring, &s, NULL, c, e) == 0)
+			used = streq(s.model, model);
+		else if (!control_not_found(e))
+			return -1;
+	}
+	return used;
+}
+
+int deploy_release(struct aws *a, const char *endpoint, const char *config, const char *model,
+		   struct cancel *c, struct err *e)
+{
+	int used;
+
+	if (config[0] && deploy_made(config, endpoint)) {
+		used = config_used(a, endpoint, config, c, e);
+		if (used > 0)
+			return 0; /* and so is its model */
+		if (used < 0 && e->no != EACCES && !control_not_found(e))
+			return err_prefix(e, "remove endpoint configuration '%s'", config);
+		if (gone_or(control_delete_endpoint_config(a, config, c, e), e))
+			return err_prefix(e, "remove endpoint configuration '%s'", config);
+	}
+	if (!model[0] || !deploy_made(model, endpoint))
+		return 0;
+	used = model_used(a, config, model, c, e);
+	if (used > 0)
+		return 0;
+	if (used < 0 && e->no != EACCES)
+		return err_prefix(e, "remove model '%s'", model);
+	if (gone_or(control_delete_model(a, model, c, e), e))
+		return err_prefix(e, "remove model '%s'", model);
+	return 0;
+}
