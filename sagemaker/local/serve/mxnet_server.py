@@ -205,11 +205,10 @@ def load(model_dir):
 
 
 def reason(error):
-    """MXNet puts its C++ stack first and what went wrong last."""
-    text = str(error).strip()
-    lines = [line for line in text.splitlines() if line.strip()]
-    if "Stack trace:" in text and lines:
-        return lines[-1]
+    """What went wrong, without MXNet's C++ stack around it."""
+    text = str(error).split("Stack trace:")[0].strip()
+    if "Traceback (most recent call last)" in text:
+        text = text.rpartition("Error: ")[2]
     return text
 
 

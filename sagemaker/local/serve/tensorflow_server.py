@@ -12,6 +12,7 @@ import sys
 import smfs_http as http
 
 ATTRIBUTES = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
+DAMAGED = (11, 15)  # OUT_OF_RANGE, DATA_LOSS
 JSON_TYPES = ("application/json", "application/jsonlines", "application/jsons")
 
 
@@ -205,9 +206,11 @@ def load(directory):
     try:
         models.find(name, None)
     except rest.tf.TensorFlowError:
-        number, error = max((n, e) for (m, n), e in models.errors.items() if m == name)
-        http.fail("cannot load model '%s' version %d from '%s': %s" % (
-            name, number, os.path.relpath(models.paths[name][number], directory), error))
+        number = max(n for m, n in models.errors if m == name)
+        error = models.errors[name, number]
+        hint = " (a file of it is truncated or damaged)" if error.code in DAMAGED else ""
+        http.fail("cannot load model '%s' version %d from '%s': %s%s" % (
+            name, number, os.path.relpath(models.paths[name][number], directory), error, hint))
     wanted = os.environ.get("SAGEMAKERFS_FRAMEWORK_VERSION") or "any"
     http.log("INFO", "TensorFlow %s (asked for: %s)" % (rest.tf.version, wanted))
     return rest, models, name
