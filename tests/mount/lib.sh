@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # lib.sh: what every mount test shares: a private world (store, state, runtimes), a real mount on the local backend with an
 # echo model server, results as lines, and a clean-up that also runs on failure. Sourced by bash with `set -euo pipefail`.
 #
@@ -14,7 +15,6 @@
 TESTS_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TOP=$(dirname "$TESTS_DIR")
 SAGEMAKERFS=${SAGEMAKERFS:-$TOP/build/sagemakerfs}
-FAKEROOT=
 PASSED=0
 FAILED=0
 HERE=$(basename "$0" .sh)
@@ -53,8 +53,13 @@ backend_pid() {
 	jq -r .pid "$STORE/run.json" 2>/dev/null || :
 }
 
+# daemon_pid [MOUNTPOINT]: the process behind a mount of this test's store.
+daemon_pid() {
+	pgrep -f -- "local:$STORE ${1:-$MNT}" | grep -vx "$(backend_pid)" | head -1
+}
+
 mounted() {
-	grep -q " $1 fuse.sagemakerfs " /proc/self/mountinfo 2>/dev/null || grep -qs " $1 .* fuse.sagemakerfs " /proc/self/mountinfo
+	grep -q " $1 fuse.sagemakerfs " /proc/self/mounts
 }
 
 # mount_at MOUNTPOINT [options]: one more mount of the same store.

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The subcommands, as a user types them.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+check_match '--version' '^sagemakerfs [0-9]' "$SAGEMAKERFS" --version
+check_match '--help names the commands' 'unmount' "$SAGEMAKERFS" --help
+check_not 'no arguments is an error' "$SAGEMAKERFS"
+tf_export "$WORLD/export"
+check_match 'pack shows the archive' 'export/Servo/1/saved_model.pb' "$SAGEMAKERFS" pack "$WORLD/export"
+check_match 'pack shows the framework' 'tensorflow' "$SAGEMAKERFS" pack "$WORLD/export"
+check_not 'pack refuses a directory that is no model' "$SAGEMAKERFS" pack "$WORLD/tmp"
+check_match 'pack says what is wrong' 'shapes.json' "$SAGEMAKERFS" pack "$DATA/bad/mxnet-no-shapes"
+check_match 'doctor finds the runtimes' 'tensorflow' "$SAGEMAKERFS" doctor
+check 'doctor is content' "$SAGEMAKERFS" doctor
+
+mount_start
+deploy_echo iris
+check_match 'status shows the endpoint' 'iris.*InService|InService.*iris' "$SAGEMAKERFS" status "$MNT"
+check_match 'status shows its type' 'ml.m5.large' "$SAGEMAKERFS" status "$MNT"
+check_match 'status begins with where' 'local' bash -c "'$SAGEMAKERFS' status '$MNT' | head -3"
+check_match 'status without a mount finds it' 'iris' "$SAGEMAKERFS" status
+check_match 'env prints exports' '^export AWS_ENDPOINT_URL=' "$SAGEMAKERFS" env "$MNT"
+check_match 'df shows the source' "local:" df "$MNT"
+mkdir "$MNT/endpoints/none" 2>/dev/null || :
+check_match 'error shows the last failure' 'none' "$SAGEMAKERFS" error "$MNT/endpoints"
+check_match 'error of a file in a directory that has one' 'none' "$SAGEMAKERFS" error "$MNT/endpoints/none"
+check_match 'the root has the newest' 'none' cat "$MNT/.error"
+
+# Secrets: neither in the mount's files, nor logs, nor command lines, nor the environment of the model.
+eval "$("$SAGEMAKERFS" env "$MNT")"
+secret=$AWS_SECRET_ACCESS_KEY
+check 'env gives a secret key' test "${#secret}" -ge 20
+check_out 'it is not in the mount' "" bash -c "grep -rlF '$secret' '$MNT' 2>/dev/null || :"
+check_out 'nor in logs and state' "" bash -c "grep -rlF '$secret' '$WORLD/state' '$STORE'/log* '$STORE'/endpoints 2>/dev/null || :"
+check_out 'nor in a command line' "" bash -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -F '$secret' | grep -v grep || :"
+check_out 'the store is closed to others' 700 stat -c %a "$STORE"
+check_out 'run.json too' 600 stat -c %a "$STORE/run.json"
+server=$(pgrep -f "echo-serve/tensorflow_server.py" | head -1)
+check 'the model server runs' test "$server"
+check_out 'no AWS_ variable in its environment' "" bash -c "tr '\0' '\n' <'/proc/$server/environ' | grep '^AWS_' || :"
+check_match 'no new privileges' 'NoNewPrivs:[[:space:]]*1' cat "/proc/$server/status"
+
+mount_at "$WORLD/mnt3" -o ro
+check_errno 'a read-only mount refuses' EROFS mkdir "$WORLD/mnt3/endpoints/x"
+check 'it is unmounted' mount_stop "$WORLD/mnt3"
+(cd "$MNT/models" && sleep 30) &
+holder=$!
+sleep 0.2
+check_not 'unmount of a busy mount fails' "$SAGEMAKERFS" unmount "$MNT"
+check 'and leaves it mounted' mounted "$MNT"
+kill "$holder"
+wait "$holder" 2>/dev/null || :
+check 'unmount' mount_stop
+check_not 'unmount of what is not mounted fails' "$SAGEMAKERFS" unmount "$MNT"
+
+# serve by hand; a mount joins it and does not end it.
+"$SAGEMAKERFS" serve --store "$WORLD/store2" --listen 127.0.0.1:0 >"$WORLD/serve.out" 2>&1 &
+serving=$!
+check 'serve says that it is ready' wait_until 15 grep -q 'http://127.0.0.1' "$WORLD/serve.out"
+mkdir -p "$WORLD/mnt4"
+check 'a mount joins it' "$SAGEMAKERFS" "local:$WORLD/store2" "$WORLD/mnt4"
+check_out 'the same process serves' "$serving" jq -r .pid "$WORLD/store2/run.json"
+check 'unmount it' mount_stop "$WORLD/mnt4"
+check 'serve goes on' kill -0 "$serving"
+kill -TERM "$serving"
+check 'serve ends on SIGTERM' wait "$serving"
+done_testing
