@@ -24,6 +24,7 @@ MNT=$WORLD/mnt
 STORE=$WORLD/store
 DATA=$TESTS_DIR/data
 mkdir -p "$MNT" "$WORLD/data" "$WORLD/state" "$WORLD/cache" "$WORLD/config" "$WORLD/tmp"
+export XDG_CACHE_HOME_REAL=${XDG_CACHE_HOME:-$HOME/.cache}
 export XDG_DATA_HOME=$WORLD/data XDG_STATE_HOME=$WORLD/state XDG_CACHE_HOME=$WORLD/cache XDG_CONFIG_HOME=$WORLD/config
 export SAGEMAKERFS_FAULTS=1
 # A developer's own AWS settings must not reach the tests.
