@@ -93,6 +93,10 @@ void err_show(const struct err *e, struct buf *out)
 		buf_printf(out, "%sHTTP %ld", sep, e->http);
 		sep = ", ";
 	}
+	if (e->attempts > 1) {
+		buf_printf(out, "%s%d attempts", sep, e->attempts);
+		sep = ", ";
+	}
 	if (e->request[0]) {
 		buf_printf(out, "%srequest %s", sep, e->request);
 		sep = ", ";

@@ -18,6 +18,7 @@ struct err {
 	char code[64];	   /* the service's error code ("ValidationException"), or "" */
 	char request[64];  /* the service's request id, or "" */
 	char text[2048];   /* the sentence */
+	int attempts;	   /* how often the request was sent, 0: unknown */
 };
 
 /* err_set: fill *e (e may be NULL: the error is dropped); clears http, code, request. Returns -1, so that

@@ -8,9 +8,7 @@
 #define SCAN_MS 200   /* how exact the silence limit is */
 #define POLL_MS 10000 /* an engine without work looks up so often */
 
-
-	int64_t
-	http_now(void)
+int64_t http_now(void)
 {
 	struct timespec t;
 
@@ -78,7 +76,6 @@ static void finish(struct xfer *x)
 		x->resp.sent = xfer_sent(x);
 		recycle(x->h, x->easy);
 	}
-	x->resp.attempts = 1;
 	x->done(x->arg, &x->resp, &x->why);
 	xfer_free(x);
 }
@@ -315,7 +312,7 @@ void http_free(struct http *h)
 {
 	if (!h)
 		return;
-	assert(!pthread_equal(pthread_self(), h->thread));
+	assert(!http_on_engine(h));
 	pthread_mutex_lock(&h->mu);
 	h->stopping = true;
 	pthread_mutex_unlock(&h->mu);
@@ -351,17 +348,14 @@ int http_start(struct http *h, const struct http_req *q, http_done_fn *done, voi
 	return 0;
 }
 
-struct waiter {
-	pthread_mutex_t mu; /* guards over */
-	pthread_cond_t changed;
-	bool over;
-	struct http_resp *resp;
-	struct err err;
-};
-
-static void wake(void *arg, struct http_resp *resp, const struct err *e)
+bool http_on_engine(const struct http *h)
 {
-	struct waiter *w = arg;
+	return pthread_equal(pthread_self(), h->thread);
+}
+
+void http_waiter_done(void *arg, struct http_resp *resp, const struct err *e)
+{
+	struct http_waiter *w = arg;
 
 	SCOPED_LOCK(&w->mu);
 	*w->resp = *resp;
@@ -371,19 +365,22 @@ static void wake(void *arg, struct http_resp *resp, const struct err *e)
 	pthread_cond_signal(&w->changed);
 }
 
+int http_waiter_wait(struct http_waiter *w, struct err *e)
+{
+	pthread_mutex_lock(&w->mu);
+	while (!w->over)
+		pthread_cond_wait(&w->changed, &w->mu);
+	pthread_mutex_unlock(&w->mu);
+	if (w->err.no && e)
+		*e = w->err;
+	return w->err.no ? -1 : 0;
+}
+
 int http_exchange(struct http *h, const struct http_req *q, struct http_resp *r, struct err *e)
 {
-	struct waiter w = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, r, {0}};
+	struct http_waiter w = HTTP_WAITER_INIT(r);
 
-	assert(!pthread_equal(pthread_self(), h->thread));
+	assert(!http_on_engine(h));
 	*r = (struct http_resp){0};
-	if (http_start(h, q, wake, &w, e))
-		return -1;
-	pthread_mutex_lock(&w.mu);
-	while (!w.over)
-		pthread_cond_wait(&w.changed, &w.mu);
-	pthread_mutex_unlock(&w.mu);
-	if (w.err.no && e)
-		*e = w.err;
-	return w.err.no ? -1 : 0;
+	return http_start(h, q, http_waiter_done, &w, e) ? -1 : http_waiter_wait(&w, e);
 }

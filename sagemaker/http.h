@@ -36,7 +36,6 @@ struct http_resp {
 	struct http_headers headers;
 	struct buf body;
 	size_t sent;   /* 0: not a byte of the request left this machine; else about how many did */
-	int attempts;  /* how often the request was sent in all (aws.h); 1 from http.h */
 };
 
 struct http_req {
@@ -77,6 +76,20 @@ typedef void http_done_fn(void *arg, struct http_resp *resp, const struct err *e
 int http_start(struct http *h, const struct http_req *q, http_done_fn *done, void *arg, struct err *e) _must_check_;
 /* http_exchange: blocking; never from the engine's thread. */
 int http_exchange(struct http *h, const struct http_req *q, struct http_resp *r, struct err *e) _must_check_;
+/* What a blocking call waits in: HTTP_WAITER_INIT(resp), http_waiter_done as done with the waiter as arg, then http_waiter_wait,
+ * which has the reply in *resp and returns 0, or -1 and *e. */
+struct http_waiter {
+	pthread_mutex_t mu; /* guards over */
+	pthread_cond_t changed;
+	bool over;
+	struct http_resp *resp;
+	struct err err;
+};
+#define HTTP_WAITER_INIT(resp_) {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, (resp_), {0}}
+void http_waiter_done(void *arg, struct http_resp *resp, const struct err *e);
+int http_waiter_wait(struct http_waiter *w, struct err *e) _must_check_;
+/* http_on_engine: whether the caller runs on the engine's thread, where nothing may wait. */
+bool http_on_engine(const struct http *h);
 /* http_timer: run fn(arg) on the engine's thread after ms (retry delays without a thread), at once when cancel (may be NULL) is
  * set, and early when the engine ends: fn asks what holds. */
 int http_timer(struct http *h, long ms, struct cancel *cancel, void (*fn)(void *), void *arg, struct err *e) _must_check_;

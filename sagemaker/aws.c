@@ -1,0 +1,497 @@
+#include "sagemaker/aws.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "build_config.h"
+#include "sagemaker/aws_errors.h"
+#include "sagemaker/aws_retry.h"
+#include "sagemaker/aws_sign.h"
+#include "sagemaker/hash.h"
+#include "sagemaker/json.h"
+
+#define JSON_TYPE "application/x-amz-json-1.1"
+#define SMALL_BODY \
+ ((size_t)64 << 10) /* hashed in any case: cheap, and the signature then covers it */
+#define SKEW_S 60   /* a clock this far off is worth a correction */
+
+const struct aws_service AWS_S3 = {"s3", "s3", "s3.%s.%s", NULL, NULL, QUOTA_S3};
+const struct aws_service AWS_SAGEMAKER = {"sagemaker", "sagemaker", "api.sagemaker.%s.%s",
+					  "SageMaker", JSON_TYPE,   QUOTA_SAGEMAKER};
+const struct aws_service AWS_RUNTIME = {
+	"sagemaker-runtime", "sagemaker", "runtime.sagemaker.%s.%s", NULL, NULL, QUOTA_RUNTIME};
+const struct aws_service AWS_STS = {"sts", "sts", "sts.%s.%s", NULL, NULL, QUOTA_STS};
+const struct aws_service AWS_IAM = {"iam", "iam", NULL, NULL, NULL, QUOTA_IAM};
+
+struct aws {
+	const struct config *config;
+	struct creds *creds;
+	struct http *http;
+	struct retry_quota quota[QUOTA_COUNT];
+	atomic_llong clock_offset; /* seconds that the services' clocks are ahead of ours */
+};
+
+/* One call, over all its attempts. Owned by whoever works on it: aws_start, then the engine's thread. */
+struct call {
+	struct aws *a;
+	const struct aws_service *s;
+	struct aws_req q; /* its strings are the copies below */
+	char *method, *url;
+	struct http_headers headers;
+	char payload[SHA256_HEX];
+	char id[37];
+	int attempt; /* the one running, from 1 */
+	int retries; /* of those that were paid for */
+	int paid;    /* what the last retry cost */
+	bool read_keys_anew, set_clock;
+	bool delivered; /* the caller has seen a part of a reply */
+	aws_done_fn *done;
+	void *arg;
+};
+
+struct aws *aws_new(const struct config *c, struct err *e)
+{
+	struct aws *a = calloc(1, sizeof *a);
+
+	if (!a) {
+		err_set(e, ENOMEM, "could not begin to talk to AWS: out of memory");
+		return NULL;
+	}
+	a->config = c;
+	for (size_t i = 0; i < QUOTA_COUNT; i++)
+		retry_quota_init(&a->quota[i], &RETRY_STANDARD);
+	a->creds = creds_new(c, e);
+	a->http = a->creds ? http_new(c, e) : NULL;
+	if (!a->http) {
+		aws_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+void aws_free(struct aws *a)
+{
+	if (!a)
+		return;
+	http_free(a->http);
+	creds_free(a->creds);
+	for (size_t i = 0; i < QUOTA_COUNT; i++)
+		retry_quota_release(&a->quota[i]);
+	free(a);
+}
+
+const struct config *aws_config(const struct aws *a)
+{
+	return a->config;
+}
+
+struct http *aws_http(struct aws *a)
+{
+	return a->http;
+}
+
+bool aws_path_style(const struct aws *a, const char *bucket)
+{
+	return a->config->endpoint_url || strchr(bucket, '.');
+}
+
+/* Beginning a call ------------------------------------------------------------------------- */
+
+static const char *signing_region(const struct call *c)
+{
+	const char *region = c->a->config->region;
+
+	return c->s->host_format ? region : config_global_region(region);
+}
+
+static int put_host(const struct aws *a, const struct aws_service *s, const char *prefix,
+		    struct buf *url)
+{
+	const char *region = a->config->region;
+
+	buf_str(url, "https://");
+	if (prefix)
+		buf_printf(url, "%s.", prefix);
+	if (!s->host_format)
+		return buf_str(url, config_iam_host(region));
+	/* host_format has two %s: region and suffix. */
+	const char *first = strstr(s->host_format, "%s"), *second = strstr(first + 2, "%s");
+	buf_add(url, s->host_format, (size_t)(first - s->host_format));
+	buf_str(url, region);
+	buf_add(url, first + 2, (size_t)(second - first - 2));
+	return buf_str(url, config_dns_suffix(region));
+}
+
+static char *make_url(const struct aws *a, const struct aws_service *s, const struct aws_req *q)
+{
+	struct buf url = BUF_INIT((size_t)64 << 10);
+
+	if (a->config->endpoint_url)
+		buf_str(&url, a->config->endpoint_url);
+	else
+		put_host(a, s, q->host_prefix, &url);
+	buf_str(&url, q->path);
+	if (q->query && *q->query)
+		buf_printf(&url, "?%s", q->query);
+	if (url.failed) {
+		buf_release(&url);
+		return NULL;
+	}
+	return buf_steal(&url);
+}
+
+/* Large bodies for S3 carry a signed checksum header instead of a hash in the signature, where nobody can change them on
+ * their way: under TLS and on loopback. */
+static void choose_payload(struct call *c)
+{
+	bool safe = starts_with(c->url, "https://") || config_is_loopback(c->url);
+	unsigned char digest[SHA256_LEN];
+
+	if (c->q.payload_hash) {
+		snprintf(c->payload, sizeof c->payload, "%s", c->q.payload_hash);
+	} else if (c->s == &AWS_S3 && c->q.body_len > SMALL_BODY && safe) {
+		snprintf(c->payload, sizeof c->payload, "UNSIGNED-PAYLOAD");
+	} else {
+		sha256(c->q.body, c->q.body_len, digest);
+		hex(digest, sizeof digest, c->payload);
+	}
+	c->q.payload_hash = c->payload;
+}
+
+static int copy_headers(struct call *c)
+{
+	const struct http_headers *given = c->q.headers;
+
+	for (size_t i = 0; given && i < given->n; i++) {
+		if (http_header_add(&c->headers, given->rows[i].name, given->rows[i].value))
+			return -1;
+	}
+	c->q.headers = NULL;
+	if (c->s != &AWS_S3)
+		return 0;
+	return http_header_add(&c->headers, "X-Amz-Content-SHA256", c->payload);
+}
+
+static void call_free(struct call *c)
+{
+	http_headers_release(&c->headers);
+	cancel_unref(c->q.cancel);
+	free(c->method);
+	free(c->url);
+	free(c);
+}
+
+static struct call *call_new(struct aws *a, const struct aws_service *s, const struct aws_req *q)
+{
+	struct call *c = calloc(1, sizeof *c);
+
+	if (!c)
+		return NULL;
+	c->a = a;
+	c->s = s;
+	c->q = *q;
+	c->q.cancel = cancel_ref(q->cancel);
+	random_text(c->id, sizeof c->id);
+	c->method = strdup(q->method);
+	c->url = make_url(a, s, q);
+	if (c->url)
+		choose_payload(c);
+	if (!c->method || !c->url || copy_headers(c)) {
+		call_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* One attempt ------------------------------------------------------------------------------ */
+
+static int max_attempts(const struct aws *a)
+{
+	return a->config->max_attempts ? a->config->max_attempts : RETRY_STANDARD.attempts;
+}
+
+/* What says who asks and which attempt this is, unsigned: proxies may touch it. */
+static int add_unsigned(const struct call *c, struct http_headers *h)
+{
+	char attempt[64];
+
+	snprintf(attempt, sizeof attempt, "attempt=%d; max=%d", c->attempt, max_attempts(c->a));
+	return http_header_add(h, "User-Agent", "sagemakerfs/" SMFS_VERSION) ||
+			       http_header_add(h, "amz-sdk-invocation-id", c->id) ||
+			       http_header_add(h, "amz-sdk-request", attempt)
+		       ? -1
+		       : 0;
+}
+
+static int sign(const struct call *c, struct http_headers *h, struct err *e)
+{
+	struct keys keys _cleanup_(keys_wipe) = {0};
+
+	if (creds_get(c->a->creds, &keys, e))
+		return -1;
+	const struct sign_input in = {
+		.method = c->method,
+		.url = c->url,
+		.headers = &c->headers,
+		.payload = c->payload,
+		.region = signing_region(c),
+		.service = c->s,
+		.now = (int64_t)time(NULL) + atomic_load(&c->a->clock_offset),
+		.keys = &keys,
+	};
+	if (aws_sign(&in, h, e))
+		return -1;
+	return add_unsigned(c, h) ? err_set(e, ENOMEM, "could not sign the request: out of memory")
+				  : 0;
+}
+
+static int call_on_reply(void *arg, const struct http_resp *r)
+{
+	struct call *c = arg;
+
+	c->delivered = true;
+	return c->q.on_reply ? c->q.on_reply(c->q.body_arg, r) : 0;
+}
+
+static int call_on_body(void *arg, const void *p, size_t n)
+{
+	struct call *c = arg;
+
+	return c->q.on_body(c->q.body_arg, p, n);
+}
+
+static void on_attempt(void *arg, struct http_resp *r, const struct err *transport);
+
+static int attempt(struct call *c, struct err *e)
+{
+	struct http_headers headers _cleanup_(http_headers_release) = {NULL, 0};
+
+	c->attempt++;
+	if (sign(c, &headers, e))
+		return -1;
+	const struct http_req q = {
+		.method = c->method,
+		.url = c->url,
+		.headers = &headers,
+		.body = c->q.body,
+		.body_len = c->q.body_len,
+		.max_reply = c->q.max_reply,
+		.silence_ms = c->q.silence_ms,
+		.cancel = c->q.cancel,
+		.no_resend = c->q.once_sent_never_again,
+		.on_reply = c->q.on_reply || c->q.on_body ? call_on_reply : NULL,
+		.on_body = c->q.on_body ? call_on_body : NULL,
+		.body_arg = c,
+		.on_sent = c->q.on_sent,
+		.sent_arg = c->q.sent_arg,
+	};
+	return http_start(c->a->http, &q, on_attempt, c, e);
+}
+
+static void call_finish(struct call *c, struct http_resp *r, struct err *e)
+{
+	if (e->no)
+		e->attempts = c->attempt;
+	c->done(c->arg, r, e);
+	call_free(c);
+}
+
+static void finish_without_reply(struct call *c, struct err *e)
+{
+	struct http_resp none = {0};
+
+	call_finish(c, &none, e);
+	http_resp_release(&none);
+}
+
+/* Judging an attempt ----------------------------------------------------------------------- */
+
+/* What to do next, where that is known. */
+static void advise(const struct call *c, bool may_have_acted, struct err *e)
+{
+	if (e->no == ECANCELED)
+		return;
+	if (may_have_acted)
+		err_append(e, "the request may have been acted on, so it was not sent again");
+	else if (e->no == ECONNREFUSED && config_is_loopback(c->url))
+		err_append(e, "is the local backend running?");
+	else if (e->no == EHOSTUNREACH)
+		err_append(e, "check the network, and the region '%s'", c->a->config->region);
+	else if (e->no == EPROTO)
+		err_append(e, "check AWS_CA_BUNDLE, AWS_ENDPOINT_URL and the proxy's settings");
+}
+
+static enum retry_class judge_transport(const struct call *c, const struct http_resp *r,
+					struct err *e)
+{
+	static const int final[] = {ECANCELED, EFBIG, EPROTO, ENOMEM, ENOSPC, EDQUOT};
+	bool may_have_acted = c->q.once_sent_never_again && r->sent > 0;
+
+	e->http = r->status >= 300 ? r->status : 0;
+	advise(c, may_have_acted, e);
+	for (size_t i = 0; i < ARRAY_SIZE(final); i++) {
+		if (e->no == final[i])
+			return RETRY_NEVER;
+	}
+	if (c->delivered || may_have_acted)
+		return RETRY_NEVER;
+	return e->no == ETIMEDOUT ? RETRY_TIMEOUT : RETRY_TRANSIENT;
+}
+
+static enum retry_class judge(const struct call *c, struct http_resp *r,
+			      const struct err *transport, struct err *e)
+{
+	enum retry_class why;
+
+	if (transport->no) {
+		*e = *transport;
+		return judge_transport(c, r, e);
+	}
+	if (r->status >= 200 && r->status <= 299) {
+		if (!c->q.error_in_success || !aws_error_in_success(r))
+			return RETRY_NEVER;
+		r->status = 500;
+	}
+	why = aws_error_read(r, e);
+	if (c->q.once_sent_never_again && why != RETRY_CREDENTIALS && why != RETRY_CLOCK &&
+	    why != RETRY_THROTTLED && r->status != 503)
+		return RETRY_NEVER;
+	return why;
+}
+
+/* The service refused our date: its own, from the reply, is the better clock. */
+static bool take_clock(struct call *c, const struct http_resp *r)
+{
+	const char *date = http_header_get(&r->headers, "Date");
+	struct tm tm = {0};
+
+	if (c->set_clock || !date || !strptime(date, "%a, %d %b %Y %H:%M:%S", &tm))
+		return false;
+	long long offset = (long long)timegm(&tm) - (long long)time(NULL);
+	long long change = offset - atomic_load(&c->a->clock_offset);
+	if (change > -SKEW_S && change < SKEW_S)
+		return false;
+	c->set_clock = true;
+	atomic_store(&c->a->clock_offset, offset);
+	return true;
+}
+
+static bool take_keys(struct call *c)
+{
+	if (c->read_keys_anew)
+		return false;
+	c->read_keys_anew = true;
+	creds_refresh(c->a->creds);
+	return true;
+}
+
+static void run_retry(void *arg)
+{
+	struct call *c = arg;
+	struct err e = {0};
+
+	if (cancel_is_set(c->q.cancel))
+		err_set(&e, ECANCELED, "cancelled");
+	else if (attempt(c, &e) == 0)
+		return;
+	finish_without_reply(c, &e);
+}
+
+/* Whether the call goes on: it is then out of our hands. *e keeps the failure for when it does not. */
+static bool goes_on(struct call *c, enum retry_class why, const struct http_resp *r)
+{
+	long delay = 0;
+
+	if (why == RETRY_NEVER)
+		return false;
+	if (why == RETRY_CREDENTIALS || why == RETRY_CLOCK) {
+		if (why == RETRY_CLOCK ? !take_clock(c, r) : !take_keys(c))
+			return false;
+	} else {
+		if (c->retries + 1 >= max_attempts(c->a))
+			return false;
+		c->paid = retry_take(&c->a->quota[c->s->quota], &RETRY_STANDARD, why);
+		if (!c->paid)
+			return false;
+		delay = retry_delay(&RETRY_STANDARD, c->retries++);
+	}
+	return http_timer(c->a->http, delay, c->q.cancel, run_retry, c, NULL) == 0;
+}
+
+static void on_attempt(void *arg, struct http_resp *r, const struct err *transport)
+{
+	struct call *c = arg;
+	struct err e = {0};
+	enum retry_class why = judge(c, r, transport, &e);
+
+	if (!e.no)
+		retry_success(&c->a->quota[c->s->quota], &RETRY_STANDARD, c->paid);
+	else if (goes_on(c, why, r))
+		return;
+	call_finish(c, r, &e);
+}
+
+/* The interface ---------------------------------------------------------------------------- */
+
+int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q,
+	      aws_done_fn *done, void *arg, struct err *e)
+{
+	struct call *c = call_new(a, s, q);
+
+	if (!c)
+		return err_set(e, ENOMEM, "could not begin the call to %s: out of memory", s->name);
+	c->done = done;
+	c->arg = arg;
+	if (attempt(c, e) == 0)
+		return 0;
+	call_free(c);
+	return -1;
+}
+
+int aws_raw(struct aws *a, const struct aws_service *s, const struct aws_req *q,
+	    struct http_resp *r, struct err *e)
+{
+	struct http_waiter w = HTTP_WAITER_INIT(r);
+
+	assert(!http_on_engine(a->http));
+	*r = (struct http_resp){0};
+	return aws_start(a, s, q, http_waiter_done, &w, e) ? -1 : http_waiter_wait(&w, e);
+}
+
+static int add_json_headers(const struct aws_service *s, const char *action, struct http_headers *h)
+{
+	char target[128];
+
+	snprintf(target, sizeof target, "%s.%s", s->target_prefix, action);
+	return http_header_add(h, "Content-Type", s->content_type) ||
+			       http_header_add(h, "X-Amz-Target", target)
+		       ? -1
+		       : 0;
+}
+
+int aws_json(struct aws *a, const struct aws_service *s, const char *action, const cJSON *in,
+	     struct cancel *cancel, cJSON **out, struct err *e)
+{
+	struct http_headers headers _cleanup_(http_headers_release) = {NULL, 0};
+	struct http_resp r _cleanup_http_resp_ = {0};
+	_cleanup_free_ char *text = in ? cJSON_PrintUnformatted(in) : NULL;
+
+	if (out)
+		*out = NULL;
+	if (!text || add_json_headers(s, action, &headers))
+		return err_set(e, ENOMEM, "could not begin the call to %s: out of memory", s->name);
+	const struct aws_req q = {.method = "POST",
+				  .path = "/",
+				  .headers = &headers,
+				  .body = text,
+				  .body_len = strlen(text),
+				  .cancel = cancel};
+	if (aws_raw(a, s, &q, &r, e))
+		return -1;
+	if (!out)
+		return 0;
+	*out = r.body.len ? json_parse(r.body.data, r.body.len, e) : cJSON_CreateObject();
+	return *out ? 0 : -1;
+}

@@ -1,0 +1,14 @@
+/* aws_errors.h: AWS's failing replies (JSON, REST-XML, query XML, headers only) as struct err. Pure. */
+#ifndef SAGEMAKER_AWS_ERRORS_H
+#define SAGEMAKER_AWS_ERRORS_H
+
+#include "sagemaker/aws_retry.h"
+#include "sagemaker/http.h"
+
+/* aws_error_read: fills *e from a reply that is no success, and says whether trying again makes sense. */
+enum retry_class aws_error_read(const struct http_resp *r, struct err *e);
+
+/* aws_error_in_success: whether the body of a 2xx is an <Error> document. */
+bool aws_error_in_success(const struct http_resp *r);
+
+#endif

@@ -1,0 +1,46 @@
+#include "sagemaker/json.h"
+
+#include <errno.h>
+
+cJSON *json_parse(const void *p, size_t n, struct err *e)
+{
+	const char *end = NULL;
+	cJSON *o = p && n ? cJSON_ParseWithLengthOpts(p, n, &end, false) : NULL;
+
+	if (!o)
+		err_set(e, EPROTO, "the reply is not JSON");
+	return o;
+}
+
+const char *json_text(const cJSON *o, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, key));
+}
+
+double json_number(const cJSON *o, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
+
+	return cJSON_IsNumber(v) ? v->valuedouble : 0;
+}
+
+void json_copy(const cJSON *o, const char *key, char *out, size_t size)
+{
+	const char *text = json_text(o, key);
+	size_t n = text ? MIN(strlen(text), size - 1) : 0;
+
+	if (n)
+		memcpy(out, text, n);
+	out[n] = '\0';
+}
+
+void json_put(cJSON *o, const char *key, const char *value)
+{
+	if (value)
+		cJSON_AddStringToObject(o, key, value);
+}
+
+void json_put_number(cJSON *o, const char *key, double value)
+{
+	cJSON_AddNumberToObject(o, key, value);
+}

@@ -1,0 +1,21 @@
+/* json.h: reading and making the JSON of AWS calls: short forms around cJSON that take NULL for "absent". */
+#ifndef SAGEMAKER_JSON_H
+#define SAGEMAKER_JSON_H
+
+#include "sagemaker/err.h"
+
+/* json_parse: a document from n bytes, owned by the caller. NULL: not JSON (EPROTO), with *e. */
+cJSON *json_parse(const void *p, size_t n, struct err *e);
+
+/* json_text, json_number: a member, or NULL / 0 when it is absent or of another type. o may be NULL. */
+const char *json_text(const cJSON *o, const char *key);
+double json_number(const cJSON *o, const char *key);
+
+/* json_copy: the text of a member into out, cut to its size; "" when absent. */
+void json_copy(const cJSON *o, const char *key, char *out, size_t size);
+
+/* json_put, json_put_number: set a member; a NULL value sets none. */
+void json_put(cJSON *o, const char *key, const char *value);
+void json_put_number(cJSON *o, const char *key, double value);
+
+#endif
