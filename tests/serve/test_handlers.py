@@ -60,6 +60,19 @@ def handler(data, context):
 '''
 
 
+STATUS = '''
+import requests
+
+print("printed while imported")
+
+def handler(data, context):
+    uri = context.rest_uri.rpartition(":")[0] + data.read().decode()
+    print("asking", uri.rpartition("/")[2])
+    response = requests.get(uri)
+    return response.content, response.headers["Content-Type"]
+'''
+
+
 class Handlers(unittest.TestCase):
     def start(self, code, model=KERAS, env=None, **files):
         files = {"code/" + name.replace("__", "/") + ".py": text for name, text in files.items()}
@@ -101,6 +114,19 @@ class Handlers(unittest.TestCase):
                                "tfs-model-name=a,tfs-model-version=3,tfs-method=regress").json
         self.assertTrue(fields["rest_uri"].endswith("/v1/models/a/versions/3:regress"))
         self.assertEqual(fields["request_content_type"], "application/json")
+
+    def test_status_and_metadata_of_the_model(self):
+        server = self.start(STATUS)
+        server.ready()
+        self.assertIn("printed while imported\n", server.output())
+        states = server.invoke("").json["model_version_status"]
+        self.assertEqual([(s["version"], s["state"]) for s in states], [("1", "AVAILABLE")])
+        self.assertIn("asking iris\n", server.output())
+        signatures = server.invoke("/metadata").json["metadata"]["signature_def"]["signature_def"]
+        shape = signatures["serving_default"]["inputs"]
+        self.assertEqual([d["size"] for d in next(iter(shape.values()))["tensor_shape"]["dim"]],
+                         ["-1", "4"])
+        self.assertIn("Malformed request", server.invoke("/nonsense").json["error"])
 
     def test_exception_is_500(self):
         server = self.start(FAILING)

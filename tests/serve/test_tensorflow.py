@@ -163,6 +163,10 @@ class Shapes(Shared):
         self.bad("is not of expected type: int64", {"inputs": {"x": [[1, 2]], "n": [1.5]}})
         self.bad("does not have named input: y", {"instances": [{"x": [1, 2], "n": 1, "y": 1}]})
         self.bad("keys must be equal to: n,x", {"instances": [{"x": [1, 2]}]})
+        self.bad("is not of expected type: int64", {"inputs": {"x": [[1, 2]], "n": [1 << 63]}})
+        self.bad("is not of expected type: int64", {"inputs": {"x": [[1, 2]], "n": [True]}})
+        self.assertEqual(self.ok({"inputs": {"x": [[1, 2]], "n": [-(1 << 62)]}})["outputs"]["next"],
+                         [1 - (1 << 62)])
         self.bad("without loss of precision", {"inputs": {"x": [[123456789, 2]], "n": [1]}})
         self.bad("expecting list of objects", {"instances": [[1, 2]]})
 
@@ -245,6 +249,11 @@ class Life(Shared):
         self.assertEqual(server.wait(), 1)
         self.assertEqual(server.last_error(),
                          "SAGEMAKER_TFS_DEFAULT_MODEL_NAME is 'rose', but the models are: shapes")
+
+    def test_bad_setting(self):
+        server = self.start(KERAS, env={"SAGEMAKER_TFS_INTRA_OP_PARALLELISM": "many"})
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("the model server cannot start: ValueError", server.last_error())
 
     def test_no_model(self):
         server = self.start(files={"saved_model.pb": ""})

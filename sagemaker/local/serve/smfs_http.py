@@ -21,6 +21,9 @@ IDLE_SECONDS = 24 * 3600
 # service) must not keep the others out; computing ones share the cores anyway.
 THREADS = 32
 DRAIN_SECONDS = 60
+# The largest request of SageMaker (25 MiB) stays in memory, in few reads.
+MEMORY_BYTES = 64 << 20
+RECEIVE_BYTES = 256 << 10
 
 REASONS = {
     200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found",
@@ -144,13 +147,17 @@ def logged(app):
 
 
 def make_server(app, sock, channels):
+    import logging
     import waitress.server
+    # Requests that wait for a thread are no event for the endpoint's log.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     # expose_tracebacks off, no Server header: answers carry what the
     # container's would carry and no more.
     return waitress.server.create_server(
         app, map=channels, sockets=[sock], threads=THREADS, ident=None,
         connection_limit=CONNECTIONS, channel_timeout=IDLE_SECONDS,
-        asyncore_use_poll=True, backlog=1024, cleanup_interval=3600)
+        asyncore_use_poll=True, backlog=1024, cleanup_interval=3600, recv_bytes=RECEIVE_BYTES,
+        inbuf_overflow=MEMORY_BYTES, outbuf_overflow=MEMORY_BYTES)
 
 
 def serve_beside(app, sock):
@@ -190,4 +197,16 @@ def drain(server, stop):
     while not idle(server) and time.monotonic() < deadline:
         time.sleep(0.002)
     log("INFO", "stopped")
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(0)
+
+
+def start(main):
+    """Runs a server's main; whatever it raises is the reason why it failed."""
+    sys.stdout.reconfigure(line_buffering=True)  # what users print is log, too
+    try:
+        main()
+    except Exception as error:
+        log_exception("the model server cannot start")
+        fail("the model server cannot start: %s: %s" % (type(error).__name__, error))

@@ -15,6 +15,7 @@ import smfs_tf_session as tf
 
 INVALID_ARGUMENT, UNIMPLEMENTED = 3, 12
 INDENT = "    "
+# Bits of the JSON integers that are taken for a type; small ones wrap around.
 INTEGER_RANGES = {
     "int32": 32, "int16": 32, "int8": 32, "uint8": 32, "uint16": 32, "int64": 64,
 }
@@ -103,14 +104,17 @@ def check_decimal(value, name):
     return value
 
 
+def integer_range(name):
+    if name in ("uint32", "uint64"):
+        return 0, (1 << int(name[4:])) - 1
+    high = (1 << (INTEGER_RANGES[name] - 1)) - 1
+    return -high - 1, high
+
+
 def check_integer(value, name):
     if not isinstance(value, int) or isinstance(value, bool):
         raise type_error(value, name)
-    if name in ("uint32", "uint64"):
-        low, high = 0, (1 << int(name[4:])) - 1
-    else:
-        high = (1 << (INTEGER_RANGES[name] - 1)) - 1
-        low = -high - 1
+    low, high = integer_range(name)
     if not low <= value <= high:
         raise type_error(value, name)
     return value
@@ -159,25 +163,42 @@ def fill(value, level, shape, dtype, out):
         fill(item, level + 1, shape, dtype, out)
 
 
-def fast_numbers(value, shape, dtype):
-    """The array of a regular nest of plain numbers, or None: then fill() decides."""
-    if tf.DTYPES[dtype][0] not in ("float", "double"):
-        return None
+def flat_numbers(value, shape, types):
+    """The scalars of a regular nest of lists, all of these types, else None."""
     flat = [value]
     for size in shape:
         if any(type(item) is not list or len(item) != size for item in flat):
             return None
         flat = [leaf for item in flat for leaf in item]
-    if not set(map(type, flat)) <= {float, int}:
+    return flat if set(map(type, flat)) <= types else None
+
+
+def fast_numbers(value, shape, dtype):
+    """The array of a regular nest of plain numbers, or None: then fill() decides."""
+    name, kind = tf.DTYPES[dtype]
+    if name in ("float", "double"):
+        flat = flat_numbers(value, shape, {float, int})
+    elif name in INTEGER_RANGES or name in ("uint32", "uint64"):
+        flat = flat_numbers(value, shape, {int})
+    else:
+        return None
+    if not flat:
         return None
     try:
-        array = np.array(flat, np.float64)
+        array = np.array(flat, np.float64 if name in ("float", "double") else None)
     except OverflowError:
         return None
-    finite = np.abs(array[np.isfinite(array)])
-    if finite.size and finite.max() > (1 << 24) - 1:
-        return None
-    return array.astype(tf.DTYPES[dtype][1]).reshape(shape)
+    if array.dtype.kind == "f":
+        finite = np.abs(array[np.isfinite(array)])
+        fits = not finite.size or finite.max() <= (1 << 24) - 1
+    else:
+        fits = array.dtype.kind in "iu" and in_range(array, name)
+    return array.astype(kind).reshape(shape) if fits else None
+
+
+def in_range(array, name):
+    low, high = integer_range(name)
+    return low <= int(array.min()) and int(array.max()) <= high
 
 
 def to_array(value, dtype):

@@ -239,17 +239,26 @@ def regress(model, document):
 METHODS = {"predict": predict, "classify": classify, "regress": regress}
 
 
-def metadata(models, name, number):
+def signature_json(signature):
     from google.protobuf import json_format
+    options = {"preserving_proto_field_name": True}
+    try:
+        return json_format.MessageToDict(signature, always_print_fields_with_no_presence=True,
+                                         **options)
+    except TypeError:  # protobuf before 5.26
+        return json_format.MessageToDict(signature, including_default_value_fields=True, **options)
+
+
+def metadata(models, name, number):
+    """The signatures of a version as GetModelMetadataResponse in JSON."""
     model = models.find(name, number)
     if number is None:
         number = max(n for m, n in models.loaded if m == name)
-    signatures = {key: json_format.MessageToDict(value, preserving_proto_field_name=True,
-                                                 always_print_fields_with_no_presence=True)
-                  for key, value in model.signatures.items()}
-    spec = {"name": name, "signature_name": "", "version": str(number)}
-    return json.dumps({"model_spec": spec,
-                       "metadata": {"signature_def": {"signature_def": signatures}}}, indent=1) + "\n"
+    signatures = {key: signature_json(value) for key, value in model.signatures.items()}
+    document = {"@type": "type.googleapis.com/tensorflow.serving.SignatureDefMap",
+                "signature_def": signatures}
+    return json.dumps({"model_spec": {"name": name, "signature_name": "", "version": str(number)},
+                       "metadata": {"signature_def": document}}, indent=1) + "\n"
 
 
 def answer(models, method, path, body):
