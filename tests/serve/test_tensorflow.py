@@ -86,6 +86,9 @@ class Keras(Shared):
         self.bad("Encountered list at unexpected size", [[[1, 2], [3]]])
         self.bad("incorrect level", {"instances": [[[1], 2]]})
         self.bad("Expecting tensor size: 4 but got: 3", [[1, 2, 3, 4], [1, 2, 3]])
+        self.bad("at unexpected level", "[" * 70 + "1" + "]" * 70)
+        self.bad("nested too deeply", "[" * 100000)
+        self.bad("to be an list/array", '{"instances": "\\ud800"}')
         self.bad("found in signature def", {"signature_name": "x", "instances": [1]})
 
     def test_wrong_shape_is_tensorflows_own_error(self):

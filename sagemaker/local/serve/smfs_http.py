@@ -104,7 +104,7 @@ def bound_socket(port):
 def reply(start_response, status, body=b"", content_type="application/json", headers=()):
     """A complete answer as a WSGI result; body is str or bytes."""
     if isinstance(body, str):
-        body = body.encode("utf-8")
+        body = body.encode("utf-8", "replace")
     fields = [("Content-Length", str(len(body)))]
     if body and content_type:
         fields.append(("Content-Type", content_type))

@@ -15,6 +15,7 @@ import smfs_tf_session as tf
 
 INVALID_ARGUMENT, UNIMPLEMENTED = 3, 12
 INDENT = "    "
+MAX_RANK = 31  # numpy's limit, less one for the batch
 # Bits of the JSON integers that are taken for a type; small ones wrap around.
 INTEGER_RANGES = {
     "int32": 32, "int16": 32, "int8": 32, "uint8": 32, "uint16": 32, "int64": 64,
@@ -80,6 +81,9 @@ def shape_of(value):
         if not value:
             break
         value = value[0]
+    if len(shape) > MAX_RANK:
+        raise invalid("Encountered list at unexpected level: %d expected < %d"
+                      % (len(shape), MAX_RANK))
     return shape
 
 

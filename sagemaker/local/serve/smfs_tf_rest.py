@@ -267,6 +267,8 @@ def answer(models, method, path, body):
         return 200, dispatch(models, method, path, body)
     except tf.TensorFlowError as error:
         return HTTP_STATUS.get(error.code, 500), forms.error_reply(str(error))
+    except RecursionError:  # a message that shows a deeply nested value
+        return 400, forms.error_reply("JSON Parse error: the document is nested too deeply")
 
 
 def dispatch(models, method, path, body):
