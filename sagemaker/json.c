@@ -1,6 +1,7 @@
 #include "sagemaker/json.h"
 
 #include <errno.h>
+#include <limits.h>
 
 cJSON *json_parse(const void *p, size_t n, struct err *e)
 {
@@ -22,6 +23,15 @@ double json_number(const cJSON *o, const char *key)
 	const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, key);
 
 	return cJSON_IsNumber(v) ? v->valuedouble : 0;
+}
+
+int json_count(const cJSON *o, const char *key)
+{
+	double n = json_number(o, key);
+
+	if (!(n > 0))
+		return 0;
+	return n < INT_MAX ? (int)n : INT_MAX;
 }
 
 void json_copy(const cJSON *o, const char *key, char *out, size_t size)

@@ -10,6 +10,8 @@ cJSON *json_parse(const void *p, size_t n, struct err *e);
 /* json_text, json_number: a member, or NULL / 0 when it is absent or of another type. o may be NULL. */
 const char *json_text(const cJSON *o, const char *key);
 double json_number(const cJSON *o, const char *key);
+/* json_count: a number as a count: 0 when negative or absent, at most INT_MAX. */
+int json_count(const cJSON *o, const char *key);
 
 /* json_copy: the text of a member into out, cut to its size; "" when absent. */
 void json_copy(const cJSON *o, const char *key, char *out, size_t size);

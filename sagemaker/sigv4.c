@@ -23,6 +23,32 @@ int uri_encode(const char *s, size_t n, bool keep_slash, struct buf *out)
 	return 0;
 }
 
+static int hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)((at - digits) % 16) : -1;
+}
+
+int uri_decode(const char *s, size_t n, bool plus, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool escape = s[i] == '%' && n - i > 2;
+		int high = escape ? hex_digit(s[i + 1]) : -1,
+		    low = escape ? hex_digit(s[i + 2]) : -1;
+		char c = (char)(plus && s[i] == '+' ? ' ' : s[i]);
+
+		if (high >= 0 && low >= 0) {
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		if (buf_char(out, c))
+			return -1;
+	}
+	return 0;
+}
+
 /* Takes the last segment off "/a/b/". */
 static void drop_segment(struct buf *path)
 {

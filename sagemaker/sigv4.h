@@ -43,5 +43,7 @@ int sigv4_authorization(const struct sig_request *q, const struct sig_scope *s, 
 			struct err *e) _must_check_;
 /* uri_encode: RFC 3986 unreserved kept, all else %XX upper-case; '/' kept when keep_slash. */
 int uri_encode(const char *s, size_t n, bool keep_slash, struct buf *out) _must_check_;
+/* uri_decode: %XX to bytes, and '+' to a blank when plus; a '%' without two digits stays as it is. */
+int uri_decode(const char *s, size_t n, bool plus, struct buf *out) _must_check_;
 
 #endif

@@ -1,0 +1,367 @@
+#include "sagemaker/control.h"
+
+#include <errno.h>
+
+#include "sagemaker/json.h"
+
+#define VARIANT   "AllTraffic"
+#define MAX_PAGES 10000
+
+static void put_tags(cJSON *in, const struct tag *tags, size_t n)
+{
+	cJSON *list = n ? cJSON_AddArrayToObject(in, "Tags") : NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		cJSON *tag = cJSON_CreateObject();
+
+		json_put(tag, "Key", tags[i].key);
+		json_put(tag, "Value", tags[i].value);
+		cJSON_AddItemToArray(list, tag);
+	}
+}
+
+/* The calls that take one name and nothing else. */
+static int by_name(struct aws *a, const char *action, const char *member, const char *name,
+		   cJSON **out, struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+
+	json_put(in, member, name);
+	return aws_json(a, &AWS_SAGEMAKER, action, in, c, out, e);
+}
+
+/* Models ----------------------------------------------------------------------------------- */
+
+int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags,
+			 size_t n_tags, struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	cJSON *container = cJSON_AddObjectToObject(in, "PrimaryContainer");
+
+	json_put(in, "ModelName", m->name);
+	json_put(in, "ExecutionRoleArn", m->role);
+	json_put(container, "Image", m->image);
+	json_put(container, "ModelDataUrl", m->data_url);
+	if (m->environment)
+		cJSON_AddItemToObject(container, "Environment",
+				      cJSON_Duplicate(m->environment, true));
+	put_tags(in, tags, n_tags);
+	return aws_json(a, &AWS_SAGEMAKER, "CreateModel", in, c, NULL, e);
+}
+
+int control_describe_model(struct aws *a, const char *name, struct model_state *out,
+			   struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *o = NULL;
+
+	if (by_name(a, "DescribeModel", "ModelName", name, &o, c, e))
+		return -1;
+	const cJSON *container = cJSON_GetObjectItemCaseSensitive(o, "PrimaryContainer");
+	if (!container) /* a pipeline: its first container stands for it */
+		container =
+			cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "Containers"), 0);
+	json_copy(o, "ModelName", out->name, sizeof out->name);
+	json_copy(o, "ModelArn", out->arn, sizeof out->arn);
+	json_copy(o, "ExecutionRoleArn", out->role, sizeof out->role);
+	json_copy(container, "Image", out->image, sizeof out->image);
+	json_copy(container, "ModelDataUrl", out->data_url, sizeof out->data_url);
+	return 0;
+}
+
+int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	return by_name(a, "DeleteModel", "ModelName", name, NULL, c, e);
+}
+
+/* Endpoint configurations ------------------------------------------------------------------ */
+
+int control_create_endpoint_config(struct aws *a, const struct endpoint_config_desc *d,
+				   const struct tag *tags, size_t n_tags, struct cancel *c,
+				   struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	cJSON *variant = cJSON_CreateObject();
+
+	json_put(in, "EndpointConfigName", d->name);
+	json_put(variant, "VariantName", VARIANT);
+	json_put(variant, "ModelName", d->model);
+	json_put(variant, "InstanceType", d->instance_type);
+	json_put_number(variant, "InitialInstanceCount", d->instance_count);
+	json_put_number(variant, "InitialVariantWeight", 1);
+	cJSON_AddItemToArray(cJSON_AddArrayToObject(in, "ProductionVariants"), variant);
+	put_tags(in, tags, n_tags);
+	return aws_json(a, &AWS_SAGEMAKER, "CreateEndpointConfig", in, c, NULL, e);
+}
+
+int control_describe_endpoint_config(struct aws *a, const char *name,
+				     struct endpoint_config_state *out, cJSON **raw,
+				     struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *o = NULL;
+
+	if (raw)
+		*raw = NULL;
+	if (by_name(a, "DescribeEndpointConfig", "EndpointConfigName", name, &o, c, e))
+		return -1;
+	const cJSON *variant =
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "ProductionVariants"), 0);
+	json_copy(o, "EndpointConfigName", out->name, sizeof out->name);
+	json_copy(o, "EndpointConfigArn", out->arn, sizeof out->arn);
+	json_copy(variant, "ModelName", out->model, sizeof out->model);
+	json_copy(variant, "InstanceType", out->instance_type, sizeof out->instance_type);
+	out->instance_count = json_count(variant, "InitialInstanceCount");
+	if (raw)
+		*raw = steal(o);
+	return 0;
+}
+
+int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	return by_name(a, "DeleteEndpointConfig", "EndpointConfigName", name, NULL, c, e);
+}
+
+/* Endpoints -------------------------------------------------------------------------------- */
+
+/* A create that was sent again because its first reply was lost finds its own work. */
+static bool created_it_ourselves(struct aws *a, const char *name, const char *config, char arn[256],
+				 struct cancel *c, const struct err *e)
+{
+	struct endpoint_state there;
+
+	if (e->attempts < 2 || !control_exists(e) ||
+	    control_describe_endpoint(a, name, &there, c, NULL) || !streq(there.config, config))
+		return false;
+	memcpy(arn, there.arn, sizeof there.arn);
+	return true;
+}
+
+int control_create_endpoint(struct aws *a, const char *name, const char *config,
+			    const struct tag *tags, size_t n_tags, char arn[256], struct cancel *c,
+			    struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *o = NULL;
+	struct err own;
+
+	json_put(in, "EndpointName", name);
+	json_put(in, "EndpointConfigName", config);
+	put_tags(in, tags, n_tags);
+	if (aws_json(a, &AWS_SAGEMAKER, "CreateEndpoint", in, c, &o, &own) == 0) {
+		json_copy(o, "EndpointArn", arn, 256);
+		return 0;
+	}
+	if (created_it_ourselves(a, name, config, arn, c, &own))
+		return 0;
+	if (e)
+		*e = own;
+	return -1;
+}
+
+int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_state *out,
+			      struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *o = NULL;
+
+	if (by_name(a, "DescribeEndpoint", "EndpointName", name, &o, c, e))
+		return -1;
+	const cJSON *variant =
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "ProductionVariants"), 0);
+	const cJSON *image =
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(variant, "DeployedImages"), 0);
+	json_copy(o, "EndpointName", out->name, sizeof out->name);
+	json_copy(o, "EndpointArn", out->arn, sizeof out->arn);
+	json_copy(o, "EndpointConfigName", out->config, sizeof out->config);
+	json_copy(o, "EndpointStatus", out->status, sizeof out->status);
+	json_copy(o, "FailureReason", out->failure, sizeof out->failure);
+	json_copy(image, "SpecifiedImage", out->image, sizeof out->image);
+	out->current_count = json_count(variant, "CurrentInstanceCount");
+	out->desired_count = json_count(variant, "DesiredInstanceCount");
+	out->created = json_number(o, "CreationTime");
+	out->modified = json_number(o, "LastModifiedTime");
+	return 0;
+}
+
+int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	return by_name(a, "DeleteEndpoint", "EndpointName", name, NULL, c, e);
+}
+
+/* Tags ------------------------------------------------------------------------------------- */
+
+int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, size_t n_tags,
+		     struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+
+	json_put(in, "ResourceArn", arn);
+	put_tags(in, tags, n_tags);
+	return aws_json(a, &AWS_SAGEMAKER, "AddTags", in, c, NULL, e);
+}
+
+/* Lists ------------------------------------------------------------------------------------ */
+
+/* Every page of a List call: calls row for each element of the array that is called member. */
+struct list {
+	const char *action, *member;
+	int (*row)(void *arg, const cJSON *item);
+	void *arg;
+};
+
+static int list_all(struct aws *a, const struct list *l, cJSON *in, struct cancel *c, struct err *e)
+{
+	for (int page = 0; page < MAX_PAGES; page++) {
+		_cleanup_json_ cJSON *o = NULL;
+		const cJSON *item;
+
+		if (aws_json(a, &AWS_SAGEMAKER, l->action, in, c, &o, e))
+			return -1;
+		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(o, l->member)) {
+			if (l->row(l->arg, item))
+				return err_set(e, ENOMEM, "could not keep the list: out of memory");
+		}
+		const char *token = json_text(o, "NextToken");
+		if (!token || !*token)
+			return 0;
+		cJSON_DeleteItemFromObjectCaseSensitive(in, "NextToken");
+		json_put(in, "NextToken", token);
+	}
+	return err_set(e, EPROTO, "the service's list has no end");
+}
+
+static int take_tag(void *arg, const cJSON *item)
+{
+	const char *key = json_text(item, "Key"), *value = json_text(item, "Value");
+
+	if (!key || !value)
+		return 0;
+	cJSON_DeleteItemFromObjectCaseSensitive(arg, key);
+	return cJSON_AddStringToObject(arg, key, value) ? 0 : -1;
+}
+
+int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *tags = cJSON_CreateObject();
+	const struct list l = {"ListTags", "Tags", take_tag, tags};
+
+	*out = NULL;
+	json_put(in, "ResourceArn", arn);
+	if (list_all(a, &l, in, c, e))
+		return -1;
+	*out = steal(tags);
+	return 0;
+}
+
+struct summaries {
+	struct endpoint_summary *rows;
+	size_t n, cap;
+};
+
+static int take_summary(void *arg, const cJSON *item)
+{
+	struct summaries *s = arg;
+
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 64;
+		struct endpoint_summary *rows = reallocarray(s->rows, cap, sizeof *rows);
+
+		if (!rows)
+			return -1;
+		s->rows = rows;
+		s->cap = cap;
+	}
+	struct endpoint_summary *row = &s->rows[s->n++];
+	json_copy(item, "EndpointName", row->name, sizeof row->name);
+	json_copy(item, "EndpointStatus", row->status, sizeof row->status);
+	row->created = json_number(item, "CreationTime");
+	row->modified = json_number(item, "LastModifiedTime");
+	return 0;
+}
+
+int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
+			   struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	struct summaries s = {NULL, 0, 0};
+	const struct list l = {"ListEndpoints", "Endpoints", take_summary, &s};
+
+	*out = NULL;
+	*n = 0;
+	json_put_number(in, "MaxResults", 100);
+	if (list_all(a, &l, in, c, e)) {
+		free(s.rows);
+		return -1;
+	}
+	*out = s.rows;
+	*n = s.n;
+	return 0;
+}
+
+struct names {
+	cJSON *array;
+	const char *member;
+};
+
+static int take_name(void *arg, const cJSON *item)
+{
+	const struct names *s = arg;
+	const char *name = json_text(item, s->member);
+
+	if (!name)
+		return 0;
+	return cJSON_AddItemToArray(s->array, cJSON_CreateString(name)) ? 0 : -1;
+}
+
+static int list_names(struct aws *a, struct list *l, const char *member, const char *contains,
+		      cJSON **out, struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *array = cJSON_CreateArray();
+	struct names names = {array, member};
+
+	*out = NULL;
+	l->row = take_name;
+	l->arg = &names;
+	json_put_number(in, "MaxResults", 100);
+	json_put(in, "NameContains", contains);
+	if (list_all(a, l, in, c, e))
+		return -1;
+	*out = steal(array);
+	return 0;
+}
+
+int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c,
+			struct err *e)
+{
+	struct list l = {.action = "ListModels", .member = "Models"};
+
+	return list_names(a, &l, "ModelName", contains, out, c, e);
+}
+
+int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
+				  struct cancel *c, struct err *e)
+{
+	struct list l = {.action = "ListEndpointConfigs", .member = "EndpointConfigs"};
+
+	return list_names(a, &l, "EndpointConfigName", contains, out, c, e);
+}
+
+/* Sentences -------------------------------------------------------------------------------- */
+
+static bool says(const struct err *e, const char *words)
+{
+	return streq(e->code, "ValidationException") && strstr(e->text, words);
+}
+
+bool control_not_found(const struct err *e)
+{
+	return says(e, "Could not find ") || starts_with(e->code, "ResourceNotFound");
+}
+
+bool control_exists(const struct err *e)
+{
+	return says(e, "Cannot create already existing ") ||
+	       streq(e->code, "ResourceAlreadyExists");
+}
+
+bool control_in_progress(const struct err *e)
+{
+	return says(e, "Cannot update in-progress ") || streq(e->code, "ResourceInUse");
+}

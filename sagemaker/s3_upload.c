@@ -1,0 +1,581 @@
+#include <errno.h>
+
+#include "sagemaker/hash.h"
+#include "sagemaker/s3_internal.h"
+#include "sagemaker/sigv4.h"
+#include "sagemaker/xml.h"
+
+#define MIB                 ((uint64_t)1 << 20)
+#define FIRST_PART          (8 * MIB)
+#define PARTS_PER_SIZE      1000 /* then parts double: 10,000 of them hold 7.99 TiB */
+#define MAX_PARTS           10000
+#define UPLOAD_MEMORY       ((size_t)(128 * MIB))
+#define CONTENT_TYPE        "application/gzip"
+#define COMPLETE_SILENCE_MS 300000 /* S3 may put a large object together for minutes */
+#define ABORT_SILENCE_MS    10000
+
+/* The memory of a part; kept for later parts, so that pages are touched once. */
+struct chunk {
+	struct chunk *next;
+	size_t cap, len;
+	char data[];
+};
+
+struct part {
+	struct s3_upload *u;
+	int number; /* from 1 */
+	uint32_t crc;
+	size_t len, sent;
+	struct chunk *chunk; /* NULL once it is there */
+	char etag[128];
+};
+
+struct s3_upload {
+	struct aws *a;
+	char *bucket, *key, *id;
+	struct s3_upload_hooks hooks;
+	struct cancel *cancel,
+		*parent; /* ours: ends the parts when one fails, or when the caller's is set */
+	bool full_object;
+	/* The writing thread's own: */
+	struct part **parts;
+	int n_parts;
+	struct chunk *filling;
+	uint32_t crc;
+	uint64_t total;
+
+	pthread_mutex_t
+		mu; /* guards all below, and part.sent, chunk, etag while parts are in flight; leaf */
+	pthread_cond_t changed;
+	struct chunk *spare;
+	size_t memory; /* bytes of chunks that are not spare */
+	int in_flight;
+	uint64_t sent;
+	struct err failure; /* the first part's that failed */
+};
+
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ENOMEM, "could not upload: out of memory");
+}
+
+static void relay_cancel(void *arg)
+{
+	cancel_set(arg);
+}
+
+static void upload_free(struct s3_upload *u)
+{
+	cancel_off(u->parent, relay_cancel, u->cancel);
+	cancel_unref(u->parent);
+	cancel_unref(u->cancel);
+	for (int i = 0; i < u->n_parts; i++)
+		free(u->parts[i]);
+	free(u->parts);
+	free(u->filling);
+	while (u->spare) {
+		struct chunk *k = u->spare;
+
+		u->spare = k->next;
+		free(k);
+	}
+	pthread_cond_destroy(&u->changed);
+	pthread_mutex_destroy(&u->mu);
+	free(u->bucket);
+	free(u->key);
+	free(u->id);
+	free(u);
+}
+
+struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *key,
+				const struct s3_upload_hooks *h, struct cancel *c, struct err *e)
+{
+	struct s3_upload *u = calloc(1, sizeof *u);
+
+	if (!u) {
+		out_of_memory(e);
+		return NULL;
+	}
+	u->a = a;
+	u->full_object = true;
+	if (h)
+		u->hooks = *h;
+	pthread_mutex_init(&u->mu, NULL);
+	pthread_cond_init(&u->changed, NULL);
+	u->bucket = strdup(bucket);
+	u->key = strdup(key);
+	u->cancel = cancel_new();
+	if (!u->bucket || !u->key || !u->cancel) {
+		out_of_memory(e);
+		upload_free(u);
+		return NULL;
+	}
+	u->parent = cancel_ref(c);
+	cancel_on(u->parent, relay_cancel, u->cancel);
+	return u;
+}
+
+/* Memory ----------------------------------------------------------------------------------- */
+
+static size_t part_size(int index)
+{
+	return (size_t)(FIRST_PART << (index / PARTS_PER_SIZE));
+}
+
+/* A spare chunk of that size; smaller ones have had their day. */
+static struct chunk *take_spare_locked(struct s3_upload *u, size_t size)
+{
+	while (u->spare) {
+		struct chunk *k = u->spare;
+
+		u->spare = k->next;
+		if (k->cap == size)
+			return k;
+		free(k);
+	}
+	return NULL;
+}
+
+static int failed_locked(const struct s3_upload *u, struct err *e)
+{
+	if (!u->failure.no)
+		return 0;
+	if (e)
+		*e = u->failure;
+	return -1;
+}
+
+/* Waits until a chunk fits beside those in flight (one always does). */
+static int next_chunk(struct s3_upload *u, struct err *e)
+{
+	size_t size = part_size(u->n_parts), limit = aws_config(u->a)->upload_memory;
+	struct chunk *k;
+
+	limit = limit ? limit : UPLOAD_MEMORY;
+	pthread_mutex_lock(&u->mu);
+	while (!u->failure.no && u->in_flight && u->memory + size > limit)
+		pthread_cond_wait(&u->changed, &u->mu);
+	int failed = failed_locked(u, e);
+	k = failed ? NULL : take_spare_locked(u, size);
+	if (!failed)
+		u->memory += size;
+	pthread_mutex_unlock(&u->mu);
+	if (failed)
+		return -1;
+	if (!k)
+		k = malloc(sizeof *k + size);
+	if (!k)
+		return out_of_memory(e);
+	*k = (struct chunk){NULL, size, 0};
+	u->filling = k;
+	return 0;
+}
+
+static void give_back_locked(struct s3_upload *u, struct chunk *k)
+{
+	u->memory -= k->cap;
+	k->next = u->spare;
+	u->spare = k;
+}
+
+/* Beginning -------------------------------------------------------------------------------- */
+
+static int find_id(void *arg, const char *path, const char *text)
+{
+	char **id = arg;
+
+	if (!streq(path, "InitiateMultipartUploadResult/UploadId") || !*text)
+		return 0;
+	*id = strdup(text);
+	return 1;
+}
+
+static int create(struct s3_upload *u, struct err *e)
+{
+	struct s3_call c _cleanup_s3_call_;
+	struct http_resp r _cleanup_http_resp_ = {0};
+
+	if (s3_call_init(&c, u->a, "POST", u->bucket, u->key, e) ||
+	    s3_call_header(&c, "Content-Type", CONTENT_TYPE, e) ||
+	    s3_call_header(&c, "x-amz-checksum-algorithm", "CRC32C", e) ||
+	    (u->full_object && s3_call_header(&c, "x-amz-checksum-type", "FULL_OBJECT", e)))
+		return -1;
+	c.q.query = "uploads";
+	c.q.cancel = u->cancel;
+	if (s3_call_run(&c, u->a, "begin to upload", &r, e))
+		return -1;
+	if (xml_scan(r.body.data, r.body.len, find_id, &u->id, e))
+		return -1;
+	return u->id ? 0
+		     : err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
+			       u->bucket, u->key);
+}
+
+/* A service that knows no whole-object checksum of parts says so here; the parts' own are then all there is. */
+static int begin(struct s3_upload *u, struct err *e)
+{
+	struct err own;
+
+	if (create(u, &own) == 0)
+		goto begun;
+	if (own.http == 400 || own.http == 501) {
+		u->full_object = false;
+		if (create(u, &own) == 0)
+			goto begun;
+	}
+	if (e)
+		*e = own;
+	return -1;
+begun:
+	if (u->hooks.started)
+		u->hooks.started(u->hooks.arg, u->id);
+	return 0;
+}
+
+/* Parts ------------------------------------------------------------------------------------ */
+
+/* A part sent again does not count twice. */
+static void on_part_sent(void *arg, size_t n)
+{
+	struct part *p = arg;
+	struct s3_upload *u = p->u;
+
+	pthread_mutex_lock(&u->mu);
+	size_t more = MIN(n, p->len - p->sent);
+	p->sent += more;
+	u->sent += more;
+	uint64_t sent = u->sent;
+	pthread_mutex_unlock(&u->mu);
+	if (more && u->hooks.sent)
+		u->hooks.sent(u->hooks.arg, sent);
+}
+
+/* Keeps the first failure; later parts end because of it. */
+static void set_failure_locked(struct s3_upload *u, int number, const struct err *e)
+{
+	if (u->failure.no)
+		return;
+	u->failure = *e;
+	err_prefix(&u->failure, "upload part %d of 's3://%s/%s'", number, u->bucket, u->key);
+}
+
+static void on_part_done(void *arg, struct http_resp *r, const struct err *e)
+{
+	struct part *p = arg;
+	struct s3_upload *u = p->u;
+	struct err own = *e;
+	struct cancel *cancel = cancel_ref(u->cancel); /* u may be gone once in_flight is 0 */
+	const char *etag = http_header_get(&r->headers, "ETag");
+
+	if (!own.no && (!etag || s3_copy_text(p->etag, sizeof p->etag, etag)))
+		err_set(&own, EPROTO, "the reply has no usable ETag");
+	if (!own.no)
+		on_part_sent(p, p->len); /* what was not reported piece by piece */
+	pthread_mutex_lock(&u->mu);
+	if (own.no)
+		set_failure_locked(u, p->number, &own);
+	give_back_locked(u, p->chunk);
+	p->chunk = NULL;
+	u->in_flight--;
+	pthread_cond_broadcast(&u->changed);
+	pthread_mutex_unlock(&u->mu);
+	if (own.no)
+		cancel_set(cancel);
+	cancel_unref(cancel);
+}
+
+static int start_part(struct s3_upload *u, struct part *p, struct err *e)
+{
+	struct s3_call c _cleanup_s3_call_;
+	_cleanup_buf_ struct buf query = BUF_INIT(0);
+	char crc[S3_CRC_TEXT];
+
+	buf_printf(&query, "partNumber=%d&uploadId=", p->number);
+	if (uri_encode(u->id, strlen(u->id), false, &query))
+		return out_of_memory(e);
+	s3_crc_text(p->crc, crc);
+	if (s3_call_init(&c, u->a, "PUT", u->bucket, u->key, e) ||
+	    s3_call_header(&c, "x-amz-checksum-crc32c", crc, e))
+		return -1;
+	c.q.query = buf_cstr(&query);
+	c.q.body = p->chunk->data;
+	c.q.body_len = p->len;
+	c.q.cancel = u->cancel;
+	c.q.on_sent = on_part_sent;
+	c.q.sent_arg = p;
+	return aws_start(u->a, &AWS_S3, &c.q, on_part_done, p, e);
+}
+
+static struct part *part_new(struct s3_upload *u)
+{
+	struct part *p = calloc(1, sizeof *p);
+
+	if (!u->parts)
+		u->parts = calloc(MAX_PARTS, sizeof(struct part *));
+	if (!p || !u->parts) {
+		free(p);
+		return NULL;
+	}
+	*p = (struct part){.u = u, .number = u->n_parts + 1, .len = u->filling->len};
+	p->crc = crc32c(0, u->filling->data, p->len);
+	u->crc = crc32c_combine(u->crc, p->crc, p->len);
+	u->total += p->len;
+	u->parts[u->n_parts++] = p;
+	return p;
+}
+
+/* Sends what is gathered as the next part. */
+static int send_part(struct s3_upload *u, struct err *e)
+{
+	struct part *p;
+
+	if (u->n_parts == MAX_PARTS)
+		return err_set(e, EFBIG, "upload 's3://%s/%s': larger than any object can be",
+			       u->bucket, u->key);
+	if (!u->id && begin(u, e))
+		return -1;
+	p = part_new(u);
+	if (!p)
+		return out_of_memory(e);
+	p->chunk = steal(u->filling);
+	pthread_mutex_lock(&u->mu);
+	u->in_flight++;
+	pthread_mutex_unlock(&u->mu);
+	if (start_part(u, p, e) == 0)
+		return 0;
+	SCOPED_LOCK(&u->mu);
+	u->in_flight--;
+	give_back_locked(u, p->chunk);
+	p->chunk = NULL;
+	return -1;
+}
+
+static int gather(struct s3_upload *u, const char *at, size_t n, struct err *e)
+{
+	while (n) {
+		if (!u->filling && next_chunk(u, e))
+			return -1;
+		struct chunk *k = u->filling;
+		size_t now = MIN(n, k->cap - k->len);
+
+		memcpy(k->data + k->len, at, now);
+		k->len += now;
+		at += now;
+		n -= now;
+		if (k->len == k->cap && send_part(u, e))
+			return -1;
+	}
+	return 0;
+}
+
+int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e)
+{
+	struct err own = {0};
+
+	if (gather(u, p, n, &own) == 0)
+		return 0;
+	/* What was written is not whole: whatever the caller does next, it is never published. */
+	SCOPED_LOCK(&u->mu);
+	if (!u->failure.no)
+		u->failure = own;
+	if (e)
+		*e = own;
+	return -1;
+}
+
+/* The end ---------------------------------------------------------------------------------- */
+
+static int wait_for_parts(struct s3_upload *u, struct err *e)
+{
+	SCOPED_LOCK(&u->mu);
+	while (u->in_flight)
+		pthread_cond_wait(&u->changed, &u->mu);
+	return failed_locked(u, e);
+}
+
+/* ETags come from the network and go into our XML. */
+static void add_escaped(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("<>&\"'", *text))
+			buf_printf(out, "&#%d;", *text);
+		else
+			buf_char(out, *text);
+	}
+}
+
+static void describe_parts(const struct s3_upload *u, struct buf *out)
+{
+	char crc[S3_CRC_TEXT];
+
+	buf_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	for (int i = 0; i < u->n_parts; i++) {
+		s3_crc_text(u->parts[i]->crc, crc);
+		buf_str(out, "<Part><ETag>");
+		add_escaped(out, u->parts[i]->etag);
+		buf_printf(
+			out,
+			"</ETag><ChecksumCRC32C>%s</ChecksumCRC32C><PartNumber>%d</PartNumber></Part>",
+			crc, u->parts[i]->number);
+	}
+	buf_str(out, "</CompleteMultipartUpload>");
+}
+
+/* The checksum that the whole object will have: of its bytes, or of its parts' checksums. */
+static void whole_checksum(const struct s3_upload *u, char out[16])
+{
+	char text[S3_CRC_TEXT];
+	uint32_t crc = u->crc;
+
+	if (u->full_object) {
+		s3_crc_text(crc, out);
+		return;
+	}
+	crc = 0;
+	for (int i = 0; i < u->n_parts; i++) {
+		unsigned char bytes[4];
+
+		s3_crc_bytes(u->parts[i]->crc, bytes);
+		crc = crc32c(crc, bytes, sizeof bytes);
+	}
+	s3_crc_text(crc, text);
+	snprintf(out, 16, "%s-%d", text, u->n_parts % (MAX_PARTS + 1));
+}
+
+static int complete_headers(const struct s3_upload *u, struct s3_call *c, struct err *e)
+{
+	char crc[16], size[32];
+
+	whole_checksum(u, crc);
+	snprintf(size, sizeof size, "%llu", (unsigned long long)u->total);
+	if (s3_call_header(c, "Content-Type", "application/xml", e))
+		return -1;
+	if (!u->full_object)
+		return 0;
+	return s3_call_header(c, "x-amz-checksum-crc32c", crc, e) ||
+			       s3_call_header(c, "x-amz-checksum-type", "FULL_OBJECT", e) ||
+			       s3_call_header(c, "x-amz-mp-object-size", size, e)
+		       ? -1
+		       : 0;
+}
+
+static int find_etag(void *arg, const char *path, const char *text)
+{
+	struct s3_object *o = arg;
+
+	if (streq(path, "CompleteMultipartUploadResult/ETag") &&
+	    s3_copy_text(o->etag, sizeof o->etag, text))
+		o->etag[0] = '\0';
+	return 0;
+}
+
+/* A reply that was lost: the object itself tells whether it was put together. */
+static bool is_there(struct s3_upload *u, struct s3_object *out, const struct err *e)
+{
+	struct s3_object there;
+	char crc[16];
+
+	if (e->no == ECANCELED || (e->http && e->http != 404 && e->http < 500))
+		return false;
+	whole_checksum(u, crc);
+	if (s3_head(u->a, u->bucket, u->key, &there, u->cancel, NULL) || there.size != u->total ||
+	    (there.crc32c[0] && !streq(there.crc32c, crc)))
+		return false;
+	*out = there;
+	return true;
+}
+
+static int complete(struct s3_upload *u, struct s3_object *out, struct err *e)
+{
+	struct s3_call c _cleanup_s3_call_;
+	struct http_resp r _cleanup_http_resp_ = {0};
+	_cleanup_buf_ struct buf body = BUF_INIT((size_t)4 << 20), query = BUF_INIT(0);
+
+	describe_parts(u, &body);
+	buf_str(&query, "uploadId=");
+	if (uri_encode(u->id, strlen(u->id), false, &query) || body.failed)
+		return out_of_memory(e);
+	if (s3_call_init(&c, u->a, "POST", u->bucket, u->key, e) || complete_headers(u, &c, e))
+		return -1;
+	c.q.query = buf_cstr(&query);
+	c.q.body = body.data;
+	c.q.body_len = body.len;
+	c.q.silence_ms = COMPLETE_SILENCE_MS;
+	c.q.cancel = u->cancel;
+	*out = (struct s3_object){.size = u->total};
+	if (s3_call_run(&c, u->a, "finish uploading", &r, e))
+		return is_there(u, out, e) ? 0 : -1;
+	whole_checksum(u, out->crc32c);
+	snprintf(out->checksum_type, sizeof out->checksum_type, "%s",
+		 u->full_object ? "FULL_OBJECT" : "COMPOSITE");
+	return xml_scan(r.body.data, r.body.len, find_etag, out, e);
+}
+
+/* Parts of an upload that is never finished cost money for ever. */
+static void abort_at_service(struct s3_upload *u, struct err *e)
+{
+	struct err own;
+
+	if (u->id && s3_multipart_abort(u->a, u->bucket, u->key, u->id, NULL, &own))
+		err_append(e, "parts of it stay in S3: %.400s", own.text);
+}
+
+/* Less than one part in all. */
+static int put_whole(struct s3_upload *u, struct s3_object *out, struct err *e)
+{
+	const struct chunk *k = u->filling;
+	size_t n = k ? k->len : 0;
+
+	if (s3_put(u->a, u->bucket, u->key, k ? k->data : "", n, CONTENT_TYPE, NULL, out, u->cancel,
+		   e))
+		return -1;
+	if (n && u->hooks.sent)
+		u->hooks.sent(u->hooks.arg, n);
+	return 0;
+}
+
+static bool has_failed(struct s3_upload *u)
+{
+	SCOPED_LOCK(&u->mu);
+	return u->failure.no != 0;
+}
+
+static int send_rest(struct s3_upload *u, struct s3_object *out, struct err *e)
+{
+	bool failed = has_failed(u);
+
+	if (!failed && !u->n_parts)
+		return put_whole(u, out, e);
+	if (!failed && u->filling && u->filling->len && send_part(u, e)) {
+		cancel_set(u->cancel);
+		return wait_for_parts(u, NULL) | -1;
+	}
+	return wait_for_parts(u, e) || complete(u, out, e) ? -1 : 0;
+}
+
+int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e)
+{
+	struct s3_object ignored;
+	struct err own = {0};
+	int r = send_rest(u, out ? out : &ignored, &own);
+
+	if (r)
+		abort_at_service(u, &own);
+	if (r && e)
+		*e = own;
+	upload_free(u);
+	return r;
+}
+
+void s3_upload_abort(struct s3_upload *u)
+{
+	struct err ignored;
+
+	if (!u)
+		return;
+	cancel_set(u->cancel);
+	if (wait_for_parts(u, &ignored) == 0)
+		err_clear(&ignored);
+	abort_at_service(u, &ignored);
+	upload_free(u);
+}
