@@ -263,10 +263,14 @@ class Life(Shared):
         self.assertEqual(server.wait(), 1)
         self.assertIn("no SavedModel bundles found!", server.last_error())
 
-    def test_truncated_model(self):
-        server = self.start(os.path.join(harness.DATA, "bad", "tensorflow-truncated"))
-        self.assertEqual(server.wait(), 1)
-        self.assertRegex(server.last_error(), r"^cannot load model 'iris' version 1 from 'iris/1': .+")
+    def test_damaged_models(self):
+        for name, reason in (("tensorflow-truncated", "truncated or damaged"),
+                             ("tensorflow-truncated-variables", "truncated or damaged"),
+                             ("tensorflow-no-variables", "variables.data-00000-of-00001; No such file")):
+            server = self.start(os.path.join(harness.DATA, "bad", name))
+            self.assertEqual(server.wait(), 1)
+            self.assertRegex(server.last_error(),
+                             r"^cannot load model 'iris' version 1 from 'iris/1': .+" + reason)
 
     def test_port_without_inherited_socket(self):
         server = self.start(KERAS, env={"SAGEMAKERFS_LISTEN_FD": "", "SAGEMAKER_BIND_TO_PORT": "0"})

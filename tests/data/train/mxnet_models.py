@@ -106,19 +106,23 @@ def train_digits(out):
     write_expected(directory, samples, predictions(directory, "model", 0, samples))
 
 
-def without_shapes(out):
-    """bad/mxnet-no-shapes: a checkpoint that lacks *-shapes.json."""
-    target = os.path.join(out, "bad", "mxnet-no-shapes")
-    shutil.rmtree(target, ignore_errors=True)
-    os.makedirs(target)
-    for name in ("iris-symbol.json", "iris-0007.params"):
-        shutil.copy(os.path.join(out, "mxnet-iris", "model", name), target)
+def damage(out):
+    """out/bad: a checkpoint that lacks *-shapes.json, one with half its parameters."""
+    for name in ("mxnet-no-shapes", "mxnet-truncated"):
+        target = os.path.join(out, "bad", name)
+        shutil.rmtree(target, ignore_errors=True)
+        os.makedirs(target)
+        for file in ("iris-symbol.json", "iris-0007.params"):
+            shutil.copy(os.path.join(out, "mxnet-iris", "model", file), target)
+    shutil.copy(os.path.join(out, "mxnet-iris", "model", "iris-shapes.json"), target)
+    path = os.path.join(target, "iris-0007.params")
+    os.truncate(path, os.path.getsize(path) // 2)
 
 
 def main(out):
     train_iris(out)
     train_digits(out)
-    without_shapes(out)
+    damage(out)
 
 
 if __name__ == "__main__":

@@ -130,12 +130,20 @@ def strip_debug_info(path):
             os.remove(os.path.join(path, name))
 
 
-def truncate(source, target):
-    """A copy of an export whose saved_model.pb ends in its middle."""
-    shutil.copytree(source, target)
-    path = os.path.join(target, "saved_model.pb")
-    with open(path, "r+b") as file:
-        file.truncate(os.path.getsize(path) // 2)
+def damage(out):
+    """out/bad: copies of the Keras export that lack something."""
+    source = os.path.join(out, "tensorflow-keras", "iris", "1")
+    for name, path in (("tensorflow-truncated", "saved_model.pb"),
+                       ("tensorflow-truncated-variables", "variables/variables.data-00000-of-00001")):
+        target = os.path.join(out, "bad", name)
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, os.path.join(target, "iris", "1"))
+        path = os.path.join(target, "iris", "1", path)
+        os.truncate(path, os.path.getsize(path) // 2)
+    target = os.path.join(out, "bad", "tensorflow-no-variables")
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, os.path.join(target, "iris", "1"),
+                    ignore=shutil.ignore_patterns("variables.data*"))
 
 
 def main(out):
@@ -147,9 +155,7 @@ def main(out):
     train_estimator(os.path.join(out, "tensorflow-estimator"))
     train_keras(os.path.join(out, "tensorflow-keras"))
     save_shapes(os.path.join(out, "tensorflow-shapes"))
-    bad = os.path.join(out, "bad", "tensorflow-truncated")
-    shutil.rmtree(bad, ignore_errors=True)
-    truncate(os.path.join(out, "tensorflow-keras", "iris", "1"), os.path.join(bad, "iris", "1"))
+    damage(out)
 
 
 if __name__ == "__main__":
