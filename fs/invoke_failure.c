@@ -1,0 +1,143 @@
+#include "fs/invoke_room.h"
+
+/* What to do next; %s: the endpoint. */
+static const struct {
+	int no;
+	const char *text;
+} advice[] = {
+	{EBADMSG,
+	 "check the request's form and type (invoke/NAME.csv, .npy, .jsonl send other types)"},
+	{EBUSY,   "try again, or wait with 'cat endpoints/%s/wait'"                          },
+	{EACCES,  "check the credentials and their permission sagemaker:InvokeEndpoint"      },
+};
+
+static const char *advice_for(int no)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(advice); i++)
+		if (advice[i].no == no)
+			return advice[i].text;
+	return NULL;
+}
+
+/* Errnos that mean something else to callers of read and close, or that the kernel takes for its own. */
+static int fitting(int no)
+{
+	switch (no) {
+	case EAGAIN: /* only without patience (O_NONBLOCK) */
+		return EBUSY;
+	case EINTR: /* only to the interrupted: shells would try again for ever */
+	case ENOSYS:
+	case 0:
+		return EIO;
+	default:
+		return no > 0 && no < 512 ? no : EIO;
+	}
+}
+
+void reply_failure(struct req *r, int no)
+{
+	reply_err(r, fitting(no));
+}
+
+/* The reply of a container that is part of the sentence already need not be shown again. */
+static bool adds(const struct err *e, const struct buf *container)
+{
+	return container && container->len > 0 && !strstr(e->text, buf_cstr(container));
+}
+
+static void explain(struct err *e, const struct invoke_file *f, const struct buf *container)
+{
+	const char *next = advice_for(e->no);
+
+	err_prefix(e, "invoke '%s'", f->endpoint);
+	if (adds(e, container))
+		err_append(e, "the container said: %.500s", buf_cstr(container));
+	if (next && e->http != 0) {
+		char text[256];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		snprintf(text, sizeof text, next, f->endpoint);
+#pragma GCC diagnostic pop
+		err_append(e, "%s", text);
+	}
+}
+
+/* The sentence, and below it the whole of what the container said when the sentence has only its beginning. */
+static void fill(struct answer *a, int no, const struct err *e, const struct buf *container)
+{
+	struct buf text = BUF_INIT((size_t)1 << 20);
+
+	err_show(e, &text);
+	if (adds(e, container)) {
+		buf_add(&text, container->data, MIN(container->len, (size_t)1000000));
+		buf_char(&text, '\n');
+	}
+	size_t len = text.len;
+	answer_fill(a, no, buf_steal(&text), len);
+}
+
+static void expired(struct timer *t)
+{
+	struct invoke *s = t->arg;
+	bool more = answers_expire(s->answers, now_ms());
+
+	SCOPED_LOCK(&s->mu);
+	s->expiry_armed = more && !s->stopping;
+	if (s->expiry_armed)
+		timer_arm(s->m->watch, &s->expiry, ANSWERS_LIMITS.age_ms / 10);
+}
+
+void store_answer(struct invoke *s, const char *file, struct chain *writer, uint64_t ticket,
+		  struct answer *a)
+{
+	answers_put(s->answers, file, writer, ticket, a, now_ms());
+	SCOPED_LOCK(&s->mu);
+	if (s->expiry_armed || s->stopping)
+		return;
+	s->expiry_armed = true;
+	s->expiry.fn = expired;
+	s->expiry.arg = s;
+	timer_arm(s->m->watch, &s->expiry, ANSWERS_LIMITS.age_ms / 10);
+}
+
+/* Into .error, for the relatives, and the log. */
+static void show(struct invoke *s, struct chain *who, const struct err *e,
+		 const struct buf *container)
+{
+	_cleanup_answer_ struct answer *text = answer_new(0, NULL, 0);
+
+	if (text) {
+		fill(text, 0, e, container);
+		store_answer(s, ERROR_FILE, who, answers_ticket(s->answers), text);
+	}
+	mount_fail(s->m, ROOM_INVOKE, e);
+}
+
+void failure_show(struct invoke *s, struct chain *who, const struct err *e)
+{
+	show(s, who, e, NULL);
+}
+
+void failure_fill(struct answer *a, struct invoke_file *f, struct chain *writer,
+		  const struct err *e, const struct buf *container)
+{
+	struct err whole = *e;
+
+	whole.no = fitting(e->no);
+	explain(&whole, f, container);
+	show(f->room, writer, &whole, container);
+	endpoints_failed(f->room->m->endpoints, f->endpoint, &whole);
+	fill(a, whole.no, &whole, container);
+}
+
+struct answer *error_text(struct invoke *s, const struct chain *reader)
+{
+	struct buf text = {0};
+	struct answer *a = answers_get(s->answers, ERROR_FILE, reader, now_ms());
+
+	if (a)
+		return a;
+	mount_show_error(s->m, ROOM_INVOKE, &text);
+	size_t len = text.len;
+	return answer_new(0, buf_steal(&text), len);
+}
