@@ -13,23 +13,39 @@ void endpoints_entry(struct endpoints *s, struct node_make *how);
  * waiting opens. One listener. */
 void endpoints_listen(struct endpoints *s, void (*fn)(void *arg, const char *name), void *arg);
 
-enum endpoint_phase { EP_ABSENT, EP_CREATING, EP_UPDATING, EP_IN_SERVICE, EP_FAILED, EP_DELETING, EP_UNKNOWN };
+enum endpoint_phase {
+	EP_ABSENT,
+	EP_CREATING,
+	EP_UPDATING,
+	EP_IN_SERVICE,
+	EP_FAILED,
+	EP_DELETING,
+	EP_UNKNOWN
+};
+
 struct endpoint_info {
 	enum endpoint_phase phase; /* EP_CREATING includes uploading */
-	char content_type[64];	   /* of its model's framework; "application/json" when unknown */
-	char status[64];	   /* as shown */
+	char content_type[64];     /* of its model's framework; "application/json" when unknown */
+	char status[64];           /* as shown */
 	char model[64];
 };
+
 /* endpoints_info: what is known without the network; false: nothing known or older than max_age_ms: ask endpoints_refresh. */
-bool endpoints_info(struct endpoints *s, const char *name, long max_age_ms, struct endpoint_info *out);
+bool endpoints_info(struct endpoints *s, const char *name, long max_age_ms,
+		    struct endpoint_info *out);
 /* endpoints_refresh: describe NAME (job thread). 0 with EP_ABSENT in out when it does not exist. */
-int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_info *out, struct cancel *c, struct err *e) _must_check_;
+int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_info *out,
+		      struct cancel *c, struct err *e) _must_check_;
 /* endpoints_names: the endpoints, from the service when the last listing is older than max_age_ms (job thread). fn each. */
-int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name), void *arg, struct cancel *c, struct err *e) _must_check_;
+int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
+		    void *arg, struct cancel *c, struct err *e) _must_check_;
 /* endpoints_failed: an invocation failed: *e becomes the endpoint's `error`. */
 void endpoints_failed(struct endpoints *s, const char *name, const struct err *e);
 /* endpoints_uses_model: name of an endpoint that uses a version of models/MODEL (for rm -r: EBUSY), false when none. Job thread. */
-bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64], struct cancel *c);
+bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64],
+			  struct cancel *c);
+/* endpoints_default_type: what a plain mkdir deploys on (.defaults/instance_type). Quick. */
+void endpoints_default_type(struct endpoints *s, char out[32]);
 void endpoints_status(struct endpoints *s, struct buf *out); /* lines for `sagemakerfs status` */
 
 #endif

@@ -384,28 +384,45 @@ static int model_used(struct aws *a, const char *config, const char *model, stru
 	return used;
 }
 
-int deploy_release(struct aws *a, const char *endpoint, const char *config, const char *model,
-		   struct cancel *c, struct err *e)
+/* 1: it stays, somebody uses it. Not being allowed to look for users is no reason to leave what is ours. */
+static int release_config(struct aws *a, const char *endpoint, const char *config, struct cancel *c,
+			  struct err *e)
 {
-	int used;
+	int used = config_used(a, endpoint, config, c, e);
 
-	if (config[0] && deploy_made(config, endpoint)) {
-		used = config_used(a, endpoint, config, c, e);
-		if (used > 0)
-			return 0; /* and so is its model */
-		if (used < 0 && e->no != EACCES && !control_not_found(e))
-			return err_prefix(e, "remove endpoint configuration '%s'", config);
-		if (gone_or(control_delete_endpoint_config(a, config, c, e), e))
-			return err_prefix(e, "remove endpoint configuration '%s'", config);
-	}
-	if (!model[0] || !deploy_made(model, endpoint))
+	if (used > 0)
+		return 1;
+	if (used < 0 && control_not_found(e))
 		return 0;
-	used = model_used(a, config, model, c, e);
+	if (used < 0 && e->no != EACCES)
+		return -1;
+	return gone_or(control_delete_endpoint_config(a, config, c, e), e);
+}
+
+static int release_model(struct aws *a, const char *config, const char *model, struct cancel *c,
+			 struct err *e)
+{
+	int used = model_used(a, config, model, c, e);
+
 	if (used > 0)
 		return 0;
 	if (used < 0 && e->no != EACCES)
-		return err_prefix(e, "remove model '%s'", model);
-	if (gone_or(control_delete_model(a, model, c, e), e))
+		return -1;
+	return gone_or(control_delete_model(a, model, c, e), e);
+}
+
+int deploy_release(struct aws *a, const char *endpoint, const char *config, const char *model,
+		   struct cancel *c, struct err *e)
+{
+	if (deploy_made(config, endpoint)) {
+		int rc = release_config(a, endpoint, config, c, e);
+
+		if (rc < 0)
+			return err_prefix(e, "remove endpoint configuration '%s'", config);
+		if (rc > 0)
+			return 0; /* and so is its model in use */
+	}
+	if (deploy_made(model, endpoint) && release_model(a, config, model, c, e))
 		return err_prefix(e, "remove model '%s'", model);
 	return 0;
 }

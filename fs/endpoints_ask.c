@@ -1,0 +1,222 @@
+#include <errno.h>
+
+#include "fs/endpoints_room.h"
+#include "sagemaker/framework.h"
+#include "sagemaker/images.h"
+
+bool is_transient(const struct err *e)
+{
+	return e->http == 0 || e->http >= 500 || e->no == EBUSY;
+}
+
+/* The configuration as the service describes it, with what it says of its model beside it, for people and jq. */
+static char *config_text(cJSON *raw, const struct model_state *m)
+{
+	cJSON *model = cJSON_AddObjectToObject(raw, "Model");
+	_cleanup_free_ char *json = NULL;
+
+	if (model && m->name[0]) {
+		cJSON_AddStringToObject(model, "ModelName", m->name);
+		cJSON_AddStringToObject(model, "Image", m->image);
+		cJSON_AddStringToObject(model, "ModelDataUrl", m->data_url);
+		cJSON_AddStringToObject(model, "ExecutionRoleArn", m->role);
+		cJSON_AddStringToObject(model, "ModelArn", m->arn);
+	}
+	json = cJSON_Print(raw);
+	return json ? str_printf("%s\n", json) : NULL;
+}
+
+/* A configuration or model that is gone or not ours to see leaves its part of the page empty; it is no failure of the endpoint. */
+static int missing_is_fine(int rc, const struct err *e)
+{
+	return rc && !control_not_found(e) && e->no != EACCES ? -1 : 0;
+}
+
+int ask_parts(struct endpoints *s, const char *config, struct parts *p, struct cancel *c,
+	      struct err *e)
+{
+	_cleanup_json_ cJSON *raw = NULL;
+	struct endpoint_config_state cfg;
+	struct model_state model;
+
+	memset(p, 0, sizeof *p);
+	memset(&cfg, 0, sizeof cfg);
+	memset(&model, 0, sizeof model);
+	if (missing_is_fine(control_describe_endpoint_config(s->m->aws, config, &cfg, &raw, c, e),
+			    e))
+		return -1;
+	if (cfg.model[0] &&
+	    missing_is_fine(control_describe_model(s->m->aws, cfg.model, &model, c, e), e))
+		return -1;
+	snprintf(p->config, sizeof p->config, "%s", config);
+	memcpy(p->model, cfg.model, sizeof p->model);
+	memcpy(p->instance_type, cfg.instance_type, sizeof p->instance_type);
+	memcpy(p->data_url, model.data_url, sizeof p->data_url);
+	memcpy(p->image, model.image, sizeof p->image);
+	p->instance_count = cfg.instance_count;
+	p->text = raw ? config_text(raw, &model) : NULL;
+	return 0;
+}
+
+/* What a plain invoke/NAME sends: by the family of the image. */
+static const char *content_type_of(const char *image)
+{
+	struct image parsed;
+	const struct framework *f =
+		image[0] && images_parse(image, &parsed) ? framework_find(parsed.framework) : NULL;
+
+	return f && f->content_type ? f->content_type : "application/json";
+}
+
+static bool parts_known(struct endpoints *s, const char *name, const char *config)
+{
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+
+	return !config[0] || (ep && streq(ep->parts.config, config));
+}
+
+/* Parts are learnt once per configuration name; failing to learn them leaves them for the next time. */
+static void learn_parts(struct endpoints *s, const struct endpoint_state *state, struct cancel *c)
+{
+	struct parts p;
+	struct err e;
+
+	if (parts_known(s, state->name, state->config))
+		return;
+	if (ask_parts(s, state->config, &p, c, &e)) {
+		ep_log(s, LOG_LEVEL_WARNING, "endpoint '%s': what it runs is not known: %s",
+		       state->name, e.text);
+		return;
+	}
+	const char *content_type = content_type_of(p.image);
+	SCOPED_LOCK(&s->mu);
+	struct ep *ep = ep_find_locked(s, state->name);
+	if (!ep) {
+		parts_release(&p);
+		return;
+	}
+	parts_release(&ep->parts);
+	ep->parts = p;
+	snprintf(ep->content_type, sizeof ep->content_type, "%s", content_type);
+}
+
+/* The service knows names regardless of case; the tree does not. */
+static bool is_absent(int rc, const struct err *e, const struct endpoint_state *state,
+		      const char *name)
+{
+	return rc ? control_not_found(e) : !streq(state->name, name);
+}
+
+/* Puts the answer into the table. True: what is shown changed. */
+static bool hear(struct endpoints *s, const char *name, const struct endpoint_state *state,
+		 int64_t asked_at, const struct err *failure)
+{
+	SCOPED_LOCK(&s->mu);
+	struct ep *ep = state ? ep_get_locked(s, name) : ep_find_locked(s, name);
+
+	if (!ep)
+		return false;
+	if (state)
+		return ep_hear_locked(ep, state, asked_at);
+	if (!failure)
+		return ep_hear_gone_locked(s, ep, asked_at);
+	ep->asking = *failure;
+	return false;
+}
+
+int ask_one(struct endpoints *s, const char *name, struct cancel *c, struct err *e)
+{
+	const int64_t asked_at = now_ms();
+	struct endpoint_state state;
+
+	err_clear(e);
+	memset(&state, 0, sizeof state);
+	int rc = control_describe_endpoint(s->m->aws, name, &state, c, e);
+	if (is_absent(rc, e, &state, name)) {
+		if (hear(s, name, NULL, asked_at, NULL))
+			ep_tell(s, name);
+		return 0;
+	}
+	if (rc) {
+		hear(s, name, NULL, asked_at, e);
+		return err_prefix(e, "endpoint '%s'", name);
+	}
+	hear(s, name, &state, asked_at, NULL);
+	learn_parts(s, &state, c);
+	ep_tell(s,
+		name); /* readers that wait look again even when nothing changed: it is fresh now */
+	return 0;
+}
+
+/* Names whose entries a listing changed, told after the lock is released. */
+struct names {
+	char (*rows)[64];
+	size_t n, cap;
+};
+
+static void names_add(struct names *l, const char *name)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? l->cap * 2 : 16;
+		char(*rows)[64] = realloc(l->rows, cap * sizeof *rows);
+
+		if (!rows)
+			return; /* readers of this one learn of it a poll later */
+		l->rows = rows;
+		l->cap = cap;
+	}
+	snprintf(l->rows[l->n++], 64, "%s", name);
+}
+
+static bool listed(const struct endpoint_summary *all, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(all[i].name, name))
+			return true;
+	return false;
+}
+
+/* What a whole listing does not name is gone, but for what was made so lately that the listing may not know. */
+static void bury_unlisted_locked(struct endpoints *s, const struct endpoint_summary *all, size_t n,
+				 int64_t asked_at, struct names *changed)
+{
+	for (struct ep *ep = s->all; ep; ep = ep->next) {
+		if (!ep_exists(ep) || listed(all, n, ep->name) ||
+		    (ep->stamp && asked_at - ep->stamp < LISTING_LAG_MS))
+			continue;
+		if (ep_hear_gone_locked(s, ep, asked_at))
+			names_add(changed, ep->name);
+	}
+}
+
+int ask_all(struct endpoints *s, struct cancel *c, struct err *e)
+{
+	const int64_t asked_at = now_ms();
+	_cleanup_free_ struct endpoint_summary *all = NULL;
+	struct names changed = {0};
+	size_t n = 0;
+
+	err_clear(e);
+	int rc = control_list_endpoints(s->m->aws, &all, &n, c, e);
+	pthread_mutex_lock(&s->mu);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct ep *ep = deploy_name_ok(all[i].name) ? ep_get_locked(s, all[i].name) : NULL;
+
+		if (ep && ep_hear_summary_locked(ep, &all[i], asked_at))
+			names_add(&changed, ep->name);
+	}
+	if (rc == 0) {
+		bury_unlisted_locked(s, all, n, asked_at, &changed);
+		s->listed_at = asked_at;
+		s->listed_ever = true;
+		ep_sweep_locked(s);
+	}
+	s->listing = *e;
+	poll_kick_locked(s, 0);
+	pthread_mutex_unlock(&s->mu);
+	for (size_t i = 0; i < changed.n; i++)
+		ep_tell(s, changed.rows[i]);
+	free(changed.rows);
+	return rc ? err_prefix(e, "list endpoints") : 0;
+}

@@ -1,0 +1,391 @@
+/* The directories: endpoints/, endpoints/NAME/, endpoints/.deleting/, endpoints/.defaults/. What needs the service is asked by
+ * a job; the kernel's request is answered with what is known when that takes too long. */
+#include <errno.h>
+
+#include "fs/endpoints_room.h"
+
+static void ref_free(struct node *n)
+{
+	free(n->data);
+}
+
+static struct endpoint_ref *ref_new(struct endpoints *s, const char *name)
+{
+	struct endpoint_ref *at = calloc(1, sizeof *at);
+
+	if (at) {
+		at->s = s;
+		snprintf(at->name, sizeof at->name, "%s", name);
+	}
+	return at;
+}
+
+/* A question to the service on behalf of a request, and how the request is answered from what is known then. */
+struct question {
+	struct endpoints *s;
+	struct node *dir;
+	char name[64];
+	char row[64];
+	struct dirfill *fill;
+	void (*answer)(struct req *r, struct question *q, int no);
+	struct promise *promise;
+	bool all;      /* all endpoints, else name */
+	bool answered; /* s->mu: the service has */
+	unsigned refs; /* s->mu: the request's answer and the job */
+};
+
+static void question_unref(struct question *q)
+{
+	pthread_mutex_lock(&q->s->mu);
+	bool last = --q->refs == 0;
+	pthread_mutex_unlock(&q->s->mu);
+	if (last)
+		free(q);
+}
+
+static void question_answer(struct req *r, void *arg, int no)
+{
+	struct question *q = arg;
+
+	q->answer(r, q, no);
+	question_unref(q);
+}
+
+static void question_job(void *arg, struct cancel *c)
+{
+	struct question *q = arg;
+	struct err e;
+
+	int rc = q->all ? ask_all(q->s, c, &e) : ask_one(q->s, q->name, c, &e);
+	if (rc)
+		mount_fail(q->s->m, ROOM_ENDPOINTS, &e);
+	pthread_mutex_lock(&q->s->mu);
+	q->answered = true;
+	pthread_mutex_unlock(&q->s->mu);
+	promise_settle(q->promise, rc ? e.no : 0);
+	question_unref(q);
+}
+
+static void ask_for(struct req *r, const struct question *what)
+{
+	struct question *q = malloc(sizeof *q);
+
+	if (!q) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	*q = *what;
+	q->refs = 2;
+	q->promise = promise_new(r, PROMISE_LIMIT_MS, question_answer, q);
+	if (!q->promise) {
+		free(q);
+		reply_err(r, ENOMEM);
+		return;
+	}
+	if (jobs_run(q->s->m->jobs, question_job, q) == 0)
+		return;
+	promise_settle(q->promise, ENOMEM);
+	question_unref(q);
+}
+
+static bool name_known(struct endpoints *s, const char *name, bool (*is)(const struct ep *),
+		       double times[2])
+{
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+
+	if (!ep || !is(ep))
+		return false;
+	times[0] = ep->seen.created;
+	times[1] = ep->seen.modified;
+	return true;
+}
+
+/* Answers with the directory of an endpoint, its times set. */
+static void answer_dir(struct endpoints *s, struct req *r, struct node *dir, const char *name,
+		       struct node_make how, const double times[2])
+{
+	struct stat st;
+	bool made;
+
+	how.type = S_IFDIR;
+	how.data = ref_new(s, name);
+	struct node *n = how.data ? node_make(s->m->tree, dir, name, &how, &made) : NULL;
+	if (!n || !made)
+		free(how.data);
+	if (!n) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	if (times[0] > 0)
+		vdir_times(n, times[0], times[1]);
+	vdir_stat(s->m, n, &st);
+	reply_entry(r, n, &st, 0);
+	node_unref(s->m->tree, n);
+}
+
+static const struct node_ops endpoint_ops, deletion_ops, deleting_ops, defaults_ops;
+
+void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char *name)
+{
+	double times[2];
+
+	if (name_known(s, name, ep_shown, times))
+		answer_dir(s, r, dir, name,
+			   (struct node_make){.ops = &endpoint_ops, .rows = endpoint_files}, times);
+	else
+		reply_err(r, ENOENT);
+}
+
+/* --- endpoints/ */
+
+/* Nothing has to be asked: what this mount works on itself, what was heard lately, what a fresh listing does not have. */
+static bool fresh(struct endpoints *s, const char *name)
+{
+	const int64_t now = now_ms();
+
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+	if (ep && (ep->attempt || ep->deletion || (ep->seen_at && now - ep->seen_at < FRESH_MS)))
+		return true;
+	return !ep && s->listed_ever && now - s->listed_at < FRESH_MS;
+}
+
+static bool known_at_all(struct endpoints *s, const char *name)
+{
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+
+	return ep && (ep_shown(ep) || ep_deleting(ep));
+}
+
+static void lookup_answer(struct req *r, struct question *q, int no)
+{
+	pthread_mutex_lock(&q->s->mu);
+	bool silent = !q->answered;
+	pthread_mutex_unlock(&q->s->mu);
+	if ((no || silent) && !known_at_all(q->s, q->name))
+		reply_err(r, no ? no : ETIMEDOUT);
+	else
+		dir_answer(q->s, r, q->dir, q->name);
+}
+
+static void endpoints_lookup(struct req *r, struct node *dir, const char *name)
+{
+	struct endpoints *s = dir->data;
+	struct node_make how = {.data = s, .type = S_IFDIR};
+
+	if (streq(name, ".deleting")) {
+		how.ops = &deleting_ops;
+		vdir_reply(r, dir, name, &how, NULL);
+		return;
+	}
+	if (streq(name, ".defaults")) {
+		how.ops = &defaults_ops;
+		how.rows = default_files;
+		vdir_reply(r, dir, name, &how, NULL);
+		return;
+	}
+	if (vdir_row(dir, name) || !deploy_name_ok(name)) {
+		vdir_lookup(r, dir, name);
+		return;
+	}
+	if (fresh(s, name)) {
+		dir_answer(s, r, dir, name);
+		return;
+	}
+	struct question q = {.s = s, .dir = dir, .answer = lookup_answer};
+	snprintf(q.name, sizeof q.name, "%s", name);
+	ask_for(r, &q);
+}
+
+static int fill_names(struct endpoints *s, struct dirfill *f, bool (*is)(const struct ep *))
+{
+	SCOPED_LOCK(&s->mu);
+	for (const struct ep *ep = s->all; ep; ep = ep->next)
+		if (is(ep) && dirfill_add(f, ep->name, 0, S_IFDIR))
+			return -1;
+	return 0;
+}
+
+static void list_answer(struct req *r, struct question *q, int no)
+{
+	bool never;
+
+	pthread_mutex_lock(&q->s->mu);
+	never = !q->s->listed_ever;
+	pthread_mutex_unlock(&q->s->mu);
+	if (no && never) {
+		reply_err(r, no);
+		return;
+	}
+	if (vdir_fill(q->dir, q->fill) || dirfill_add(q->fill, ".defaults", 0, S_IFDIR) ||
+	    dirfill_add(q->fill, ".deleting", 0, S_IFDIR) || fill_names(q->s, q->fill, ep_shown)) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	reply_dir(r, q->fill);
+}
+
+static bool listing_fresh(struct endpoints *s)
+{
+	SCOPED_LOCK(&s->mu);
+	return s->listed_ever && now_ms() - s->listed_at < FRESH_MS;
+}
+
+static void endpoints_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	struct endpoints *s = dir->data;
+	struct question q = {.s = s, .dir = dir, .fill = f, .answer = list_answer, .all = true};
+
+	if (listing_fresh(s))
+		list_answer(r, &q, 0);
+	else
+		ask_for(r, &q);
+}
+
+static void endpoints_mkdir(struct req *r, struct node *dir, const char *name, mode_t mode)
+{
+	(void)mode;
+	deploy_begin(dir->data, r, name);
+}
+
+static void endpoints_rmdir(struct req *r, struct node *dir, const char *name)
+{
+	if (name[0] == '.')
+		reply_err(r, EPERM);
+	else
+		delete_begin(dir->data, r, name);
+}
+
+static void refuse_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
+			  const char *newname, unsigned flags)
+{
+	const struct endpoints *s = dir->data;
+	struct err e;
+
+	(void)newdir;
+	(void)flags;
+	err_set(&e, EPERM,
+		"endpoint '%s': cannot be renamed to '%s': its name is its address; deploy the other name and remove this one",
+		name, newname);
+	mount_fail(s->m, ROOM_ENDPOINTS, &e);
+	reply_err(r, EPERM);
+}
+
+const struct node_ops endpoints_ops = {
+	.lookup = endpoints_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = endpoints_list,
+	.mkdir = endpoints_mkdir,
+	.rmdir = endpoints_rmdir,
+	.rename = refuse_rename,
+	.unlink = vdir_unlink,
+};
+
+/* --- endpoints/NAME/ */
+
+/* Whether the rows have all they show. What cannot be learnt because the service is silent is shown empty after 2 s. */
+static bool described(const struct endpoint_ref *at)
+{
+	SCOPED_LOCK(&at->s->mu);
+	const struct ep *ep = ep_find_locked(at->s, at->name);
+
+	return !ep || ep->attempt || ep->deletion || !ep_exists(ep) ||
+	       (!ep->stale && ep->parts.config[0]);
+}
+
+static void row_answer(struct req *r, struct question *q, int no)
+{
+	(void)no;
+	vdir_lookup(r, q->dir, q->row);
+}
+
+static void rows_answer(struct req *r, struct question *q, int no)
+{
+	(void)no;
+	vdir_list(r, q->dir, q->fill);
+}
+
+static void endpoint_lookup(struct req *r, struct node *dir, const char *name)
+{
+	const struct endpoint_ref *at = dir->data;
+
+	if (!vdir_row(dir, name) || described(at)) {
+		vdir_lookup(r, dir, name);
+		return;
+	}
+	struct question q = {.s = at->s, .dir = dir, .answer = row_answer};
+	memcpy(q.name, at->name, sizeof q.name);
+	snprintf(q.row, sizeof q.row, "%s", name);
+	ask_for(r, &q);
+}
+
+static void endpoint_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	const struct endpoint_ref *at = dir->data;
+
+	if (described(at)) {
+		vdir_list(r, dir, f);
+		return;
+	}
+	struct question q = {.s = at->s, .dir = dir, .fill = f, .answer = rows_answer};
+	memcpy(q.name, at->name, sizeof q.name);
+	ask_for(r, &q);
+}
+
+static const struct node_ops endpoint_ops = {
+	.lookup = endpoint_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = endpoint_list,
+	.unlink = vdir_unlink,
+	.free = ref_free,
+};
+
+/* --- endpoints/.deleting/, .deleting/NAME/, .defaults/: known here, never asked for */
+
+static void deleting_lookup(struct req *r, struct node *dir, const char *name)
+{
+	struct endpoints *s = dir->data;
+	double times[2];
+
+	if (name_known(s, name, ep_deleting, times))
+		answer_dir(s, r, dir, name,
+			   (struct node_make){.ops = &deletion_ops, .rows = deleting_files}, times);
+	else
+		reply_err(r, ENOENT);
+}
+
+static void deleting_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	if (fill_names(dir->data, f, ep_deleting))
+		reply_err(r, ENOMEM);
+	else
+		reply_dir(r, f);
+}
+
+static const struct node_ops deleting_ops = {
+	.lookup = deleting_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = deleting_list,
+};
+
+static const struct node_ops deletion_ops = {
+	.lookup = vdir_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = vdir_list,
+	.unlink = vdir_unlink,
+	.free = ref_free,
+};
+
+static const struct node_ops defaults_ops = {
+	.lookup = vdir_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = vdir_list,
+	.unlink = vdir_unlink,
+};
