@@ -74,6 +74,11 @@ def handler(data, context):
 
 
 class Handlers(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if PYTHON is None:
+            raise AssertionError("no TensorFlow runtime: run scripts/runtimes tensorflow")
+
     def start(self, code, model=KERAS, env=None, **files):
         files = {"code/" + name.replace("__", "/") + ".py": text for name, text in files.items()}
         files["code/inference.py"] = code
