@@ -1,0 +1,708 @@
+/* deploy.c against a control plane of a few tables: every call is logged, any call can be made to fail, before or after it
+ * took effect. The linker takes control_* from here instead of control.c. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "sagemaker/buf.h"
+#include "sagemaker/deploy.h"
+
+enum kind { MODEL, CONFIG, ENDPOINT };
+
+struct thing {
+	bool there;
+	enum kind kind;
+	char name[64], ref[64], data[128], image[64], type[32], status[32];
+	double at;
+	size_t tags;
+};
+
+enum how { REFUSE, LOSE_REPLY, LOSE_REQUEST };
+
+struct fault {
+	const char *call;
+	int times; /* of its next calls */
+	enum how how;
+	int no;
+	long http;
+	const char *text;
+};
+
+static struct {
+	struct thing things[16];
+	struct fault faults[4];
+	char log[2048];
+	double clock;
+} svc;
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&svc, 0, sizeof svc);
+	svc.clock = 1000;
+	return 0;
+}
+
+static struct thing *find(enum kind kind, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
+		if (svc.things[i].there && svc.things[i].kind == kind &&
+		    streq(svc.things[i].name, name))
+			return &svc.things[i];
+	return NULL;
+}
+
+static struct thing *add(enum kind kind, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++) {
+		struct thing *t = &svc.things[i];
+
+		if (t->there)
+			continue;
+		memset(t, 0, sizeof *t);
+		t->there = true;
+		t->kind = kind;
+		t->at = svc.clock++;
+		snprintf(t->name, sizeof t->name, "%s", name);
+		return t;
+	}
+	fail_msg("the fake service is full");
+	return NULL;
+}
+
+static size_t count(enum kind kind)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
+		n += svc.things[i].there && svc.things[i].kind == kind;
+	return n;
+}
+
+/* Logs the call. 0: it goes on; -1: it fails without effect; 1: it takes effect, then its reply is lost. */
+static int call(const char *name, struct err *e)
+{
+	size_t n = strlen(svc.log);
+
+	snprintf(svc.log + n, sizeof svc.log - n, "%s%s", n ? " " : "", name);
+	for (size_t i = 0; i < ARRAY_SIZE(svc.faults); i++) {
+		struct fault *f = &svc.faults[i];
+
+		if (!f->call || !streq(f->call, name) || f->times == 0)
+			continue;
+		f->times--;
+		err_set(e, f->no, "%s", f->text);
+		e->http = f->http;
+		return f->how == LOSE_REPLY ? 1 : -1;
+	}
+	return 0;
+}
+
+static int create(const char *name_of_call, enum kind kind, const char *what, const char *name,
+		  struct thing **made, struct err *e)
+{
+	int rc = call(name_of_call, e);
+
+	*made = NULL;
+	if (rc < 0)
+		return -1;
+	if (find(kind, name)) {
+		err_set(e, EEXIST, "Cannot create already existing %s \"%s\".", what, name);
+		e->http = 400;
+		return -1;
+	}
+	*made = add(kind, name);
+	return rc ? -1 : 0;
+}
+
+static int discard(const char *name_of_call, enum kind kind, const char *what, const char *name,
+		   struct err *e)
+{
+	int rc = call(name_of_call, e);
+	struct thing *t = find(kind, name);
+
+	if (rc < 0)
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find %s \"%s\".", what, name);
+	t->there = false;
+	return rc ? -1 : 0;
+}
+
+int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags,
+			 size_t n_tags, struct cancel *c, struct err *e)
+{
+	struct thing *t;
+	int rc = create("CreateModel", MODEL, "model", m->name, &t, e);
+
+	(void)a, (void)c, (void)tags;
+	if (t) {
+		snprintf(t->data, sizeof t->data, "%s", m->data_url);
+		snprintf(t->image, sizeof t->image, "%s", m->image);
+		t->tags = n_tags;
+	}
+	return rc;
+}
+
+int control_describe_model(struct aws *a, const char *name, struct model_state *out,
+			   struct cancel *c, struct err *e)
+{
+	const struct thing *t = find(MODEL, name);
+
+	(void)a, (void)c;
+	if (call("DescribeModel", e))
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find model \"%s\".", name);
+	memset(out, 0, sizeof *out);
+	snprintf(out->data_url, sizeof out->data_url, "%s", t->data);
+	snprintf(out->image, sizeof out->image, "%s", t->image);
+	return 0;
+}
+
+int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	(void)a, (void)c;
+	return discard("DeleteModel", MODEL, "model", name, e);
+}
+
+int control_create_endpoint_config(struct aws *a, const struct endpoint_config_desc *d,
+				   const struct tag *tags, size_t n_tags, struct cancel *c,
+				   struct err *e)
+{
+	struct thing *t;
+
+	(void)a, (void)c, (void)tags;
+	if (!find(MODEL, d->model))
+		return err_set(e, EINVAL, "Could not find model \"%s\".", d->model);
+	int rc = create("CreateEndpointConfig", CONFIG, "endpoint configuration", d->name, &t, e);
+	if (t) {
+		snprintf(t->ref, sizeof t->ref, "%s", d->model);
+		snprintf(t->type, sizeof t->type, "%s", d->instance_type);
+		t->tags = n_tags;
+	}
+	return rc;
+}
+
+int control_describe_endpoint_config(struct aws *a, const char *name,
+				     struct endpoint_config_state *out, cJSON **raw,
+				     struct cancel *c, struct err *e)
+{
+	const struct thing *t = find(CONFIG, name);
+
+	(void)a, (void)c;
+	if (call("DescribeEndpointConfig", e))
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find endpoint configuration \"%s\".", name);
+	memset(out, 0, sizeof *out);
+	snprintf(out->model, sizeof out->model, "%s", t->ref);
+	snprintf(out->instance_type, sizeof out->instance_type, "%s", t->type);
+	if (raw) {
+		*raw = cJSON_CreateObject();
+		cJSON_AddNumberToObject(*raw, "CreationTime", t->at);
+	}
+	return 0;
+}
+
+int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	(void)a, (void)c;
+	return discard("DeleteEndpointConfig", CONFIG, "endpoint configuration", name, e);
+}
+
+int control_create_endpoint(struct aws *a, const char *name, const char *config,
+			    const struct tag *tags, size_t n_tags, char arn[256], struct cancel *c,
+			    struct err *e)
+{
+	struct thing *t;
+
+	(void)a, (void)c, (void)tags;
+	if (!find(CONFIG, config))
+		return err_set(e, EINVAL, "Could not find endpoint configuration \"%s\".", config);
+	int rc = create("CreateEndpoint", ENDPOINT, "endpoint", name, &t, e);
+	if (t) {
+		snprintf(t->ref, sizeof t->ref, "%s", config);
+		snprintf(t->status, sizeof t->status, "Creating");
+		t->tags = n_tags;
+		snprintf(arn, 256, "arn:endpoint/%s", name);
+	}
+	return rc;
+}
+
+int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_state *out,
+			      struct cancel *c, struct err *e)
+{
+	const struct thing *t = find(ENDPOINT, name);
+
+	(void)a, (void)c;
+	if (call("DescribeEndpoint", e))
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find endpoint \"%s\".", name);
+	memset(out, 0, sizeof *out);
+	snprintf(out->name, sizeof out->name, "%s", t->name);
+	snprintf(out->config, sizeof out->config, "%s", t->ref);
+	snprintf(out->status, sizeof out->status, "%s", t->status);
+	snprintf(out->arn, sizeof out->arn, "arn:endpoint/%s", name);
+	return 0;
+}
+
+int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e)
+{
+	struct thing *t = find(ENDPOINT, name);
+	int rc = call("DeleteEndpoint", e);
+
+	(void)a, (void)c;
+	if (rc < 0)
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find endpoint \"%s\".", name);
+	if (!streq(t->status, "InService") && !streq(t->status, "Failed")) {
+		err_set(e, EBUSY, "Cannot update in-progress endpoint \"%s\".", name);
+		e->http = 400;
+		return -1;
+	}
+	snprintf(t->status, sizeof t->status, "Deleting");
+	return rc ? -1 : 0;
+}
+
+int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, size_t n_tags,
+		     struct cancel *c, struct err *e)
+{
+	(void)a, (void)arn, (void)tags, (void)n_tags, (void)c;
+	assert_string_equal(tags[0].key, "sagemakerfs:delete");
+	return call("AddTags", e) ? -1 : 0;
+}
+
+int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
+			   struct cancel *c, struct err *e)
+{
+	(void)a, (void)c;
+	if (call("ListEndpoints", e))
+		return -1;
+	*out = calloc(ARRAY_SIZE(svc.things), sizeof **out);
+	*n = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++) {
+		const struct thing *t = &svc.things[i];
+
+		if (!t->there || t->kind != ENDPOINT)
+			continue;
+		snprintf((*out)[*n].name, 64, "%s", t->name);
+		(*out)[(*n)++].modified = t->at;
+	}
+	return 0;
+}
+
+int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
+				  struct cancel *c, struct err *e)
+{
+	(void)a, (void)contains, (void)c;
+	if (call("ListEndpointConfigs", e))
+		return -1;
+	*out = cJSON_CreateArray();
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
+		if (svc.things[i].there && svc.things[i].kind == CONFIG)
+			cJSON_AddItemToArray(*out, cJSON_CreateString(svc.things[i].name));
+	return 0;
+}
+
+bool control_not_found(const struct err *e)
+{
+	return starts_with(e->text, "Could not find ");
+}
+
+bool control_exists(const struct err *e)
+{
+	return starts_with(e->text, "Cannot create already existing ");
+}
+
+bool control_in_progress(const struct err *e)
+{
+	return starts_with(e->text, "Cannot update in-progress ");
+}
+
+/* --- */
+
+static struct {
+	char steps[8];
+	int refuse_at;
+	int notes;
+} seen;
+
+static int taking(void *arg, enum deploy_step step, struct err *e)
+{
+	size_t n = strlen(seen.steps);
+
+	(void)arg;
+	seen.steps[n] = (char)('0' + (int)step);
+	seen.steps[n + 1] = '\0';
+	return (int)step == seen.refuse_at ? err_set(e, ENOSPC, "no room for the journal") : 0;
+}
+
+static void note(void *arg, const char *text)
+{
+	(void)arg;
+	assert_non_null(strstr(text, "AddTags"));
+	seen.notes++;
+}
+
+static const struct deploy_hooks hooks = {.taking = taking, .note = note};
+
+static const struct deployment iris = {.endpoint = "iris",
+				       .suffix = "abcdefgh",
+				       .role = "arn:aws:iam::123456789012:role/r",
+				       .image = "img",
+				       .data_url = "s3://b/k.tar.gz",
+				       .digest = "d1",
+				       .instance_type = "ml.m5.large",
+				       .instance_count = 1};
+
+static int create_iris(struct deploy_result *out, struct err *e)
+{
+	memset(&seen.steps, 0, sizeof seen.steps);
+	err_clear(e);
+	return deploy_create(NULL, &iris, &hooks, out, NULL, e);
+}
+
+static void nothing_left(void)
+{
+	assert_int_equal(count(MODEL), 0);
+	assert_int_equal(count(CONFIG), 0);
+	assert_int_equal(count(ENDPOINT), 0);
+}
+
+static void names(void **state)
+{
+	static const char *const good[] = {"a", "A1", "iris", "a-b", "a--b", "0"};
+	static const char *const bad[] = {"", "-a", "a-", "a_b", "a.b", "a/b", "\xc3\xa9", "a b"};
+	char text[65], long_name[65], resource[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(deploy_name_ok(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(deploy_name_ok(bad[i]));
+	memset(text, 'a', 64);
+	text[64] = '\0';
+	assert_false(deploy_name_ok(text));
+	text[63] = '\0';
+	assert_true(deploy_name_ok(text));
+
+	memset(long_name, 'x', 63);
+	long_name[63] = '\0';
+	deploy_resource(long_name, "abcdefgh", resource);
+	assert_int_equal(strlen(resource), 63);
+	assert_true(deploy_made(resource, long_name));
+	deploy_resource("iris", "abcdefgh", resource);
+	assert_string_equal(resource, "smfs-iris-abcdefgh");
+	assert_true(deploy_made(resource, "iris"));
+	assert_false(deploy_made(resource, "iri"));
+	assert_false(deploy_made("smfs-iris-blue-abcdefgh", "iris"));
+	assert_false(deploy_made("smfs-iris-ABCDEFGH", "iris"));
+	assert_false(deploy_made("", "iris"));
+}
+
+static void suffixes(void **state)
+{
+	char a[DEPLOY_SUFFIX], b[DEPLOY_SUFFIX], resource[64];
+	struct err e;
+
+	(void)state;
+	assert_int_equal(deploy_suffix(a, &e), 0);
+	assert_int_equal(deploy_suffix(b, &e), 0);
+	assert_int_equal(strlen(a), 8);
+	assert_string_not_equal(a, b);
+	deploy_resource("iris", a, resource);
+	assert_true(deploy_made(resource, "iris"));
+}
+
+static void creates_in_order(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(create_iris(&out, &e), 0);
+	assert_string_equal(svc.log, "CreateModel CreateEndpointConfig CreateEndpoint");
+	assert_string_equal(seen.steps, "123");
+	assert_string_equal(out.arn, "arn:endpoint/iris");
+	assert_int_equal(find(ENDPOINT, "iris")->tags, 3);
+	assert_int_equal(find(MODEL, "smfs-iris-abcdefgh")->tags, 3);
+}
+
+static void refusal_is_undone_newest_first(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	svc.faults[0] = (struct fault){"CreateEndpoint", 1,   REFUSE,
+				       EDQUOT,           400, "The account-level service limit"};
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_int_equal(e.no, EDQUOT);
+	assert_string_equal(e.text, "create endpoint 'iris': The account-level service limit");
+	assert_false(out.leftovers);
+	assert_string_equal(
+		svc.log,
+		"CreateModel CreateEndpointConfig CreateEndpoint DeleteEndpointConfig DeleteModel");
+	nothing_left();
+}
+
+static void refused_model_undoes_nothing(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	svc.faults[0] = (struct fault){"CreateModel", 1,   REFUSE,
+				       EINVAL,        400, "Could not access model data"};
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_string_equal(svc.log, "CreateModel");
+	assert_false(out.leftovers);
+}
+
+static void failed_undo_is_appended(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	svc.faults[0] = (struct fault){"CreateEndpoint", 1, REFUSE, EINVAL, 400, "first"};
+	svc.faults[1] = (struct fault){"DeleteModel", 1, REFUSE, EACCES, 400, "second"};
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_int_equal(e.no, EINVAL);
+	assert_string_equal(
+		e.text, "create endpoint 'iris': first; remove model 'smfs-iris-abcdefgh': second");
+	assert_true(out.leftovers);
+
+	bool adopted;
+	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), 0);
+	assert_false(adopted);
+	nothing_left();
+}
+
+static void lost_replies_are_no_failures(void **state)
+{
+	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
+					    "CreateEndpoint"};
+	struct deploy_result out;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		setup(state);
+		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
+		assert_int_equal(create_iris(&out, &e), 0);
+		assert_int_equal(count(ENDPOINT), 1);
+	}
+}
+
+static void lost_requests_are_undone(void **state)
+{
+	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
+					    "CreateEndpoint"};
+	struct deploy_result out;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		setup(state);
+		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REQUEST, EIO, 500, "internal"};
+		assert_int_equal(create_iris(&out, &e), -1);
+		assert_false(out.leftovers);
+		nothing_left();
+	}
+}
+
+/* The retry of a create whose reply was lost says that it exists: only the same one counts. */
+static void existing_is_compared(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	struct thing *t = add(MODEL, "smfs-iris-abcdefgh");
+	snprintf(t->data, sizeof t->data, "%s", iris.data_url);
+	snprintf(t->image, sizeof t->image, "%s", iris.image);
+	assert_int_equal(create_iris(&out, &e), 0);
+
+	setup(state);
+	t = add(ENDPOINT, "iris");
+	snprintf(t->ref, sizeof t->ref, "somebody-elses");
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_int_equal(e.no, EEXIST);
+	assert_int_equal(count(ENDPOINT), 1);
+	assert_int_equal(count(CONFIG), 0);
+	assert_int_equal(count(MODEL), 0);
+}
+
+/* Nobody says whether the endpoint was made: its configuration stays until that is known. */
+static void unknown_end_is_left_to_recover(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+	bool adopted;
+
+	(void)state;
+	svc.faults[0] = (struct fault){"CreateEndpoint", 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
+	svc.faults[1] = (struct fault){"DescribeEndpoint", 2, REFUSE, ECONNREFUSED, 0, "refused"};
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_true(out.leftovers);
+	assert_int_equal(count(CONFIG), 1);
+	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), -1);
+	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), 0);
+	assert_true(adopted);
+	assert_int_equal(count(CONFIG), 1);
+}
+
+static void late_visibility_is_waited_for(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	svc.faults[0] = (struct fault){
+		"CreateEndpoint", 2,   REFUSE,
+		EINVAL,           400, "Could not find endpoint configuration \"x\"."};
+	assert_int_equal(create_iris(&out, &e), 0);
+	assert_string_equal(
+		svc.log,
+		"CreateModel CreateEndpointConfig CreateEndpoint CreateEndpoint CreateEndpoint");
+}
+
+static void without_tags_when_denied(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	seen.notes = 0;
+	svc.faults[0] = (struct fault){
+		"CreateModel",
+		1,
+		REFUSE,
+		EACCES,
+		400,
+		"User: u is not authorized to perform: sagemaker:AddTags on resource: r"};
+	assert_int_equal(create_iris(&out, &e), 0);
+	assert_int_equal(seen.notes, 1);
+	assert_int_equal(find(MODEL, "smfs-iris-abcdefgh")->tags, 0);
+	assert_int_equal(find(ENDPOINT, "iris")->tags, 0);
+	assert_string_equal(svc.log, "CreateModel CreateModel CreateEndpointConfig CreateEndpoint");
+}
+
+static void a_step_not_journaled_is_not_taken(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+
+	(void)state;
+	seen.refuse_at = DEPLOY_ENDPOINT;
+	assert_int_equal(create_iris(&out, &e), -1);
+	seen.refuse_at = 0;
+	assert_int_equal(e.no, ENOSPC);
+	assert_null(strstr(svc.log, "CreateEndpoint Delete"));
+	nothing_left();
+}
+
+static void deletion(void **state)
+{
+	enum deploy_deletion out;
+	struct deploy_result made;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(create_iris(&made, &e), 0);
+	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
+	assert_int_equal(out, DEPLOY_REFUSED);
+	assert_non_null(strstr(svc.log, "AddTags"));
+	struct thing *t = find(ENDPOINT, "iris");
+	snprintf(t->status, sizeof t->status, "InService");
+	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
+	assert_int_equal(out, DEPLOY_ACCEPTED);
+	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0); /* Deleting already */
+	assert_int_equal(out, DEPLOY_ACCEPTED);
+	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
+					NULL, &e),
+			 0);
+	assert_int_equal(count(CONFIG) + count(MODEL), 0);
+	t->there = false;
+	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
+	assert_int_equal(out, DEPLOY_GONE);
+	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
+					NULL, &e),
+			 0);
+}
+
+static void deletion_whose_reply_was_lost(void **state)
+{
+	enum deploy_deletion out;
+	struct deploy_result made;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(create_iris(&made, &e), 0);
+	snprintf(find(ENDPOINT, "iris")->status, 32, "InService");
+	svc.faults[0] = (struct fault){"DeleteEndpoint", 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
+	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
+	assert_int_equal(out, DEPLOY_ACCEPTED);
+}
+
+static void release_spares_what_is_not_ours_or_used(void **state)
+{
+	struct deploy_result made;
+	struct thing *t;
+	struct err e;
+
+	(void)state;
+	snprintf(add(CONFIG, "theirs")->ref, 64, "their-model");
+	add(MODEL, "their-model");
+	assert_int_equal(deploy_release(NULL, "iris", "theirs", "their-model", NULL, &e), 0);
+	assert_int_equal(count(CONFIG) + count(MODEL), 2);
+
+	setup(state);
+	assert_int_equal(create_iris(&made, &e), 0);
+	t = add(ENDPOINT, "other");
+	snprintf(t->ref, sizeof t->ref, "smfs-iris-abcdefgh");
+	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
+					NULL, &e),
+			 0);
+	assert_int_equal(count(CONFIG), 1);
+	assert_int_equal(count(MODEL), 1);
+
+	t->there = false;
+	t = add(CONFIG, "theirs");
+	snprintf(t->ref, sizeof t->ref, "smfs-iris-abcdefgh");
+	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
+					NULL, &e),
+			 0);
+	assert_null(find(CONFIG, "smfs-iris-abcdefgh"));
+	assert_int_equal(count(MODEL), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(names, setup),
+		cmocka_unit_test_setup(suffixes, setup),
+		cmocka_unit_test_setup(creates_in_order, setup),
+		cmocka_unit_test_setup(refusal_is_undone_newest_first, setup),
+		cmocka_unit_test_setup(refused_model_undoes_nothing, setup),
+		cmocka_unit_test_setup(failed_undo_is_appended, setup),
+		cmocka_unit_test_setup(lost_replies_are_no_failures, setup),
+		cmocka_unit_test_setup(lost_requests_are_undone, setup),
+		cmocka_unit_test_setup(existing_is_compared, setup),
+		cmocka_unit_test_setup(unknown_end_is_left_to_recover, setup),
+		cmocka_unit_test_setup(late_visibility_is_waited_for, setup),
+		cmocka_unit_test_setup(without_tags_when_denied, setup),
+		cmocka_unit_test_setup(a_step_not_journaled_is_not_taken, setup),
+		cmocka_unit_test_setup(deletion, setup),
+		cmocka_unit_test_setup(deletion_whose_reply_was_lost, setup),
+		cmocka_unit_test_setup(release_spares_what_is_not_ours_or_used, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
