@@ -1,0 +1,235 @@
+/* catalog.c: what S3 says is published, asked by jobs and believed for a second. */
+#include <errno.h>
+
+#include "fs/models_room.h"
+#include "sagemaker/s3.h"
+
+#define LIST_KEYS_MAX 200000 /* foreign objects under our prefix must not make ls endless */
+
+void catalog_key(struct models *s, const char *name, const char *version, char out[1100])
+{
+	const char *prefix = s->m->config.prefix ? s->m->config.prefix : "model";
+
+	if (version)
+		snprintf(out, 1100, "%s/%s/%s/model.tar.gz", prefix, name, version);
+	else
+		snprintf(out, 1100, "%s/%s/manifest.json", prefix, name);
+}
+
+static bool absent(const struct err *e)
+{
+	return e->http == 404 && !streq(e->code, "NoSuchBucket");
+}
+
+/* A manifest read by path: key prefix of the archives it may name. */
+static struct manifest *parse(struct models *s, const char *name, const struct buf *text,
+			      struct err *e)
+{
+	char key[1100];
+
+	catalog_key(s, name, NULL, key);
+	key[strlen(key) - strlen("manifest.json")] = 0;
+	struct manifest *man = manifest_read(buf_cstr(text), text->len, key, e);
+	if (!man)
+		err_prefix(e, "model '%s'", name);
+	return man;
+}
+
+int catalog_load(struct model *md, struct manifest **out, char etag[128], struct cancel *c,
+		 struct err *e)
+{
+	struct models *s = md->s;
+	_cleanup_buf_ struct buf text = BUF_INIT(MANIFEST_MAX);
+	struct s3_object o = {0};
+	char bucket[256], key[1100];
+
+	*out = NULL;
+	etag[0] = 0;
+	if (mount_bucket(s->m, bucket, c, e) < 0)
+		return -1;
+	catalog_key(s, md->name, NULL, key);
+	if (s3_get(s->m->aws, bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0)
+		return absent(e)
+			       ? 0
+			       : err_prefix(e, "cannot read the manifest of model '%s'", md->name);
+	*out = parse(s, md->name, &text, e);
+	if (!*out)
+		return -1;
+	snprintf(etag, 128, "%s", o.etag);
+	return 0;
+}
+
+/* Whether a clean staging is not what is published any more. */
+static bool outdated_locked(const struct model *md)
+{
+	return md->staged && !md->dirty && !md->writers && !md->committing && !md->copying &&
+	       md->base[0] && (!md->man || !streq(md->base, md->man->version));
+}
+
+static void invalidate(struct model *md)
+{
+	struct mount *m = md->s->m;
+	struct node *room = node_child(m->tree, tree_root(m->tree), "models");
+	struct node *top = room ? node_child(m->tree, room, md->name) : NULL;
+
+	if (top)
+		tree_invalidate_node(m, top);
+	if (room)
+		tree_invalidate_entry(m, room, md->name);
+	if (top)
+		node_unref(m->tree, top);
+	if (room)
+		node_unref(m->tree, room);
+}
+
+void catalog_learn(struct model *md, struct manifest *man, const char *etag)
+{
+	char temp[32] = "", keep[48];
+	bool other;
+
+	{
+		SCOPED_LOCK(&md->s->mu);
+		other = !md->man || !man || !streq(md->man->version, man->version);
+		other = other && (md->man || man);
+		manifest_unref(md->man);
+		md->man = manifest_ref(man);
+		snprintf(md->etag, sizeof md->etag, "%s", etag);
+		snprintf(keep, sizeof keep, "%s", man ? man->version : "");
+		md->known = man ? KNOWN_PUBLISHED : KNOWN_ABSENT;
+		md->stale = false;
+		md->seen = now_ms();
+		if (other && !md->staged) {
+			md->epoch++;
+			names_clear(&md->gone);
+		}
+		if (outdated_locked(md))
+			model_drop_locked(md, temp);
+	}
+	struct err e = {0};
+	if (temp[0]) {
+		(void)!remove_tree(md->s->m->staging_fd, temp, &e);
+		if (model_persist(md, &e) < 0)
+			log_line(md->s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+		log_line(md->s->m->log, LOG_LEVEL_INFO, "models",
+			 "model '%s': another mount %s; the clean copy here was dropped", md->name,
+			 man ? "published a newer version" : "removed it");
+	}
+	if (other) {
+		invalidate(md);
+		catalog_forget(md->s, md->name, keep);
+	}
+}
+
+/* 1: the manifest is still the one we have. */
+static int unchanged(struct model *md, const char *etag, struct cancel *c, struct err *e)
+{
+	struct s3_object o = {0};
+	char bucket[256], key[1100];
+
+	if (mount_bucket(md->s->m, bucket, c, e) < 0)
+		return -1;
+	catalog_key(md->s, md->name, NULL, key);
+	if (s3_head(md->s->m->aws, bucket, key, &o, c, e) < 0)
+		return absent(e) ? 0 : -1;
+	return streq(o.etag, etag);
+}
+
+int catalog_refresh(struct model *md, struct cancel *c, struct err *e)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	char etag[128];
+
+	{
+		SCOPED_LOCK(&md->s->mu);
+		if (md->man && !md->stale)
+			man = manifest_ref(md->man);
+		snprintf(etag, sizeof etag, "%s", md->etag);
+	}
+	if (man) {
+		int same = unchanged(md, etag, c, e);
+
+		if (same < 0)
+			return -1;
+		manifest_unref(man);
+		man = NULL;
+		SCOPED_LOCK(&md->s->mu);
+		if (same && md->man && streq(md->etag, etag)) {
+			md->seen = now_ms();
+			return 0;
+		}
+	}
+	if (catalog_load(md, &man, etag, c, e) < 0)
+		return -1;
+	catalog_learn(md, man, etag);
+	return 0;
+}
+
+struct listing {
+	struct models *s;
+	size_t prefix; /* length of "PREFIX/" */
+	size_t keys;
+	int64_t began;
+};
+
+/* One key: only PREFIX/NAME/manifest.json matters. */
+static int listed(void *arg, const struct s3_item *item)
+{
+	struct listing *l = arg;
+	const char *rest = item->key + l->prefix, *slash = strchr(rest, '/');
+	char name[64];
+	struct err e;
+
+	if (++l->keys > LIST_KEYS_MAX)
+		return 1;
+	if (!slash || !streq(slash, "/manifest.json") || (size_t)(slash - rest) >= sizeof name)
+		return 0;
+	snprintf(name, sizeof name, "%.*s", (int)(slash - rest), rest);
+	struct model *md = model_get(l->s, name, &e);
+	if (!md)
+		return 0;
+	SCOPED_LOCK(&l->s->mu);
+	md->known = KNOWN_PUBLISHED;
+	md->stale = !md->man || !item->etag || !streq(md->etag, item->etag);
+	md->seen = now_ms();
+	return 0;
+}
+
+/* Models that the listing did not name are gone; a job confirms before a staging copy is dropped (model lookup refreshes). */
+static void unlisted(struct models *s, int64_t began)
+{
+	SCOPED_LOCK(&s->mu);
+
+	for (struct model *md = s->list; md; md = md->next) {
+		if (md->known == KNOWN_PUBLISHED && md->seen < began) {
+			md->known = KNOWN_NOT;
+			md->stale = true;
+		}
+	}
+	s->listed = now_ms();
+}
+
+int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
+{
+	struct listing l = {.s = s, .began = now_ms()};
+	_cleanup_free_ char *prefix =
+		str_printf("%s/", s->m->config.prefix ? s->m->config.prefix : "model");
+	char bucket[256];
+
+	if (!prefix)
+		return err_set(e, ENOMEM, "out of memory");
+	l.prefix = strlen(prefix);
+	if (mount_bucket(s->m, bucket, c, e) < 0 ||
+	    s3_list(s->m->aws, bucket, prefix, NULL, listed, &l, c, e) < 0)
+		return err_prefix(e, "cannot list the models");
+	if (l.keys > LIST_KEYS_MAX)
+		log_line(
+			s->m->log, LOG_LEVEL_WARNING, "models",
+			"more than %d objects under %s in bucket %s: only the first were looked at",
+			LIST_KEYS_MAX, prefix, bucket);
+	else
+		unlisted(s, l.began);
+	SCOPED_LOCK(&s->mu);
+	s->listed = now_ms();
+	return 0;
+}

@@ -1,0 +1,106 @@
+/*
+ * catalog.h: what is published: PREFIX/NAME/manifest.json, read and written (pure), refreshed and fetched (catalog*.c).
+ */
+#ifndef FS_CATALOG_H
+#define FS_CATALOG_H
+
+#include "sagemaker/cancel.h"
+#include "sagemaker/err.h"
+#include "sagemaker/hash.h"
+#include "sagemaker/package.h"
+
+#define MANIFEST_MAX    ((size_t)64 << 20) /* bytes of one manifest */
+#define MANIFEST_FORMAT 1
+
+struct manifest_member {
+	const char *path;    /* the user's, relative to the model's directory */
+	const char *archive; /* in the archive */
+	uint64_t size;
+	mode_t mode; /* permission bits */
+	int64_t mtime;
+};
+
+/* A manifest that was read: immutable, counted. Strings live as long as it does. */
+struct manifest {
+	unsigned refs; /* atomic */
+	cJSON *json;
+	const cJSON *current; /* the current version's record in json */
+	char version[48];     /* its name */
+	double created;       /* epoch seconds */
+	struct manifest_member
+		*members; /* of the current version, the user's only, sorted by path */
+	size_t n;
+};
+
+/* manifest_read: text of NAME's manifest under key prefix "PREFIX/NAME/". EBADMSG with the reason for anything that is not one:
+ * paths that leave the model, keys of other models, missing or mistyped fields. */
+struct manifest *manifest_read(const char *text, size_t n, const char *key_prefix, struct err *e)
+	_must_check_;
+struct manifest *manifest_ref(struct manifest *m);
+void manifest_unref(struct manifest *m);
+void manifest_unrefp(struct manifest **m);
+/* manifest_text: a string of a version's record, "" when absent. */
+const char *manifest_text(const cJSON *record, const char *key);
+/* manifest_with: text of old (NULL: none) with record added (or replacing the version of its name) and made current. */
+char *manifest_with(const struct manifest *old, const char *name, const cJSON *record);
+/* manifest_find_digest: newest version with this digest, or NULL. */
+const cJSON *manifest_find_digest(const struct manifest *m, const char *digest);
+/* manifest_find_version: the record called version, or NULL. */
+const cJSON *manifest_find_version(const struct manifest *m, const char *version);
+/* manifest_names_key: whether some version's archive is key. */
+bool manifest_names_key(const struct manifest *m, const char *key);
+/* manifest_same: whether two records say the same but for version, time, place and times of files. */
+bool manifest_same(const cJSON *a, const cJSON *b);
+
+/* record_new: the record of a plan that has its digest; version, key, size and offsets come later. NULL: memory. */
+cJSON *record_new(const struct package_plan *p);
+/* record_stored: where its archive is and what was learned writing it. */
+int record_stored(cJSON *record, const char *key, uint64_t size, const char *crc32c);
+int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_point *points,
+		   size_t n_points);
+/* record_stored_as: the same from another record of the same digest. */
+int record_stored_as(cJSON *record, const cJSON *other);
+int record_named(cJSON *record, const char *version);
+/* version_name: UTC yyyymmddThhmmssZ-xxxxxx. */
+void version_name(char out[48]);
+
+/* A sorted set of paths. */
+struct names {
+	char **v;
+	size_t n, cap;
+};
+
+int names_add(struct names *s, const char *path);
+bool names_has(const struct names *s, const char *path);
+void names_clear(struct names *s);
+
+/* The tree that a manifest's members make, less what is gone. */
+/* catalog_find: S_IFREG (and *member), S_IFDIR, or 0: no such path. "" is the top. */
+mode_t catalog_find(const struct manifest *m, const struct names *gone, const char *path,
+		    const struct manifest_member **member);
+/* catalog_list: fn for each name in directory path. fn returning non-zero stops and is returned. */
+int catalog_list(const struct manifest *m, const struct names *gone, const char *path,
+		 int (*fn)(void *arg, const char *name, mode_t type), void *arg);
+
+struct models;
+struct model;
+/* catalog_key: PREFIX/NAME/manifest.json, or a version's archive. */
+void catalog_key(struct models *s, const char *name, const char *version, char out[1100]);
+/* catalog_load: the manifest as it is now; *out NULL and "" when there is none. Job thread. */
+int catalog_load(struct model *md, struct manifest **out, char etag[128], struct cancel *c,
+		 struct err *e) _must_check_;
+/* catalog_refresh: md's known, man, etag are true now; a clean staging that is not current any more goes. Job thread. */
+int catalog_refresh(struct model *md, struct cancel *c, struct err *e) _must_check_;
+/* catalog_list_all: the same (but for man) for every model there is. Job thread. */
+int catalog_list_all(struct models *s, struct cancel *c, struct err *e) _must_check_;
+/* catalog_learn: a manifest was read or written (man NULL: there is none). */
+void catalog_learn(struct model *md, struct manifest *man, const char *etag);
+/* catalog_fetch: a directory descriptor of the unpacked current version; downloads it when it is not cached. Job thread. */
+int catalog_fetch(struct model *md, struct manifest *man, struct cancel *c, struct err *e)
+	_must_check_;
+/* catalog_cached: the same when it is there already, else -1. Quick. */
+int catalog_cached(struct model *md, const struct manifest *man);
+/* catalog_forget: cached versions of a name but keep ("" none) go. */
+void catalog_forget(struct models *s, const char *name, const char *keep);
+
+#endif

@@ -1,0 +1,302 @@
+/* catalog_manifest.c: the text of manifest.json, read as hostile and written. Pure. */
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "fs/catalog.h"
+#include "sagemaker/framework.h"
+
+#define VERSIONS_MAX 100000
+#define MEMBERS_MAX  1000000
+
+static int bad(struct err *e, const char *what)
+{
+	return err_set(e, EBADMSG, "the manifest is damaged: %s", what);
+}
+
+const char *manifest_text(const cJSON *record, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(record, key);
+
+	return cJSON_IsString(v) ? v->valuestring : "";
+}
+
+static double number(const cJSON *record, const char *key)
+{
+	const cJSON *v = cJSON_GetObjectItemCaseSensitive(record, key);
+
+	return cJSON_IsNumber(v) ? v->valuedouble : -1;
+}
+
+/* A path that stays inside: components that are not empty, "." or "..", of a length that file systems take. */
+static bool path_ok(const char *path)
+{
+	if (!*path || strlen(path) >= PATH_MAX)
+		return false;
+	for (const char *p = path;; p++) {
+		size_t n = strcspn(p, "/");
+
+		if (n == 0 || n > NAME_MAX || (n == 1 && p[0] == '.') ||
+		    (n == 2 && memcmp(p, "..", 2) == 0))
+			return false;
+		p += n;
+		if (!*p)
+			return true;
+	}
+}
+
+static bool version_ok(const char *v)
+{
+	size_t n = strlen(v);
+
+	return n && n < sizeof((struct manifest *)0)->version && v[0] != '.' &&
+	       strspn(v, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == n;
+}
+
+static bool whole_number(double v, double max)
+{
+	return v >= 0 && v <= max && v == (double)(uint64_t)v;
+}
+
+static int read_member(const cJSON *j, struct manifest_member *out, struct err *e)
+{
+	double size = number(j, "size"), mode = number(j, "mode"), mtime = number(j, "mtime");
+
+	*out = (struct manifest_member){.path = manifest_text(j, "path"),
+					.archive = manifest_text(j, "archive")};
+	if (!path_ok(out->path) || !path_ok(out->archive))
+		return bad(e, "a member's path leaves the model");
+	if (!whole_number(size, 1e15) || !whole_number(mode, 07777))
+		return bad(e, "a member without a size or mode");
+	out->size = (uint64_t)size;
+	out->mode = (mode_t)mode & 0777;
+	out->mtime = mtime >= 0 && mtime < 1e12 ? (int64_t)mtime : 0;
+	return 0;
+}
+
+static int by_path(const void *a, const void *b)
+{
+	const struct manifest_member *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+/* Two files of one name, or a file where another needs a directory, cannot both be shown. */
+static int check_tree(const struct manifest *m, struct err *e)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		_cleanup_free_ char *dir = strdup(m->members[i].path);
+
+		if (!dir)
+			return err_set(e, ENOMEM, "out of memory");
+		if (i && streq(dir, m->members[i - 1].path))
+			return bad(e, "two members of one path");
+		for (char *p = dir; (p = strrchr(dir, '/'));) {
+			*p = 0;
+			if (bsearch(&(struct manifest_member){.path = dir}, m->members, m->n,
+				    sizeof *m->members, by_path))
+				return bad(e, "a member is a file and a directory");
+		}
+	}
+	return 0;
+}
+
+static int read_members(struct manifest *m, struct err *e)
+{
+	const cJSON *all = cJSON_GetObjectItemCaseSensitive(m->current, "members"), *j;
+	int n = cJSON_GetArraySize(all);
+
+	if (!cJSON_IsArray(all) || n > MEMBERS_MAX)
+		return bad(e, "a version without members");
+	m->members = calloc((size_t)n + 1, sizeof *m->members);
+	if (!m->members)
+		return err_set(e, ENOMEM, "out of memory");
+	cJSON_ArrayForEach(j, all) {
+		if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "generated")))
+			continue;
+		if (read_member(j, &m->members[m->n], e) < 0)
+			return -1;
+		m->n++;
+	}
+	qsort(m->members, m->n, sizeof *m->members, by_path);
+	return check_tree(m, e);
+}
+
+static const cJSON *versions(const struct manifest *m)
+{
+	return cJSON_GetObjectItemCaseSensitive(m->json, "versions");
+}
+
+static int check_version(const cJSON *v, const char *key_prefix, struct err *e)
+{
+	const char *key = manifest_text(v, "key"), *digest = manifest_text(v, "digest");
+
+	if (!version_ok(manifest_text(v, "version")))
+		return bad(e, "a version without a name");
+	if (!starts_with(key, key_prefix) || strlen(key) >= 1024 ||
+	    !path_ok(key + strlen(key_prefix)))
+		return bad(e, "a version whose archive is not this model's");
+	if (strlen(digest) != SHA256_HEX - 1 ||
+	    strspn(digest, "0123456789abcdef") != SHA256_HEX - 1)
+		return bad(e, "a version without a digest");
+	if (!whole_number(number(v, "size"), 1e15))
+		return bad(e, "a version without a size");
+	return 0;
+}
+
+static double when(const char *text)
+{
+	struct tm tm = {0};
+
+	return strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) ? (double)timegm(&tm) : 0;
+}
+
+static int read_versions(struct manifest *m, const char *key_prefix, struct err *e)
+{
+	const cJSON *all = versions(m), *v;
+
+	if (number(m->json, "format") != MANIFEST_FORMAT)
+		return err_set(
+			e, EBADMSG,
+			"the manifest has a format that this version of sagemakerfs does not know; "
+			"a newer one wrote it");
+	if (!cJSON_IsArray(all) || cJSON_GetArraySize(all) > VERSIONS_MAX)
+		return bad(e, "it has no versions");
+	cJSON_ArrayForEach(v, all) {
+		if (check_version(v, key_prefix, e) < 0)
+			return -1;
+	}
+	m->current = manifest_find_version(m, manifest_text(m->json, "current"));
+	if (!m->current)
+		return bad(e, "it has no current version");
+	snprintf(m->version, sizeof m->version, "%s", manifest_text(m->current, "version"));
+	m->created = when(manifest_text(m->current, "created"));
+	return read_members(m, e);
+}
+
+struct manifest *manifest_read(const char *text, size_t n, const char *key_prefix, struct err *e)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = calloc(1, sizeof *m);
+
+	if (!m) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	m->refs = 1;
+	m->json = cJSON_ParseWithLength(text, n);
+	if (!cJSON_IsObject(m->json)) {
+		bad(e, "it is not JSON");
+		return NULL;
+	}
+	return read_versions(m, key_prefix, e) < 0 ? NULL : steal(m);
+}
+
+struct manifest *manifest_ref(struct manifest *m)
+{
+	if (m)
+		__atomic_add_fetch(&m->refs, 1, __ATOMIC_RELAXED);
+	return m;
+}
+
+void manifest_unref(struct manifest *m)
+{
+	if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	cJSON_Delete(m->json);
+	free(m->members);
+	free(m);
+}
+
+void manifest_unrefp(struct manifest **m)
+{
+	manifest_unref(*m);
+}
+
+const cJSON *manifest_find_version(const struct manifest *m, const char *version)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, versions(m)) {
+		if (streq(manifest_text(v, "version"), version))
+			return v;
+	}
+	return NULL;
+}
+
+const cJSON *manifest_find_digest(const struct manifest *m, const char *digest)
+{
+	const cJSON *v, *found = NULL;
+
+	if (streq(manifest_text(m->current, "digest"), digest))
+		return m->current;
+	cJSON_ArrayForEach(v, versions(m)) {
+		if (streq(manifest_text(v, "digest"), digest))
+			found = v;
+	}
+	return found;
+}
+
+bool manifest_names_key(const struct manifest *m, const char *key)
+{
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, versions(m)) {
+		if (streq(manifest_text(v, "key"), key))
+			return true;
+	}
+	return false;
+}
+
+static bool same_members(const cJSON *a, const cJSON *b)
+{
+	const cJSON *x = cJSON_GetObjectItemCaseSensitive(a, "members");
+	const cJSON *y = cJSON_GetObjectItemCaseSensitive(b, "members");
+
+	for (x = x ? x->child : NULL, y = y ? y->child : NULL; x && y; x = x->next, y = y->next) {
+		if (!streq(manifest_text(x, "path"), manifest_text(y, "path")) ||
+		    !streq(manifest_text(x, "archive"), manifest_text(y, "archive")))
+			return false;
+	}
+	return !x && !y;
+}
+
+bool manifest_same(const cJSON *a, const cJSON *b)
+{
+	static const char *const keys[] = {
+		"digest",      "framework", "framework_version", "made_with",    "py_version",
+		"image",       "role",      "entry_point",       "content_type", "instance_type",
+		"environment", "settings",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const cJSON *x = cJSON_GetObjectItemCaseSensitive(a, keys[i]);
+		const cJSON *y = cJSON_GetObjectItemCaseSensitive(b, keys[i]);
+
+		if ((x || y) && !cJSON_Compare(x, y, true))
+			return false;
+	}
+	return same_members(a, b);
+}
+
+char *manifest_with(const struct manifest *old, const char *name, const cJSON *record)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	const char *version = manifest_text(record, "version");
+	const cJSON *v;
+
+	cJSON_AddNumberToObject(j, "format", MANIFEST_FORMAT);
+	cJSON_AddStringToObject(j, "name", name);
+	cJSON_AddStringToObject(j, "current", version);
+	cJSON *all = cJSON_AddArrayToObject(j, "versions");
+	const cJSON *before = old ? versions(old) : NULL;
+	cJSON_ArrayForEach(v, before) {
+		if (!streq(manifest_text(v, "version"), version) &&
+		    !cJSON_AddItemToArray(all, cJSON_Duplicate(v, true)))
+			return NULL;
+	}
+	if (!cJSON_AddItemToArray(all, cJSON_Duplicate(record, true)))
+		return NULL;
+	return cJSON_PrintUnformatted(j);
+}

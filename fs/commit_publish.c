@@ -1,0 +1,311 @@
+/* commit_publish.c: the archive and the manifest into S3, and lost uploads out of it. */
+#include <errno.h>
+
+#include "fs/models_room.h"
+#include "sagemaker/s3.h"
+
+#define PUBLISH_TRIES 4
+
+/* Journal of an upload: its key, and the id of its multipart upload once there is one. */
+static char *upload_json(const struct commit *c, const char *upload_id)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(j, "key", c->key);
+	cJSON_AddStringToObject(j, "upload_id", upload_id);
+	return cJSON_PrintUnformatted(j);
+}
+
+static int journal_upload(struct commit *c, struct err *e)
+{
+	_cleanup_free_ char *json = upload_json(c, "");
+
+	if (!json)
+		return err_set(e, ENOMEM, "out of memory");
+	return journal_begin(c->md->s->m->journal, "upload", c->md->name, json, &c->journal, e);
+}
+
+static void started(void *arg, const char *upload_id)
+{
+	struct commit *c = arg;
+	_cleanup_free_ char *json = upload_json(c, upload_id);
+	struct err e = {0};
+
+	if (!json || journal_update(c->md->s->m->journal, c->journal, json, &e) < 0)
+		log_line(c->md->s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+}
+
+/* What package_write calls back with. */
+struct writing {
+	struct commit *c;
+	struct s3_upload *upload;
+};
+
+static void progress(void *arg, uint64_t bytes)
+{
+	const struct commit *c = ((struct writing *)arg)->c;
+	SCOPED_LOCK(&c->md->s->mu);
+
+	c->md->sent = bytes;
+}
+
+static int sink(void *arg, const void *p, size_t n, struct err *e)
+{
+	return s3_upload_write(((struct writing *)arg)->upload, p, n, e);
+}
+
+static int record_upload(struct commit *c, const struct package_output *o,
+			 const struct s3_object *object)
+{
+	if (record_stored(c->record, c->key, object->size, object->crc32c) < 0 ||
+	    record_offsets(c->record, o->member_offsets, o->points, o->n_points) < 0)
+		return -1;
+	return 0;
+}
+
+static int write_archive(struct commit *c, struct err *e)
+{
+	struct mount *m = c->md->s->m;
+	const struct s3_upload_hooks hooks = {.started = started, .arg = c};
+	struct writing w = {c, s3_upload_new(m->aws, c->bucket, c->key, &hooks, c->cancel, e)};
+	_cleanup_free_ struct gzip_point *points = NULL;
+	_cleanup_free_ uint64_t *offsets = NULL;
+	struct package_output o = {.sink = sink, .arg = &w, .progress = progress};
+	struct s3_object object = {0};
+
+	if (!w.upload)
+		return -1;
+	int r = package_write(c->plan, &o, c->cancel, e);
+	points = o.points;
+	offsets = o.member_offsets;
+	if (r < 0) {
+		s3_upload_abort(w.upload);
+		return -1;
+	}
+	if (s3_upload_finish(w.upload, &object, e) < 0)
+		return -1;
+	return record_upload(c, &o, &object) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int upload(struct commit *c, struct err *e)
+{
+	struct model *md = c->md;
+
+	catalog_key(md->s, md->name, c->version, c->key);
+	if (journal_upload(c, e) < 0)
+		return -1;
+	{
+		SCOPED_LOCK(&md->s->mu);
+		md->phase = PHASE_UPLOADING;
+	}
+	c->uploaded = true;
+	if (write_archive(c, e) < 0)
+		return e->no == EBUSY ? -1 : err_prefix(e, "cannot upload model '%s'", md->name);
+	return 0;
+}
+
+/* Whether what is published is not what staging began as. A sync after the conflict was reported means: publish mine over it. */
+static int check_base(struct commit *c, struct err *e)
+{
+	struct model *md = c->md;
+	const char *theirs = c->old ? c->old->version : "";
+	SCOPED_LOCK(&md->s->mu);
+
+	if (!c->old || streq(theirs, md->base))
+		return 0;
+	if (md->conflict && c->why == COMMIT_ASKED && streq(md->conflict_with, theirs))
+		return 0;
+	md->conflict = true;
+	snprintf(md->conflict_with, sizeof md->conflict_with, "%s", theirs);
+	return err_set(
+		e, EEXIST,
+		"model '%s' was published by another mount as version %s while it was changed here; nothing was uploaded, the "
+		"changes stay staged; sync models/%s again to publish them over it",
+		md->name, theirs, md->name);
+}
+
+/* Takes the name of a version that says the same already; true when nothing has to be published. */
+static bool already(struct commit *c)
+{
+	if (!c->old || !manifest_same(c->old->current, c->record))
+		return false;
+	snprintf(c->version, sizeof c->version, "%s", c->old->version);
+	cJSON_Delete(steal(c->record));
+	return true;
+}
+
+int commit_store(struct commit *c, struct err *e)
+{
+	struct mount *m = c->md->s->m;
+
+	if (mount_bucket(m, c->bucket, c->cancel, e) < 0 ||
+	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
+		return -1;
+	catalog_learn(c->md, c->old, c->etag);
+	c->record = record_new(c->plan);
+	if (!c->record)
+		return err_set(e, ENOMEM, "out of memory");
+	if (already(c))
+		return 0;
+	if (check_base(c, e) < 0)
+		return -1;
+	version_name(c->version);
+	const cJSON *same = c->old ? manifest_find_digest(c->old, c->plan->digest) : NULL;
+	if (!same)
+		return upload(c, e);
+	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+}
+
+static int put(struct commit *c, struct manifest **made, char etag[128], struct err *e)
+{
+	struct mount *m = c->md->s->m;
+	_cleanup_free_ char *text = manifest_with(c->old, c->md->name, c->record);
+	char key[1100];
+	struct s3_object o = {0};
+
+	if (!text)
+		return err_set(e, ENOMEM, "out of memory");
+	catalog_key(c->md->s, c->md->name, NULL, key);
+	if (s3_put(m->aws, c->bucket, key, text, strlen(text), "application/json",
+		   c->old ? c->etag : S3_IF_NONE, &o, c->cancel, e) < 0)
+		return -1;
+	key[strlen(key) - strlen("manifest.json")] = 0;
+	*made = manifest_read(text, strlen(text), key, e);
+	snprintf(etag, 128, "%s", o.etag);
+	return *made ? 0 : -1;
+}
+
+/* The manifest was changed by somebody else (or by our own put, whose reply was lost). 1: ours is current. */
+static int reread(struct commit *c, struct err *e)
+{
+	manifest_unref(steal(c->old));
+	if (catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
+		return -1;
+	if (c->old && streq(c->old->version, c->version))
+		return 1;
+	return check_base(c, e);
+}
+
+int commit_publish(struct commit *c, struct err *e)
+{
+	char etag[128] = "";
+
+	if (record_named(c->record, c->version) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	for (int i = 0; i < PUBLISH_TRIES; i++) {
+		_cleanup_(manifest_unrefp)
+		struct manifest *made = NULL;
+
+		if (put(c, &made, etag, e) == 0) {
+			c->uploaded = false;
+			catalog_learn(c->md, made, etag);
+			return 0;
+		}
+		if (e->http != 412)
+			return err_prefix(e, "cannot publish model '%s'", c->md->name);
+		int r = reread(c, e);
+		if (r < 0)
+			return -1;
+		if (r > 0) {
+			c->uploaded = false;
+			catalog_learn(c->md, c->old, c->etag);
+			return 0;
+		}
+	}
+	return err_set(
+		e, EBUSY,
+		"cannot publish model '%s': other mounts keep changing its manifest; try again",
+		c->md->name);
+}
+
+static bool stopping(struct models *s)
+{
+	SCOPED_LOCK(&s->mu);
+
+	return s->stopping;
+}
+
+/* After a failure the upload must not stay; when even that fails, the journal keeps it for the next mount. */
+void commit_finish(struct commit *c, int r)
+{
+	struct models *s = c->md->s;
+	struct err e = {0};
+
+	if (!c->journal || (r < 0 && stopping(s)))
+		return;
+	if (r < 0 && c->uploaded && s3_delete(s->m->aws, c->bucket, c->key, NULL, &e) < 0 &&
+	    e.http != 404) {
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
+			 "model '%s': the unfinished upload %s is left to the next mount: %s",
+			 c->md->name, c->key, e.text);
+		return;
+	}
+	if (journal_end(s->m->journal, c->journal, &e) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+}
+
+struct lost {
+	struct models *s;
+	int64_t id;
+	char name[64], key[1100], upload_id[1024];
+};
+
+/* An upload that the last mount did not end: published after all, or taken away. */
+static void lost_job(void *arg, struct cancel *cancel)
+{
+	_cleanup_free_ struct lost *l = arg;
+	struct mount *m = l->s->m;
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	char bucket[256], etag[128];
+	struct err e = {0};
+	struct model *md = model_get(l->s, l->name, &e);
+
+	if (!md || mount_bucket(m, bucket, cancel, &e) < 0 ||
+	    catalog_load(md, &man, etag, cancel, &e) < 0) {
+		log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+		return;
+	}
+	if (!man || !manifest_names_key(man, l->key)) {
+		if (l->upload_id[0] &&
+		    s3_multipart_abort(m->aws, bucket, l->key, l->upload_id, cancel, &e) < 0 &&
+		    e.http != 404) {
+			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+			return;
+		}
+		if (s3_delete(m->aws, bucket, l->key, cancel, &e) < 0 && e.http != 404) {
+			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+			return;
+		}
+		log_line(m->log, LOG_LEVEL_INFO, "models",
+			 "undid the upload of %s that never ended", l->key);
+	}
+	if (journal_end(m->journal, l->id, &e) < 0)
+		log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+}
+
+static int lost_one(void *arg, int64_t id, const char *name, const char *json)
+{
+	struct models *s = arg;
+	_cleanup_json_ cJSON *j = cJSON_Parse(json);
+	_cleanup_free_ struct lost *l = calloc(1, sizeof *l);
+
+	if (!l)
+		return -1;
+	l->s = s;
+	l->id = id;
+	snprintf(l->name, sizeof l->name, "%s", name);
+	snprintf(l->key, sizeof l->key, "%s", manifest_text(j, "key"));
+	snprintf(l->upload_id, sizeof l->upload_id, "%s", manifest_text(j, "upload_id"));
+	if (l->key[0] && jobs_run(s->m->jobs, lost_job, l) == 0)
+		l = NULL;
+	return 0;
+}
+
+void commit_resume_uploads(struct models *s)
+{
+	struct err e = {0};
+
+	if (journal_each(s->m->journal, "upload", lost_one, s, &e) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+}

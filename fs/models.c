@@ -1,0 +1,538 @@
+/* models.c: the directory models/: which models there are, making and renaming them; start and stop of the room. */
+#include "fs/models.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/models_room.h"
+
+static struct models *models_of(struct req *r)
+{
+	return req_mount(r)->models;
+}
+
+static void fail_room(struct req *r, const struct err *e)
+{
+	mount_fail(req_mount(r), ROOM_MODELS, e);
+	reply_err(r, e->no);
+}
+
+/* A question about models/NAME that S3 must be asked first, for 2 s at most. The answer is given once, by answer_ask. */
+struct ask {
+	struct model *md;
+	struct node *dir;
+	char name[64];
+	mode_t mode;
+	void (*then)(struct req *r, struct ask *a);
+	struct promise *promise;
+	struct err error; /* written before promise_settle */
+	bool settled;
+	unsigned refs; /* atomic: the job and the answer */
+};
+
+static void ask_unref(struct ask *a)
+{
+	if (__atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(a);
+}
+
+static void answer_ask(struct req *r, void *arg, int no)
+{
+	struct ask *a = arg;
+
+	(void)no; /* an unreachable service: what is known decides */
+	a->then(r, a);
+	ask_unref(a);
+}
+
+static void ask_job(void *arg, struct cancel *cancel)
+{
+	struct ask *a = arg;
+
+	struct err e = {0};
+
+	{
+		struct models *s = a->md->s;
+		SCOPED_LOCK(&s->mu);
+		while (a->md->deleting && !cancel_is_set(cancel))
+			models_wait_locked(s, 100);
+	}
+
+	if (catalog_refresh(a->md, cancel, &e) < 0)
+		mount_fail(a->md->s->m, ROOM_MODELS, &e);
+	promise_settle(a->promise, 0);
+	ask_unref(a);
+}
+
+static void ask(struct req *r, const struct ask *q)
+{
+	struct ask *a = malloc(sizeof *a);
+	bool fresh;
+
+	if (!a) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	*a = *q;
+	a->refs = 2;
+	{
+		SCOPED_LOCK(&a->md->s->mu);
+		fresh = !a->md->deleting && model_fresh_locked(a->md);
+	}
+	a->promise = fresh ? NULL : promise_new(r, PROMISE_LIMIT_MS, answer_ask, a);
+	if (!a->promise) { /* fresh, or no memory: as known */
+		a->then(r, a);
+		free(a);
+	} else if (jobs_run(a->md->s->m->jobs, ask_job, a) < 0) {
+		promise_settle(a->promise, 0);
+		ask_unref(a);
+	}
+}
+
+/* Attributes of models/NAME as it is known now. */
+static int top_stat(struct model *md, struct stat *st)
+{
+	struct models *s = md->s;
+	SCOPED_LOCK(&s->mu);
+
+	if (!model_exists_locked(md)) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (md->staged)
+		return fstatat(s->m->staging_fd, md->name, st, AT_SYMLINK_NOFOLLOW);
+	model_published_stat(md, NULL, st);
+	return 0;
+}
+
+static void then_lookup(struct req *r, struct ask *a)
+{
+	struct stat st;
+
+	if (top_stat(a->md, &st) < 0)
+		reply_err(r, errno);
+	else
+		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_TOP_TTL);
+}
+
+static void models_lookup(struct req *r, struct node *dir, const char *name)
+{
+	struct ask q = {.dir = dir, .then = then_lookup};
+	struct err e;
+
+	if (vdir_row(dir, name)) {
+		vdir_lookup(r, dir, name);
+		return;
+	}
+	q.md = model_name_ok(name) ? model_get(models_of(r), name, &e) : NULL;
+	if (!q.md) {
+		reply_err(r, ENOENT);
+		return;
+	}
+	snprintf(q.name, sizeof q.name, "%s", name);
+	ask(r, &q);
+}
+
+/* A listing that S3 must be asked for; the same way as an ask. */
+struct list {
+	struct models *s;
+	struct node *dir;
+	struct dirfill *fill;
+	struct promise *promise;
+	unsigned refs;
+};
+
+static void list_unref(struct list *l)
+{
+	if (__atomic_sub_fetch(&l->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(l);
+}
+
+static void answer_list(struct req *r, void *arg, int no)
+{
+	struct list *l = arg;
+
+	(void)no;
+	(void)!vdir_fill(l->dir, l->fill);
+	{
+		SCOPED_LOCK(&l->s->mu);
+		for (struct model *md = l->s->list; md; md = md->next) {
+			if (!md->deleting && (md->staged || md->known == KNOWN_PUBLISHED))
+				(void)!dirfill_add(l->fill, md->name, 0, S_IFDIR);
+		}
+	}
+	reply_dir(r, l->fill);
+	list_unref(l);
+}
+
+static void list_job(void *arg, struct cancel *cancel)
+{
+	struct list *l = arg;
+	struct err e = {0};
+
+	if (catalog_list_all(l->s, cancel, &e) < 0)
+		mount_fail(l->s->m, ROOM_MODELS, &e);
+	promise_settle(l->promise, 0);
+	list_unref(l);
+}
+
+static void models_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	struct list *l = malloc(sizeof *l);
+	bool fresh;
+
+	if (!l) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	*l = (struct list){.s = models_of(r), .dir = dir, .fill = f, .refs = 2};
+	{
+		SCOPED_LOCK(&l->s->mu);
+		fresh = l->s->listed && now_ms() - l->s->listed <= MODEL_FRESH_MS;
+	}
+	l->promise = fresh ? NULL : promise_new(r, PROMISE_LIMIT_MS, answer_list, l);
+	if (!l->promise) {
+		l->refs = 1;
+		answer_list(r, l, 0);
+	} else if (jobs_run(l->s->m->jobs, list_job, l) < 0) {
+		promise_settle(l->promise, 0);
+		list_unref(l);
+	}
+}
+
+static int make_staging(struct model *md, mode_t mode, struct err *e)
+{
+	struct models *s = md->s;
+
+	if (model_touch(md, e) < 0)
+		return -1;
+	SCOPED_LOCK(&s->mu);
+	md->dirty = false; /* unless it succeeds */
+	if (mkdirat(s->m->staging_fd, md->name, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make a directory for model '%s' in %s/staging",
+				 md->name, s->m->state_path);
+	if (fchmodat(s->m->staging_fd, md->name, (mode & 0777) | 0700, 0) < 0)
+		return err_errno(e, "cannot set the mode of the directory for model '%s'",
+				 md->name);
+	md->staged = md->dirty = true;
+	md->base[0] = 0;
+	md->conflict = false;
+	md->epoch++;
+	err_clear(&md->error);
+	names_clear(&md->gone);
+	return 0;
+}
+
+static void then_mkdir(struct req *r, struct ask *a)
+{
+	struct err e = {0};
+	struct stat st;
+	bool exists, deleting;
+
+	{
+		SCOPED_LOCK(&a->md->s->mu);
+		deleting = a->md->deleting;
+		exists = a->md->staged || a->md->known == KNOWN_PUBLISHED;
+	}
+	if (deleting) {
+		err_set(&e, EBUSY,
+			"model '%s' is still being removed; try again when `ls models/` has answered",
+			a->name);
+		model_fail_reply(a->md, r, &e);
+	} else if (exists) {
+		reply_err(r, EEXIST);
+	} else if (make_staging(a->md, a->mode, &e) < 0) {
+		model_fail_reply(a->md, r, &e);
+	} else if (top_stat(a->md, &st) < 0) {
+		reply_err(r, errno);
+	} else {
+		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_STAGED_TTL);
+	}
+}
+
+static void models_mkdir(struct req *r, struct node *dir, const char *name, mode_t mode)
+{
+	struct ask q = {.dir = dir, .mode = mode, .then = then_mkdir};
+	struct err e = {0};
+
+	if (vdir_row(dir, name)) {
+		reply_err(r, EEXIST);
+		return;
+	}
+	q.md = model_get(models_of(r), name, &e);
+	if (!q.md) {
+		fail_room(r, &e);
+		return;
+	}
+	snprintf(q.name, sizeof q.name, "%s", name);
+	ask(r, &q);
+}
+
+static void refuse_file(struct req *r, const char *name)
+{
+	struct err e = {0};
+
+	err_set(&e, EPERM,
+		"'%s' is not a directory: a model is a directory here; mkdir models/NAME and put its files there (cp -rT)",
+		name);
+	fail_room(r, &e);
+}
+
+static void models_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags)
+{
+	(void)dir;
+	(void)mode;
+	(void)flags;
+	refuse_file(r, name);
+}
+
+static void models_symlink(struct req *r, struct node *dir, const char *name, const char *target)
+{
+	(void)dir;
+	(void)target;
+	refuse_file(r, name);
+}
+
+static void models_unlink(struct req *r, struct node *dir, const char *name)
+{
+	if (vdir_row(dir, name))
+		vdir_unlink(r, dir, name);
+	else
+		reply_err(r, EISDIR);
+}
+
+/* models/A to models/B: nothing of either is in S3. */
+static int rename_locked(struct models *s, struct model *from, struct model *to, struct err *e)
+{
+	char name[sizeof from->name];
+
+	if (!model_exists_locked(from))
+		return err_set(e, ENOENT, "no model '%s'", from->name);
+	if (!from->staged || from->base[0] || from->known == KNOWN_PUBLISHED)
+		return err_set(
+			e, EXDEV,
+			"model '%s' is published: its name in S3 cannot change (mv copies instead)",
+			from->name);
+	if (from->committing || from->copying)
+		return err_set(e, EBUSY,
+			       "model '%s' is being committed; rename it before or after that",
+			       from->name);
+	if (to->staged || to->deleting || to->committing || to->known == KNOWN_PUBLISHED)
+		return err_set(e, EEXIST, "there is a model '%s' already", to->name);
+	if (renameat2(s->m->staging_fd, from->name, s->m->staging_fd, to->name, RENAME_NOREPLACE) <
+	    0)
+		return err_errno(e, "cannot rename model '%s' to '%s'", from->name, to->name);
+	/* The one that is not there takes the old name, so that nodes keep pointing to what they were made for. */
+	memcpy(name, from->name, sizeof name);
+	memcpy(from->name, to->name, sizeof name);
+	memcpy(to->name, name, sizeof name);
+	to->known = from->known;
+	from->known = KNOWN_ABSENT;
+	from->seen = now_ms();
+	return 0;
+}
+
+static void rename_job(void *arg, struct cancel *cancel)
+{
+	struct call *c = arg;
+	struct models *s = c->md->s;
+	struct err e = {0};
+	struct model *to = model_get(s, c->name2, &e);
+	int r = to ? 0 : -1;
+
+	if (to && (catalog_refresh(c->md, cancel, &e) < 0 || catalog_refresh(to, cancel, &e) < 0))
+		r = -1;
+	if (r == 0) {
+		SCOPED_LOCK(&s->mu);
+		r = rename_locked(s, c->md, to, &e);
+	}
+	if (r < 0) {
+		fail_room(c->r, &e);
+	} else {
+		node_move(s->m->tree, c->n, c->name, c->n2, c->name2);
+		/* the new name's row first: a crash between the two must not lose the mark */
+		if (model_persist(c->md, &e) < 0 || model_persist(to, &e) < 0)
+			mount_fail(s->m, ROOM_MODELS, &e);
+		reply_err(c->r, 0);
+	}
+	call_free(c);
+}
+
+static void models_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
+			  const char *newname, unsigned flags)
+{
+	struct call c = {.r = r,
+			 .n = dir,
+			 .n2 = newdir,
+			 .name = (char *)(uintptr_t)name,
+			 .name2 = (char *)(uintptr_t)newname};
+	struct err e = {0};
+
+	if (newdir != dir || flags & RENAME_EXCHANGE) {
+		reply_err(r, EXDEV);
+		return;
+	}
+	if (vdir_row(dir, name) || vdir_row(dir, newname)) {
+		reply_err(r, EPERM);
+		return;
+	}
+	c.md = model_get(models_of(r), name, &e);
+	if (!c.md || !model_name_ok(newname)) {
+		if (c.md)
+			(void)!model_get(models_of(r), newname, &e); /* for its sentence */
+		fail_room(r, &e);
+		return;
+	}
+	call_defer(&c, rename_job);
+}
+
+static void models_statfs(struct req *r, struct node *n)
+{
+	struct statvfs st;
+
+	(void)n;
+	if (fstatvfs(req_mount(r)->staging_fd, &st) < 0)
+		reply_err(r, errno);
+	else
+		reply_statfs(r, &st);
+}
+
+static const struct node_ops models_ops = {
+	.lookup = models_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = models_list,
+	.mkdir = models_mkdir,
+	.rmdir = models_rmdir,
+	.unlink = models_unlink,
+	.create = models_create,
+	.symlink = models_symlink,
+	.rename = models_rename,
+	.statfs = models_statfs,
+};
+
+void models_entry(struct models *s, struct node_make *how)
+{
+	(void)s;
+	*how = (struct node_make){.ops = &models_ops, .rows = models_rows, .type = S_IFDIR};
+}
+
+static int open_cache(struct mount *m, struct err *e)
+{
+	if (mkdirat(m->state_fd, "cache", 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make %s/cache", m->state_path);
+	int fd = openat(m->state_fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_errno(e, "cannot open %s/cache", m->state_path) : fd;
+}
+
+struct models *models_start(struct mount *m, struct err *e)
+{
+	struct models *s = calloc(1, sizeof *s);
+
+	if (!s) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	s->m = m;
+	s->cache_fd = open_cache(m, e);
+	s->hashes = hash_cache_new(65536);
+	s->dirs = dirfds_new();
+	pthread_mutex_init(&s->persist, NULL);
+	pthread_mutex_init(&s->mu, NULL);
+	thread_cond_init(&s->changed);
+	if (s->cache_fd < 0 || !s->hashes || !s->dirs) {
+		if (s->cache_fd >= 0)
+			err_set(e, ENOMEM, "out of memory");
+		models_free(s);
+		return NULL;
+	}
+	model_state_load(s);
+	commit_resume_uploads(s);
+	models_resume_deletions(s);
+	return s;
+}
+
+/* The next model with changes. */
+static struct model *pending(struct models *s, struct model *after)
+{
+	SCOPED_LOCK(&s->mu);
+	struct model *md = after ? after->next : s->list;
+
+	while (md && !md->dirty && !md->gone.n)
+		md = md->next;
+	return md;
+}
+
+static bool busy(struct models *s)
+{
+	SCOPED_LOCK(&s->mu);
+	for (const struct model *md = s->list; md; md = md->next) {
+		if (md->committing || md->deleting || md->copying)
+			return true;
+	}
+	return false;
+}
+
+static void quiet_end(struct models *s)
+{
+	struct model *md;
+
+	{
+		SCOPED_LOCK(&s->mu);
+		s->stopping = true;
+		md = s->list;
+	}
+
+	for (; md; md = md->next)
+		timer_disarm(s->m->watch, &md->quiet);
+}
+
+static void grace_over(struct timer *t)
+{
+	cancel_set(t->arg);
+}
+
+void models_stop(struct models *s, long grace_ms)
+{
+	struct cancel *c = cancel_new();
+	struct timer limit = {.fn = grace_over, .arg = c};
+	struct model *md = NULL;
+	struct err e;
+
+	quiet_end(s);
+	if (!c)
+		return;
+	timer_arm(s->m->watch, &limit, grace_ms);
+	while (!s->m->opt->read_only && !cancel_is_set(c) && (md = pending(s, md)))
+		(void)!model_commit(md, COMMIT_STOP, c,
+				    &e); /* what fails stays staged and journaled */
+	while (!cancel_is_set(c) && busy(s))
+		cancel_sleep(c, 20);
+	timer_disarm(s->m->watch, &limit);
+	cancel_unref(c);
+}
+
+static void model_free(struct model *md)
+{
+	manifest_unref(md->man);
+	names_clear(&md->gone);
+	cancel_unref(md->cancel);
+	free(md);
+}
+
+void models_free(struct models *s)
+{
+	if (!s)
+		return;
+	for (struct model *md = s->list, *next; md; md = next) {
+		next = md->next;
+		model_free(md);
+	}
+	closep(&s->cache_fd);
+	hash_cache_free(s->hashes);
+	dirfds_free(s->dirs);
+	pthread_cond_destroy(&s->changed);
+	pthread_mutex_destroy(&s->mu);
+	pthread_mutex_destroy(&s->persist);
+	free(s);
+}

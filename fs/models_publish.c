@@ -1,0 +1,208 @@
+/* models_publish.c: what endpoints/ and `sagemakerfs status` ask of models/. */
+#include <errno.h>
+
+#include "fs/models_room.h"
+
+#define RESOLVE_FRESH_MS 5000
+
+/* The endpoint's name that a model's gives: [._]+ -> '-'. */
+void models_canonical(const char *model, char out[64])
+{
+	size_t n = 0;
+
+	for (const char *p = model; *p && n < 63; p++) {
+		bool dot = *p == '.' || *p == '_';
+
+		if (!dot)
+			out[n++] = *p;
+		else if (p == model || (p[-1] != '.' && p[-1] != '_'))
+			out[n++] = '-';
+	}
+	out[n] = 0;
+}
+
+static bool known_locked(const struct model *md)
+{
+	return !md->deleting && (md->staged || md->known == KNOWN_PUBLISHED);
+}
+
+/* 1: model has the name; 0: none; -1: several (e says which). */
+static int resolve_locked(struct models *s, const char *endpoint, char model[64], struct err *e)
+{
+	char name[64];
+	const struct model *exact = model_find_locked(s, endpoint);
+
+	model[0] = 0;
+	if (exact && known_locked(exact)) {
+		memcpy(model, exact->name, 64);
+		return 1;
+	}
+	for (const struct model *md = s->list; md; md = md->next) {
+		models_canonical(md->name, name);
+		if (!known_locked(md) || !streq(name, endpoint))
+			continue;
+		if (model[0])
+			return err_set(
+				e, EINVAL,
+				"endpoint '%s' could mean model '%s' or '%s'; rename one, or name the endpoint after neither",
+				endpoint, model, md->name);
+		memcpy(model, md->name, 64);
+	}
+	return model[0] != 0;
+}
+
+static int nothing(struct err *e, const char *endpoint)
+{
+	return err_set(e, ENOENT,
+		       "no model '%s' to deploy; copy one there first (cp -rT DIR models/%s)",
+		       endpoint, endpoint);
+}
+
+int models_resolve_quick(struct models *s, const char *endpoint, char model[64], struct err *e)
+{
+	SCOPED_LOCK(&s->mu);
+	bool fresh = s->listed && now_ms() - s->listed <= RESOLVE_FRESH_MS;
+	int r = resolve_locked(s, endpoint, model, e);
+
+	if (r == 1 && (fresh || streq(model, endpoint)))
+		return 1;
+	if (!fresh)
+		return -2;
+	if (r == 0)
+		nothing(e, endpoint);
+	return 0;
+}
+
+int models_resolve(struct models *s, const char *endpoint, char model[64], struct cancel *c,
+		   struct err *e)
+{
+	if (catalog_list_all(s, c, e) < 0)
+		return -1;
+	SCOPED_LOCK(&s->mu);
+	int r = resolve_locked(s, endpoint, model, e);
+
+	return r == 1 ? 0 : r == 0 ? nothing(e, endpoint) : -1;
+}
+
+void model_version_release(struct model_version *v)
+{
+	cJSON_Delete(v->environment);
+	v->environment = NULL;
+}
+
+static void text(char *out, size_t size, const cJSON *record, const char *key)
+{
+	snprintf(out, size, "%s", manifest_text(record, key));
+}
+
+static void version_of(const char *model, const char *bucket, const struct manifest *man,
+		       struct model_version *v)
+{
+	const cJSON *r = man->current, *env = cJSON_GetObjectItemCaseSensitive(r, "environment");
+
+	*v = (struct model_version){0};
+	snprintf(v->model, sizeof v->model, "%s", model);
+	snprintf(v->version, sizeof v->version, "%s", man->version);
+	snprintf(v->uri, sizeof v->uri, "s3://%s/%s", bucket, manifest_text(r, "key"));
+	text(v->digest, sizeof v->digest, r, "digest");
+	text(v->framework, sizeof v->framework, r, "framework");
+	text(v->framework_version, sizeof v->framework_version, r, "framework_version");
+	text(v->py_version, sizeof v->py_version, r, "py_version");
+	text(v->image, sizeof v->image, r, "image");
+	text(v->role, sizeof v->role, r, "role");
+	text(v->instance_type, sizeof v->instance_type, r, "instance_type");
+	text(v->content_type, sizeof v->content_type, r, "content_type");
+	text(v->made_with, sizeof v->made_with, r, "made_with");
+	v->environment = cJSON_IsObject(env) ? cJSON_Duplicate(env, true) : NULL;
+}
+
+int models_publish(struct models *s, const char *model, struct model_version *out, struct cancel *c,
+		   struct err *e)
+{
+	struct model *md = model_get(s, model, e);
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	char bucket[256];
+
+	if (!md || model_commit(md, COMMIT_ASKED, c, e) < 0 ||
+	    mount_bucket(s->m, bucket, c, e) < 0 || catalog_refresh(md, c, e) < 0)
+		return -1;
+	{
+		SCOPED_LOCK(&s->mu);
+		man = md->deleting ? NULL : manifest_ref(md->man);
+	}
+	if (!man)
+		return nothing(e, model);
+	version_of(model, bucket, man, out);
+	return 0;
+}
+
+bool models_published(struct models *s, const char *model)
+{
+	SCOPED_LOCK(&s->mu);
+	const struct model *md = model_find_locked(s, model);
+
+	return md && !md->dirty && !md->gone.n && !md->committing && !md->deleting && md->man;
+}
+
+int models_upload_percent(struct models *s, const char *model)
+{
+	SCOPED_LOCK(&s->mu);
+	const struct model *md = model_find_locked(s, model);
+
+	return md && md->committing ? model_percent_locked(md) : -1;
+}
+
+/* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz */
+void models_of_uri(struct models *s, const char *uri, char model[64])
+{
+	_cleanup_free_ char *prefix =
+		str_printf("/%s/", s->m->config.prefix ? s->m->config.prefix : "model");
+	char name[64];
+
+	model[0] = 0;
+	const char *key = starts_with(uri, "s3://") ? strchr(uri + 5, '/') : NULL;
+	if (!key || !prefix || !starts_with(key, prefix))
+		return;
+	{
+		size_t n = (size_t)(key - uri - 5);
+		SCOPED_LOCK(&s->m->mu);
+
+		if (s->m->bucket[0] &&
+		    (strlen(s->m->bucket) != n || strncmp(s->m->bucket, uri + 5, n) != 0))
+			return;
+	}
+	key += strlen(prefix);
+	const char *slash = strchr(key, '/');
+	size_t n = slash ? (size_t)(slash - key) : 0;
+	if (!n || n >= sizeof name || !ends_with(key, "/model.tar.gz"))
+		return;
+	snprintf(name, sizeof name, "%.*s", (int)n, key);
+	/* name, VERSION and model.tar.gz, no more */
+	const char *last = strchr(slash + 1, '/');
+	if (model_name_ok(name) && last && streq(last, "/model.tar.gz"))
+		memcpy(model, name, sizeof name);
+}
+
+static void bar(struct buf *out, int percent)
+{
+	for (int i = 0; i < 20; i++)
+		buf_char(out, i < percent / 5 ? '#' : '.');
+}
+
+void models_status(struct models *s, struct buf *out)
+{
+	SCOPED_LOCK(&s->mu);
+
+	for (struct model *md = s->list; md; md = md->next) {
+		if (!md->dirty && !md->committing && !md->deleting)
+			continue;
+		buf_printf(out, "models/%s  ", md->name);
+		if (md->committing && md->phase == PHASE_UPLOADING) {
+			bar(out, model_percent_locked(md));
+			buf_str(out, "  ");
+		}
+		model_status_locked(md, out);
+		buf_char(out, '\n');
+	}
+}

@@ -1,0 +1,345 @@
+/* models_remove.c: rmdir models/NAME: every published version and staging. The manifest goes first, then what it named. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/endpoints.h"
+#include "fs/models_room.h"
+#include "sagemaker/s3.h"
+
+struct removal {
+	struct model *md;
+	struct node *dir;
+	char name[64];
+	struct promise *promise;
+	unsigned refs; /* atomic: the job and the answer */
+};
+
+static void removal_unref(struct removal *v)
+{
+	if (__atomic_sub_fetch(&v->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(v);
+}
+
+static void answer_rmdir(struct req *r, void *arg, int no)
+{
+	struct removal *v = arg;
+
+	if (!no)
+		node_detach(v->md->s->m->tree, v->dir, v->name);
+	reply_err(r, no);
+	removal_unref(v);
+}
+
+/* What a deletion must still do, for the next mount: the manifest it read and the keys that one named. */
+static char *deletion_json(const struct manifest *man, const char *etag)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	const cJSON *v;
+
+	cJSON_AddStringToObject(j, "etag", etag);
+	cJSON *keys = cJSON_AddArrayToObject(j, "keys");
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(man->json, "versions")) {
+		cJSON_AddItemToArray(keys, cJSON_CreateString(manifest_text(v, "key")));
+	}
+	return cJSON_PrintUnformatted(j);
+}
+
+static int delete_key(struct models *s, const char *bucket, const char *key, struct cancel *c,
+		      struct err *e)
+{
+	return s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404 ? -1 : 0;
+}
+
+/* The archives that a journaled deletion names and no manifest does any more. */
+static int delete_archives(struct models *s, const cJSON *keys, const struct manifest *man,
+			   struct cancel *c, struct err *e)
+{
+	char bucket[256];
+	const cJSON *key;
+
+	if (mount_bucket(s->m, bucket, c, e) < 0)
+		return -1;
+	cJSON_ArrayForEach(key, keys) {
+		if (!cJSON_IsString(key) || (man && manifest_names_key(man, key->valuestring)))
+			continue;
+		if (delete_key(s, bucket, key->valuestring, c, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* After the manifest went, the model is gone for everybody; archives that resist are left to the next mount. */
+static int delete_published(struct model *md, const struct manifest *man, const char *etag,
+			    struct cancel *c, struct err *e)
+{
+	struct models *s = md->s;
+	_cleanup_free_ char *json = deletion_json(man, etag);
+	_cleanup_json_ cJSON *j = json ? cJSON_Parse(json) : NULL;
+	char bucket[256], key[1100];
+	struct err late;
+	int64_t id;
+
+	if (!j)
+		return err_set(e, ENOMEM, "out of memory");
+	if (mount_bucket(s->m, bucket, c, e) < 0 ||
+	    journal_begin(s->m->journal, "delete-model", md->name, json, &id, e) < 0)
+		return -1;
+	catalog_key(s, md->name, NULL, key);
+	if (delete_key(s, bucket, key, c, e) < 0) {
+		if (!cancel_is_set(c))
+			(void)!journal_end(s->m->journal, id, &late);
+		return -1;
+	}
+	catalog_learn(md, NULL, "");
+	if (delete_archives(s, cJSON_GetObjectItemCaseSensitive(j, "keys"), NULL, c, &late) < 0 ||
+	    journal_end(s->m->journal, id, &late) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
+			 "model '%s': removed, but its archives are left to the next mount: %s",
+			 md->name, late.text);
+	return 0;
+}
+
+/* A running commit ends first: its upload must not appear after the deletion. */
+static int idle(struct model *md, struct cancel *c, struct err *e)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	while (md->committing || md->copying) {
+		if (cancel_is_set(c))
+			return err_set(e, ECANCELED, "the removal of model '%s' was cancelled",
+				       md->name);
+		models_wait_locked(md->s, 100);
+	}
+	return 0;
+}
+
+static int unused(struct model *md, struct cancel *c, struct err *e)
+{
+	struct endpoints *eps = md->s->m->endpoints;
+	char endpoint[64];
+
+	if (!eps || !endpoints_uses_model(eps, md->name, endpoint, c))
+		return 0;
+	return err_set(
+		e, EBUSY,
+		"model '%s' is used by endpoint '%s'; rmdir endpoints/%s first; nothing was removed",
+		md->name, endpoint, endpoint);
+}
+
+static int remove_all(struct model *md, struct cancel *c, struct err *e)
+{
+	struct models *s = md->s;
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	char etag[128];
+	bool ours;
+
+	if (idle(md, c, e) < 0)
+		return -1;
+	{
+		SCOPED_LOCK(&s->mu);
+		ours = md->base[0] || md->known == KNOWN_PUBLISHED;
+	}
+	/* An unreachable service does not keep anybody from removing what was never published. */
+	if (catalog_load(md, &man, etag, c, e) < 0 && ours)
+		return -1;
+	if (man && (unused(md, c, e) < 0 || delete_published(md, man, etag, c, e) < 0))
+		return -1;
+	SCOPED_LOCK(&s->mu);
+	if (md->staged && unlinkat(s->m->staging_fd, md->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return err_errno(e, "cannot remove the staging directory of model '%s'", md->name);
+	md->staged = md->dirty = md->conflict = false;
+	md->base[0] = md->framework[0] = md->framework_version[0] = 0;
+	md->epoch++;
+	names_clear(&md->gone);
+	err_clear(&md->error);
+	return 0;
+}
+
+/* It was not removed: the published files are back, also where an emptied staging hid them. */
+static void restore(struct model *md)
+{
+	char temp[32] = "";
+
+	struct err e;
+
+	{
+		SCOPED_LOCK(&md->s->mu);
+		names_clear(&md->gone);
+		if (md->staged && md->base[0]) {
+			md->dirty = false;
+			model_drop_locked(md, temp);
+		}
+	}
+
+	if (temp[0])
+		(void)!remove_tree(md->s->m->staging_fd, temp, &e);
+}
+
+static void remove_job(void *arg, struct cancel *cancel)
+{
+	struct removal *v = arg;
+	struct model *md = v->md;
+	struct err e = {0}, late;
+	int r = remove_all(md, cancel, &e);
+
+	if (r < 0)
+		restore(md);
+	if (model_persist(md, &late) < 0)
+		log_line(md->s->m->log, LOG_LEVEL_WARNING, "models", "%s", late.text);
+	{
+		SCOPED_LOCK(&md->s->mu);
+		md->deleting = false;
+	}
+	if (r < 0)
+		err_prefix(&e, "cannot remove model '%s'", md->name);
+	if (r < 0)
+		model_fail(md, &e);
+	else
+		model_wake(md);
+	promise_settle(v->promise, r < 0 ? e.no : 0);
+	removal_unref(v);
+}
+
+static int any(void *arg, const char *name, mode_t type)
+{
+	(void)arg;
+	(void)name;
+	(void)type;
+	return 1;
+}
+
+static bool staged_full(struct model *md)
+{
+	_cleanup_closedir_ DIR *d = dir_open(md->s->m->staging_fd, md->name);
+	struct dirent *de;
+
+	while (d && (de = readdir(d))) {
+		if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
+			return true;
+	}
+	return false;
+}
+
+/* Marks md as going; the errno when it may not. */
+static int begin(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	if (!model_exists_locked(md))
+		return ENOENT;
+	if (md->staged ? staged_full(md) : catalog_list(md->man, &md->gone, "", any, NULL) != 0)
+		return ENOTEMPTY;
+	md->deleting = true;
+	if (md->cancel)
+		cancel_set(md->cancel);
+	return 0;
+}
+
+void models_rmdir(struct req *r, struct node *dir, const char *name)
+{
+	struct models *s = req_mount(r)->models;
+	struct err e;
+	struct model *md = model_name_ok(name) ? model_get(s, name, &e) : NULL;
+	struct removal *v = malloc(sizeof *v);
+	int no = vdir_row(dir, name) ? ENOTDIR : !md ? ENOENT : !v ? ENOMEM : begin(md);
+
+	if (no) {
+		free(v);
+		reply_err(r, no);
+		return;
+	}
+	*v = (struct removal){.md = md, .dir = dir, .refs = 2};
+	snprintf(v->name, sizeof v->name, "%s", name);
+	v->promise = promise_new(r, PROMISE_LIMIT_MS, answer_rmdir, v);
+	if (v->promise && jobs_run(s->m->jobs, remove_job, v) == 0)
+		return;
+	{
+		SCOPED_LOCK(&s->mu);
+		md->deleting = false;
+	}
+	if (v->promise)
+		promise_settle(v->promise, ENOMEM);
+	else
+		reply_err(r, ENOMEM);
+	free(v);
+}
+
+/* A deletion that the last mount did not end. */
+struct unfinished {
+	struct model *md;
+	int64_t id;
+	cJSON *json;
+};
+
+static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
+{
+	struct models *s = u->md->s;
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	char etag[128], bucket[256], key[1100];
+
+	if (mount_bucket(s->m, bucket, c, e) < 0 || catalog_load(u->md, &man, etag, c, e) < 0)
+		return -1;
+	/* Another manifest than the one that was to go: the model was published anew, and keeps what it names. */
+	if (man && streq(etag, manifest_text(u->json, "etag"))) {
+		catalog_key(s, u->md->name, NULL, key);
+		if (delete_key(s, bucket, key, c, e) < 0)
+			return -1;
+		manifest_unref(steal(man));
+		catalog_learn(u->md, NULL, "");
+	}
+	if (delete_archives(s, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), man, c, e) < 0)
+		return -1;
+	return journal_end(s->m->journal, u->id, e);
+}
+
+static void finish_job(void *arg, struct cancel *cancel)
+{
+	struct unfinished *u = arg;
+	struct models *s = u->md->s;
+	struct err e = {0};
+
+	if (finish(u, cancel, &e) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "removal of model '%s': %s",
+			 u->md->name, e.text);
+	{
+		SCOPED_LOCK(&s->mu);
+		u->md->deleting = false;
+		pthread_cond_broadcast(&s->changed);
+	}
+	cJSON_Delete(u->json);
+	free(u);
+}
+
+static int resume_one(void *arg, int64_t id, const char *name, const char *json)
+{
+	struct models *s = arg;
+	struct err e;
+	struct unfinished *u = calloc(1, sizeof *u);
+
+	if (!u)
+		return -1;
+	u->md = model_get(s, name, &e);
+	u->id = id;
+	u->json = cJSON_Parse(json);
+	if (u->md && u->json) {
+		SCOPED_LOCK(&s->mu);
+		u->md->deleting = true;
+	}
+	if (u->md && u->json && jobs_run(s->m->jobs, finish_job, u) == 0)
+		return 0;
+	if (u->md)
+		u->md->deleting = false;
+	cJSON_Delete(u->json);
+	free(u);
+	return 0;
+}
+
+void models_resume_deletions(struct models *s)
+{
+	struct err e;
+
+	if (journal_each(s->m->journal, "delete-model", resume_one, s, &e) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+}

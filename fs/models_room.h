@@ -1,0 +1,271 @@
+/*
+ * models_room.h: what the files of models/ share. Nobody else includes it.
+ *
+ * A model is seen through one of two views: STAGED, a real directory STATE/staging/NAME that takes every change, or PUBLISHED,
+ * the members that its manifest in S3 names, read from STATE/cache/NAME-VERSION. A change of a published model copies it up into
+ * staging first; a commit publishes what is staged.
+ *
+ * Locks: models.persist (the order of journal rows; held while SQLite writes), then models.mu (every struct model and the list),
+ * then the tree's. models.mu is held across memory and single renames on the local disk, never across the network, the journal
+ * or files' contents.
+ */
+#ifndef FS_MODELS_ROOM_H
+#define FS_MODELS_ROOM_H
+
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "fs/catalog.h"
+#include "fs/models.h"
+#include "fs/thread.h"
+#include "fs/vfile.h"
+#include "sagemaker/package.h"
+#include "sagemaker/unpack.h"
+
+#define MODEL_QUIET_MS   2000  /* after the last change, the commit by itself */
+#define MODEL_RETRY_MS   30000 /* after the service failed one */
+#define MODEL_GRACE_MS   200   /* RELEASE is asynchronous: a file just closed may still look open */
+#define MODEL_FRESH_MS   1000  /* how long a listing or manifest is believed */
+#define MODEL_SIDE       ".sagemaker" /* the directory of a model's own virtual files */
+#define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name */
+#define MODEL_TOP_TTL    0.25         /* and models/NAME itself, which another mount may change */
+#define MODEL_NAME_RULE  "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+
+enum known { KNOWN_NOT, KNOWN_ABSENT, KNOWN_PUBLISHED };
+
+enum phase { PHASE_IDLE, PHASE_CHECKING, PHASE_UPLOADING };
+
+enum why {
+	COMMIT_QUIET,
+	COMMIT_ASKED,
+	COMMIT_STOP
+}; /* who wants it: nobody, a user or a deploy, the unmount */
+
+struct file; /* an open handle: staging_file.c */
+
+struct model { /* guarded by models.mu but for s; never freed before models_free */
+	struct models *s;
+	struct model *next;
+	char name[64];
+
+	/* staging */
+	bool staged;     /* STATE/staging/NAME is what is shown */
+	bool dirty;      /* changes are not published; with !staged: only settings changed */
+	bool marked;     /* the journal knows that it is dirty */
+	uint64_t gen;    /* counts changes */
+	int64_t changed; /* now_ms() of the last one */
+	unsigned writers;
+	struct file *files; /* open handles */
+	uint64_t epoch;     /* counts changes of the view: what the kernel cached before is stale */
+	char base[48];      /* version that staging began as or was published as, "" none */
+	char framework[32], framework_version[16]; /* overrides, "" none */
+	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
+
+	/* work in flight */
+	bool copying, committing, deleting, fetching;
+	enum phase phase;
+	uint64_t sent, total;
+	struct cancel *cancel; /* of the running commit, NULL none */
+	struct timer quiet;
+	bool quiet_armed;
+
+	/* the last failure */
+	struct err error;    /* no == 0: none */
+	uint64_t failed_gen; /* generation it is about */
+	int64_t failed_at;   /* now_ms() */
+	bool refused;        /* the check said no (not the service) */
+	bool waiting;        /* ... to a commit nobody asked for: more files are awaited */
+	bool conflict;
+	char conflict_with[48]; /* the version that another mount published */
+
+	/* catalog */
+	enum known known;
+	int64_t seen; /* now_ms() when known was true, 0 never */
+	bool stale;   /* published, but not as man says */
+	struct manifest *man;
+	char etag[128];
+};
+
+struct models {
+	struct mount *m;
+	struct hash_cache *hashes;
+	int cache_fd; /* STATE/cache */
+	struct dirfds *dirs;
+
+	pthread_mutex_t persist; /* order of what the journal says of models */
+	pthread_mutex_t mu;      /* guards what follows and every struct model */
+	pthread_cond_t
+		changed; /* committing, copying, deleting, fetching went false; a writer closed */
+	struct model *list;
+	int64_t listed; /* now_ms() of the last whole listing, 0 never */
+	bool listing;   /* a job lists */
+	bool stopping;
+};
+
+/* data of every node in models/NAME but those below .sagemaker */
+struct entry {
+	struct model *md;
+	uint64_t epoch; /* models.mu: the view that the kernel's cached pages are of */
+};
+
+/* models_state.c */
+bool model_name_ok(const char *name);
+struct model *model_find_locked(struct models *s, const char *name);
+/* model_get: found or made; NULL: memory or a name against the rule (e says which). */
+struct model *model_get(struct models *s, const char *name, struct err *e);
+bool model_fresh_locked(const struct model *md);
+bool model_exists_locked(const struct model *md);
+/* model_persist: what the next mount must know of md, into the journal. */
+int model_persist(struct model *md, struct err *e) _must_check_;
+/* model_touch: md is about to change: a mark in the journal before the first change, the generation after. */
+int model_touch(struct model *md, struct err *e) _must_check_;
+/* model_changed: md did change (again), no handle, quick: the generation and the quiet time. */
+void model_changed(struct model *md);
+void model_arm_locked(struct model *md, long ms);
+/* model_fail: e is md's last failure and the room's. */
+void model_fail(struct model *md, const struct err *e);
+void model_fail_reply(struct model *md, struct req *r, const struct err *e);
+/* model_wake: readers of md's wait are asked again. No lock held. */
+void model_wake(struct model *md);
+/* models_wait_locked: waits for a change of some model, at most ms. */
+void models_wait_locked(struct models *s, long ms);
+void model_state_load(struct models *s);
+/* model_percent_locked: of the running upload. model_status_locked: the line of .sagemaker/status, without its end. */
+int model_percent_locked(const struct model *md);
+void model_status_locked(struct model *md, struct buf *out);
+void model_quiet(struct timer *t);
+
+/* models_publish.c */
+void models_canonical(const char *model, char out[64]);
+
+/* models_remove.c */
+void models_rmdir(struct req *r, struct node *dir, const char *name);
+void models_resume_deletions(struct models *s);
+
+/* models_rows.c */
+extern const struct vfile models_rows[], model_rows[];
+void model_side_reply(struct req *r, struct node *dir, struct model *md);
+
+/* staging.c: the operations of a model's own directories and files */
+extern const struct node_ops model_dir_ops, model_file_ops;
+/* A call of the kernel, so that it can be made again after a copy-up. Strings are borrowed until it is deferred. */
+struct call;
+typedef void call_fn(struct call *c);
+
+struct call {
+	call_fn *fn;
+	bool dirties;
+	struct req *r;
+	struct model *md;
+	struct node *n, *n2;
+	char *name, *name2;
+	mode_t mode;
+	int flags;
+	unsigned set;
+	struct stat st;
+	void *value;
+	size_t size;
+};
+
+/* model_change: runs fn once the model is staged, marked dirty first when dirties; answers c->r itself when that fails. */
+void model_change(struct call *c, call_fn *fn, bool dirties);
+/* model_reply_node: answers a lookup or mkdir with the node dir/name of these attributes. */
+void model_reply_node(struct req *r, struct node *dir, const char *name, struct model *md,
+		      const struct stat *st, double ttl);
+/* model_child: that node, referenced; NULL: memory. */
+struct node *model_child(struct mount *m, struct node *dir, const char *name, struct model *md,
+			 const struct stat *st);
+struct entry *entry_of(const struct node *n);
+struct model *model_of(const struct node *n);
+/* call_defer: fn(copy of c) on a job thread; answers ENOMEM itself. */
+void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel));
+void call_free(struct call *c);
+void model_published_stat(struct model *md, const struct manifest_member *f, struct stat *st);
+
+/* staging_path.c: from nodes to descriptors */
+struct dirfds *dirfds_new(void);
+void dirfds_free(struct dirfds *d);
+/* staging_path: path of n inside its model, "" for models/NAME itself. -1: detached. */
+int staging_path(struct node *n, struct buf *out) _must_check_;
+/* staging_dir: a new O_PATH descriptor of directory n's backing directory, -1 with errno. */
+int staging_dir(struct node *n);
+/* staging_parent: the same of n's parent, and n's name. */
+int staging_parent(struct node *n, char name[NAME_MAX + 1]);
+/* staging_top: models/NAME's backing directory. */
+int staging_top(struct model *md);
+/* walk: dirfd/path component by component, never through a symlink; O_PATH descriptor of the directory, -1 with errno. */
+int walk(int dirfd, const char *path);
+/* dir_open: opendir of dirfd/name, not through a symlink. */
+DIR *dir_open(int dirfd, const char *name);
+
+/* staging_file.c: handles */
+struct file {
+	struct file *next;
+	struct model *md;
+	struct node *n;
+	int fd;
+	bool writer, wrote;
+};
+
+void file_open(struct req *r, struct node *n, int flags);
+void file_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags);
+void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off);
+void file_write(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off);
+void file_flush(struct req *r, struct node *n, void *h);
+void file_release(struct req *r, struct node *n, void *h);
+void file_fsync(struct req *r, struct node *n, void *h, bool datasync);
+void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
+/* file_dup: a new descriptor of some open handle of n, for nodes that have no name any more; -1 none. */
+int file_dup(struct node *n);
+/* file_writer: path of some file of md that is open for writing; false: none. */
+bool file_writer_locked(struct model *md, struct buf *path);
+
+/* staging_went (staging.c): whether a change succeeded (r >= 0); else answers c->r with errno, with the sentence when the disk is in trouble. */
+bool staging_went(struct call *c, int r);
+void staging_setattr(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h);
+void staging_setxattr(struct req *r, struct node *n, const char *name, const void *p, size_t size,
+		      int flags);
+void staging_getxattr(struct req *r, struct node *n, const char *name, size_t size);
+void staging_listxattr(struct req *r, struct node *n, size_t size);
+void staging_removexattr(struct req *r, struct node *n, const char *name);
+
+/* staging_copy.c */
+/* model_copy_up: md is staged when it returns 0. Job thread. ENOENT: nothing to copy. */
+int model_copy_up(struct model *md, struct cancel *c, struct err *e) _must_check_;
+/* model_drop_locked: md's clean staging goes out of sight, the published view is shown. temp: the name in staging that the caller
+ * gives to remove_tree once the lock is released, "" none. */
+void model_drop_locked(struct model *md, char temp[32]);
+
+/* commit.c */
+int model_commit(struct model *md, enum why why, struct cancel *c, struct err *e) _must_check_;
+/* model_commit_start: COMMIT_ASKED, as a job. */
+void model_commit_start(struct model *md);
+/* model_plan: what a commit of the staged files would do. */
+int model_plan(struct model *md, struct package_plan **out, struct err *e) _must_check_;
+void staging_fsyncdir(struct req *r, struct node *dir, bool datasync);
+
+/* One commit under way (commit.c, commit_publish.c). */
+struct commit {
+	struct model *md;
+	enum why why;
+	uint64_t gen;
+	struct package_plan *plan;
+	char bucket[256];
+	char version[48], key[1100];
+	struct manifest *old; /* what is published, NULL nothing */
+	char etag[128];
+	int64_t journal;
+	bool uploaded; /* key is ours and not yet published */
+	cJSON *record; /* the version to publish */
+	struct cancel *cancel;
+};
+
+/* commit_store: uploads unless a version with this digest is there; c->record is what to publish, NULL: it is published. */
+int commit_store(struct commit *c, struct err *e) _must_check_;
+/* commit_publish: the manifest; ESTALE: another mount was quicker. */
+int commit_publish(struct commit *c, struct err *e) _must_check_;
+/* commit_finish: ends the journal's operation; takes an unpublished upload away again (r < 0). */
+void commit_finish(struct commit *c, int r);
+void commit_resume_uploads(struct models *s);
+
+#endif

@@ -1,0 +1,348 @@
+/* models_rows.c: the rows of models/ and of models/NAME/.sagemaker/. */
+#include <errno.h>
+
+#include "fs/models_room.h"
+#include "sagemaker/framework.h"
+#include "sagemaker/images.h"
+
+#define DEFAULT_INSTANCE "ml.m5.large"
+
+static int show_room_error(struct node *dir, struct buf *out, struct err *e)
+{
+	(void)e;
+	return mount_show_error(node_mount(dir), ROOM_MODELS, out);
+}
+
+const struct vfile models_rows[] = {
+	{".error", 0444, VF_LISTED_ALL, 0, show_room_error, NULL, NULL, NULL, NULL},
+	{NULL,     0,    0,             0, NULL,            NULL, NULL, NULL, NULL},
+};
+
+static struct model *side_model(const struct node *dir)
+{
+	return dir->data;
+}
+
+static int show_status(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	(void)e;
+	model_status_locked(md, out);
+	return buf_char(out, '\n');
+}
+
+static int show_error(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	(void)e;
+	err_show(&md->error, out);
+	return 0;
+}
+
+/* What the published view shows; NULL when staging says more. */
+static struct manifest *shown_manifest(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	return md->staged ? NULL : manifest_ref(md->man);
+}
+
+static void describe_published(struct model *md, const struct manifest *man, struct buf *out)
+{
+	buf_printf(out, "published version %s, framework %s %s\n", man->version,
+		   manifest_text(man->current, "framework"),
+		   manifest_text(man->current, "framework_version"));
+	for (size_t i = 0; i < man->n; i++)
+		buf_printf(out, "%s -> %s (%llu bytes)\n", man->members[i].path,
+			   man->members[i].archive, (unsigned long long)man->members[i].size);
+	(void)md;
+}
+
+static int fetch_check(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = shown_manifest(md);
+	_cleanup_(package_plan_freep)
+	struct package_plan *plan = NULL;
+
+	if (man) {
+		describe_published(md, man, out);
+		return 0;
+	}
+	if (model_plan(md, &plan, e) < 0)
+		return -1;
+	package_describe(plan, out);
+	return 0;
+}
+
+/* The last commit's failure, for as long as a reader that was parked needs to see it; a later reader starts a new one. */
+static bool failed_now(const struct model *md)
+{
+	return md->error.no && md->failed_gen == md->gen && !md->waiting &&
+	       now_ms() - md->failed_at < 1000;
+}
+
+static int settled_wait(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->committing || md->copying)
+		return 0;
+	if (!md->dirty && !md->gone.n) {
+		model_status_locked(md, out);
+		buf_char(out, '\n');
+		return 1;
+	}
+	if (!failed_now(md))
+		return 0;
+	buf_printf(out, "failed: %s\n", md->error.text);
+	*e = md->error;
+	return 1;
+}
+
+static void waiting_wait(struct node *dir, bool on)
+{
+	struct model *md = side_model(dir);
+	bool start;
+
+	{
+		SCOPED_LOCK(&md->s->mu);
+		start = on && !md->committing && (md->dirty || md->gone.n);
+	}
+	if (start)
+		model_commit_start(md);
+}
+
+static int show_uri(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	char bucket[256];
+
+	{
+		SCOPED_LOCK(&md->s->m->mu);
+		memcpy(bucket, md->s->m->bucket, sizeof bucket);
+	}
+	SCOPED_LOCK(&md->s->mu);
+	if (!md->man)
+		return err_set(e, ENODATA,
+			       "model '%s' is not published yet; sync models/%s publishes it",
+			       md->name, md->name);
+	return buf_printf(out, "s3://%s/%s\n", bucket, manifest_text(md->man->current, "key"));
+}
+
+static int show_digest(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	if (!md->man)
+		return err_set(e, ENODATA,
+			       "model '%s' is not published yet; sync models/%s publishes it",
+			       md->name, md->name);
+	return buf_printf(out, "%s\n", manifest_text(md->man->current, "digest"));
+}
+
+static const char *instance_type(const struct mount *m, const char *of_model)
+{
+	if (of_model && *of_model)
+		return of_model;
+	return m->opt->instance_type ? m->opt->instance_type : DEFAULT_INSTANCE;
+}
+
+/* What decides the image of a model, wherever that is written. */
+struct choice {
+	char framework[32], version[16], py[8], made_with[16], image[256], instance[32];
+};
+
+static void put_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text);
+}
+
+static void choice_of_record(const cJSON *record, struct choice *c)
+{
+	put_text(c->framework, sizeof c->framework, manifest_text(record, "framework"));
+	put_text(c->version, sizeof c->version, manifest_text(record, "framework_version"));
+	put_text(c->py, sizeof c->py, manifest_text(record, "py_version"));
+	put_text(c->made_with, sizeof c->made_with, manifest_text(record, "made_with"));
+	put_text(c->image, sizeof c->image, manifest_text(record, "image"));
+	put_text(c->instance, sizeof c->instance, manifest_text(record, "instance_type"));
+}
+
+static void choice_of_plan(const struct package_plan *p, struct choice *c)
+{
+	put_text(c->framework, sizeof c->framework, p->framework ? p->framework->name : "");
+	put_text(c->version, sizeof c->version, p->settings.framework_version);
+	put_text(c->py, sizeof c->py, p->settings.py_version);
+	put_text(c->made_with, sizeof c->made_with, p->made_with);
+	put_text(c->image, sizeof c->image, p->settings.image);
+	put_text(c->instance, sizeof c->instance, p->settings.instance_type);
+}
+
+static int choice_get(struct model *md, struct choice *c, struct err *e)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = shown_manifest(md);
+	_cleanup_(package_plan_freep)
+	struct package_plan *plan = NULL;
+
+	*c = (struct choice){0};
+	if (man) {
+		choice_of_record(man->current, c);
+		SCOPED_LOCK(&md->s->mu);
+		if (md->framework[0])
+			memcpy(c->framework, md->framework, sizeof c->framework);
+		if (md->framework_version[0])
+			memcpy(c->version, md->framework_version, sizeof c->version);
+		return 0;
+	}
+	if (model_plan(md, &plan, e) < 0)
+		return -1;
+	choice_of_plan(plan, c);
+	if (!c->framework[0] && !c->image[0])
+		return plan->why.no ? err_set(e, plan->why.no, "%s", plan->why.text)
+				    : err_set(e, EINVAL, "no framework is recognised in model '%s'",
+					      md->name);
+	return 0;
+}
+
+static int effective_version(struct model *md, struct choice *c, struct err *e)
+{
+	const struct mount *m = md->s->m;
+
+	if (choice_get(md, c, e) < 0)
+		return -1;
+	if (c->version[0] || c->image[0])
+		return 0;
+	return images_default_version(c->framework, c->made_with, m->config.region,
+				      instance_type(m, c->instance), c->version, e);
+}
+
+static int fetch_framework(struct node *dir, struct buf *out, struct err *e)
+{
+	struct choice c;
+
+	if (choice_get(side_model(dir), &c, e) < 0)
+		return -1;
+	return buf_printf(out, "%s\n", c.framework);
+}
+
+static int fetch_version(struct node *dir, struct buf *out, struct err *e)
+{
+	struct choice c;
+
+	if (effective_version(side_model(dir), &c, e) < 0)
+		return -1;
+	return buf_printf(out, "%s\n", c.version);
+}
+
+static int fetch_image(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	const struct mount *m = md->s->m;
+	struct choice c;
+	struct image image;
+
+	if (effective_version(md, &c, e) < 0)
+		return -1;
+	if (c.image[0])
+		return buf_printf(out, "%s\n", c.image);
+	if (images_uri(c.framework, c.version, c.py, m->config.region, instance_type(m, c.instance),
+		       &image, e) < 0)
+		return -1;
+	return buf_printf(out, "%s\n", image.uri);
+}
+
+static int value_copy(char *out, size_t size, const char *what, const char *text, size_t n,
+		      struct err *e)
+{
+	if (n >= size || memchr(text, 0, n))
+		return err_set(e, EINVAL, "'%.*s' is no %s", (int)MIN(n, 64), text, what);
+	memcpy(out, text, n);
+	out[n] = 0;
+	return 0;
+}
+
+/* An override is a change of the model: the next commit writes a version record with it, without a new upload. */
+static int override_set(struct model *md, char *where, const char *value, size_t size,
+			struct err *e)
+{
+	{
+		SCOPED_LOCK(&md->s->mu);
+		if (streq(where, value))
+			return 0;
+		memcpy(where, value, size);
+		md->marked = false; /* the journal's row is to be written again */
+	}
+	return model_touch(md, e);
+}
+
+static int store_framework(struct node *dir, const char *text, size_t n, struct err *e)
+{
+	struct model *md = side_model(dir);
+	char value[sizeof md->framework] = "";
+	_cleanup_buf_ struct buf names = BUF_INIT(0);
+
+	if (value_copy(value, sizeof value, "framework", text, n, e) < 0)
+		return -1;
+	if (value[0] && !framework_find(value)) {
+		for (const struct framework *f = framework_all; f->name; f++)
+			buf_printf(&names, "%s%s", names.len ? ", " : "", f->name);
+		return err_set(e, EINVAL, "'%s' is no framework known here; known are %s", value,
+			       buf_cstr(&names));
+	}
+	return override_set(md, md->framework, value, sizeof value, e);
+}
+
+static int store_version(struct node *dir, const char *text, size_t n, struct err *e)
+{
+	struct model *md = side_model(dir);
+	const struct mount *m = md->s->m;
+	char value[sizeof md->framework_version] = "";
+	struct choice c;
+	struct image image;
+
+	if (value_copy(value, sizeof value, "framework version", text, n, e) < 0)
+		return -1;
+	if (value[0] &&
+	    (choice_get(md, &c, e) < 0 || images_uri(c.framework, value, c.py, m->config.region,
+						     instance_type(m, c.instance), &image, e) < 0))
+		return -1;
+	return override_set(md, md->framework_version, value, sizeof value, e);
+}
+
+/* Nothing here is listed by its parent; wait blocks, so it is not even listed here. */
+const struct vfile model_rows[] = {
+	{"status",            0444, 0,         0,  show_status, NULL,            NULL,         NULL,         NULL           },
+	{"check",             0444, 0,         0,  NULL,        fetch_check,     NULL,         NULL,         NULL           },
+	{"error",             0444, 0,         0,  show_error,  NULL,            NULL,         NULL,         NULL           },
+	{"wait",              0444, VF_HIDDEN, 0,  NULL,        NULL,            settled_wait, waiting_wait, NULL           },
+	{"uri",               0444, 0,         0,  show_uri,    NULL,            NULL,         NULL,         NULL           },
+	{"framework",         0644, 0,         64, NULL,        fetch_framework, NULL,         NULL,         store_framework},
+	{"framework_version", 0644, 0,         64, NULL,        fetch_version,   NULL,         NULL,         store_version  },
+	{"image",             0444, 0,         0,  NULL,        fetch_image,     NULL,         NULL,         NULL           },
+	{"digest",            0444, 0,         0,  show_digest, NULL,            NULL,         NULL,         NULL           },
+	{NULL,		0,    0,         0,  NULL,        NULL,            NULL,         NULL,         NULL           },
+};
+
+static const struct node_ops side_ops = {
+	.lookup = vdir_lookup,
+	.getattr = vdir_getattr,
+	.setattr = vdir_setattr,
+	.list = vdir_list,
+	.unlink = vdir_unlink,
+};
+
+void model_side_reply(struct req *r, struct node *dir, struct model *md)
+{
+	const struct node_make how = {
+		.ops = &side_ops, .rows = model_rows, .data = md, .type = S_IFDIR};
+
+	vdir_reply(r, dir, MODEL_SIDE, &how, NULL);
+}

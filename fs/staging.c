@@ -1,0 +1,589 @@
+/*
+ * staging.c: a model's directories: lookup, listing, attributes, and every change of the tree. Changes run on what is staged; a
+ * model that is only published is copied up first, on a job.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/models_room.h"
+
+struct entry *entry_of(const struct node *n)
+{
+	return n->data;
+}
+
+struct model *model_of(const struct node *n)
+{
+	return entry_of(n)->md;
+}
+
+static void entry_free(struct node *n)
+{
+	free(n->data);
+}
+
+void call_free(struct call *c)
+{
+	if (!c)
+		return;
+	free(c->name);
+	free(c->name2);
+	free(c->value);
+	free(c);
+}
+
+static int copied(char **out, const char *s)
+{
+	*out = s ? strdup(s) : NULL;
+	return s && !*out ? -1 : 0;
+}
+
+void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel))
+{
+	struct call *d = malloc(sizeof *d);
+
+	if (!d) {
+		reply_err(c->r, ENOMEM);
+		return;
+	}
+	*d = *c;
+	d->name = d->name2 = d->value = NULL;
+	if (copied(&d->name, c->name) < 0 || copied(&d->name2, c->name2) < 0 ||
+	    (c->value && !(d->value = malloc(c->size + 1)))) {
+		call_free(d);
+		reply_err(c->r, ENOMEM);
+		return;
+	}
+	if (c->value)
+		memcpy(d->value, c->value, c->size);
+	if (jobs_run(c->md->s->m->jobs, run, d) < 0) {
+		call_free(d);
+		reply_err(c->r, ENOMEM);
+	}
+}
+
+static void staged_call(struct call *c)
+{
+	struct err e = {0};
+
+	if (c->dirties && model_touch(c->md, &e) < 0) {
+		model_fail_reply(c->md, c->r, &e);
+		return;
+	}
+	c->fn(c);
+}
+
+static void change_job(void *arg, struct cancel *cancel)
+{
+	struct call *c = arg;
+	struct err e = {0};
+
+	if (model_copy_up(c->md, cancel, &e) < 0)
+		model_fail_reply(c->md, c->r, &e);
+	else
+		staged_call(c);
+	call_free(c);
+}
+
+void model_change(struct call *c, call_fn *fn, bool dirties)
+{
+	bool staged;
+
+	{
+		SCOPED_LOCK(&c->md->s->mu);
+		staged = c->md->staged;
+	}
+	c->fn = fn;
+	c->dirties = dirties;
+	if (staged)
+		staged_call(c);
+	else
+		call_defer(c, change_job);
+}
+
+/* The answer to a change that went as `r` says: 0, or -1 with errno. Trouble of the disk becomes the model's error. */
+bool staging_went(struct call *c, int r)
+{
+	struct err e = {0};
+
+	if (r >= 0) {
+		if (c->dirties)
+			model_changed(c->md);
+		return true;
+	}
+	int no = errno;
+	if (no == ENOSPC || no == EDQUOT || no == EIO || no == EROFS) {
+		err_errno(&e, "cannot change the staged files of model '%s' (in %s/staging)",
+			  c->md->name, c->md->s->m->state_path);
+		model_fail(c->md, &e);
+	}
+	reply_err(c->r, no);
+	return false;
+}
+
+struct node *model_child(struct mount *m, struct node *dir, const char *name, struct model *md,
+			 const struct stat *st)
+{
+	mode_t type = st->st_mode & S_IFMT;
+	struct node *n = node_child(m->tree, dir, name);
+	bool made = false;
+
+	if (n && n->type != type) { /* replaced behind our back, or by another version */
+		node_unref(m->tree, n);
+		node_detach(m->tree, dir, name);
+		n = NULL;
+	}
+	if (n)
+		return n;
+	struct entry *data = calloc(1, sizeof *data);
+	if (!data)
+		return NULL;
+	data->md = md;
+	const struct node_make how = {.ops = S_ISDIR(type) ? &model_dir_ops : &model_file_ops,
+				      .data = data,
+				      .type = type,
+				      .ino = st->st_ino};
+	n = node_make(m->tree, dir, name, &how, &made);
+	if (!made)
+		free(data);
+	return n;
+}
+
+void model_reply_node(struct req *r, struct node *dir, const char *name, struct model *md,
+		      const struct stat *st, double ttl)
+{
+	struct mount *m = md->s->m;
+	struct node *n = model_child(m, dir, name, md, st);
+
+	if (!n) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	reply_entry(r, n, st, ttl);
+	node_unref(m->tree, n);
+}
+
+void model_published_stat(struct model *md, const struct manifest_member *f, struct stat *st)
+{
+	const struct mount *m = md->s->m;
+
+	*st = (struct stat){.st_uid = m->uid, .st_gid = m->gid, .st_blksize = 4096};
+	st->st_mode = f ? S_IFREG | (f->mode & 0777) : S_IFDIR | 0755;
+	st->st_nlink = f ? 1 : 2;
+	st->st_size = f ? (off_t)f->size : 4096;
+	st->st_blocks = (st->st_size + 511) / 512;
+	st->st_mtim.tv_sec = f ? f->mtime : md->man ? (time_t)md->man->created : m->started;
+	st->st_atim = st->st_ctim = st->st_mtim;
+}
+
+/* Attributes of path in the published view. -1: not published; 0: no such path. */
+static int published_find(struct model *md, const char *path, struct stat *st)
+{
+	const struct manifest_member *f = NULL;
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->staged || !md->man || md->deleting)
+		return -1;
+	if (!catalog_find(md->man, &md->gone, path, &f))
+		return 0;
+	model_published_stat(md, f, st);
+	return 1;
+}
+
+static int child_path(struct node *dir, const char *name, struct buf *out)
+{
+	if (staging_path(dir, out) < 0)
+		return -1;
+	if (name && out->len)
+		buf_char(out, '/');
+	if (name)
+		buf_str(out, name);
+	return out->failed ? -1 : 0;
+}
+
+static void staging_lookup(struct req *r, struct node *dir, const char *name)
+{
+	struct model *md = model_of(dir);
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+	struct stat st = {0};
+
+	if (child_path(dir, name, &path) < 0) {
+		reply_err(r, ENOENT);
+		return;
+	}
+	if (streq(buf_cstr(&path), MODEL_SIDE)) {
+		model_side_reply(r, dir, md);
+		return;
+	}
+	int found = published_find(md, buf_cstr(&path), &st);
+	if (found == 0) {
+		reply_err(r, ENOENT);
+		return;
+	}
+	if (found < 0) {
+		_cleanup_close_ int fd = staging_dir(dir);
+
+		if (fd < 0 || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			reply_err(r, errno);
+			return;
+		}
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
+		reply_err(r, ENOENT);
+	else
+		model_reply_node(r, dir, name, md, &st, MODEL_STAGED_TTL);
+}
+
+/* Attributes of n as it is staged: by name, or by an open handle when it has none any more. */
+static int staged_stat(struct node *n, const struct file *h, struct stat *st)
+{
+	char name[NAME_MAX + 1];
+
+	if (h)
+		return fstat(h->fd, st);
+	if (n->type == S_IFDIR) {
+		_cleanup_close_ int fd = staging_dir(n);
+
+		return fd < 0 ? -1 : fstat(fd, st);
+	}
+	_cleanup_close_ int dir = staging_parent(n, name);
+	if (dir >= 0)
+		return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW);
+	_cleanup_close_ int fd = file_dup(n);
+	if (fd >= 0)
+		return fstat(fd, st);
+	errno = ENOENT;
+	return -1;
+}
+
+static void staging_getattr(struct req *r, struct node *n, void *h)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+	struct stat st = {0};
+
+	if (staging_path(n, &path) == 0) {
+		int found = published_find(model_of(n), buf_cstr(&path), &st);
+
+		if (found >= 0) {
+			if (found)
+				reply_attr(r, &st, MODEL_TOP_TTL);
+			else
+				reply_err(r, ENOENT);
+			return;
+		}
+	}
+	if (staged_stat(n, h, &st) < 0)
+		reply_err(r, errno);
+	else
+		reply_attr(r, &st, MODEL_STAGED_TTL);
+}
+
+static int fill_one(void *arg, const char *name, mode_t type)
+{
+	return dirfill_add(arg, name, 0, type);
+}
+
+static bool list_published(struct node *dir, const char *path, struct dirfill *f)
+{
+	struct model *md = model_of(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->staged || !md->man)
+		return false;
+	(void)!catalog_list(md->man, &md->gone, path, fill_one, f);
+	return true;
+}
+
+static void fill_staged(DIR *d, struct dirfill *f)
+{
+	struct dirent *de;
+	struct stat st;
+
+	while ((de = readdir(d))) {
+		if (streq(de->d_name, ".") || streq(de->d_name, ".."))
+			continue;
+		mode_t type = DTTOIF(de->d_type);
+		if (de->d_type == DT_UNKNOWN) {
+			if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+				continue;
+			type = st.st_mode & S_IFMT;
+		}
+		if (dirfill_add(f, de->d_name, de->d_ino, type) < 0)
+			return;
+	}
+}
+
+static void staging_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+
+	if (staging_path(dir, &path) < 0) { /* removed while open: nothing in it any more */
+		reply_dir(r, f);
+		return;
+	}
+	if (list_published(dir, buf_cstr(&path), f)) {
+		reply_dir(r, f);
+		return;
+	}
+	_cleanup_close_ int at = staging_dir(dir);
+	_cleanup_closedir_ DIR *d = at < 0 ? NULL : dir_open(at, ".");
+	if (!d) {
+		reply_err(r, errno);
+		return;
+	}
+	fill_staged(d, f);
+	reply_dir(r, f);
+}
+
+/* .sagemaker is ours wherever a change would make, replace or remove it. */
+static bool is_side(struct node *dir, const char *name)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+
+	return streq(name, MODEL_SIDE) && staging_path(dir, &path) == 0 && path.len == 0;
+}
+
+static void do_mkdir(struct call *c)
+{
+	_cleanup_close_ int fd = staging_dir(c->n);
+	struct stat st;
+
+	if (!staging_went(c, fd < 0 ? -1 : mkdirat(fd, c->name, c->mode & 07777)))
+		return;
+	if (fchmodat(fd, c->name, c->mode & 07777, 0) < 0 ||
+	    fstatat(fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		reply_err(c->r, errno);
+	else
+		model_reply_node(c->r, c->n, c->name, c->md, &st, MODEL_STAGED_TTL);
+}
+
+static void staging_mkdir(struct req *r, struct node *dir, const char *name, mode_t mode)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .name = (char *)(uintptr_t)name,
+			 .mode = mode};
+
+	if (is_side(dir, name))
+		reply_err(r, EEXIST);
+	else
+		model_change(&c, do_mkdir, true);
+}
+
+static void do_symlink(struct call *c)
+{
+	_cleanup_close_ int fd = staging_dir(c->n);
+	struct stat st;
+
+	if (!staging_went(c, fd < 0 ? -1 : symlinkat(c->name2, fd, c->name)))
+		return;
+	if (fstatat(fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		reply_err(c->r, errno);
+	else
+		model_reply_node(c->r, c->n, c->name, c->md, &st, MODEL_STAGED_TTL);
+}
+
+static void staging_symlink(struct req *r, struct node *dir, const char *name, const char *target)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .name = (char *)(uintptr_t)name,
+			 .name2 = (char *)(uintptr_t)target};
+
+	if (is_side(dir, name))
+		reply_err(r, EEXIST);
+	else
+		model_change(&c, do_symlink, true);
+}
+
+static void do_remove(struct call *c)
+{
+	_cleanup_close_ int fd = staging_dir(c->n);
+
+	if (!staging_went(c, fd < 0 ? -1 : unlinkat(fd, c->name, c->flags)))
+		return;
+	node_detach(c->md->s->m->tree, c->n, c->name);
+	reply_err(c->r, 0);
+}
+
+static int any(void *arg, const char *name, mode_t type)
+{
+	(void)name;
+	(void)type;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/*
+ * In the published view a removal is only noted: `rm -r models/NAME` must not download the model to delete it. When rmdir of the
+ * model does not follow within the quiet time, what is left is copied up. -1: not in that view; else the errno.
+ */
+static int note_gone(struct model *md, const char *path, bool dir)
+{
+	const struct manifest_member *f = NULL;
+	bool full = false;
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->staged || !md->man || md->deleting || md->copying)
+		return -1;
+	mode_t type = catalog_find(md->man, &md->gone, path, &f);
+	if (!type)
+		return ENOENT;
+	if (dir != S_ISDIR(type))
+		return dir ? ENOTDIR : EISDIR;
+	if (dir && catalog_list(md->man, &md->gone, path, any, &full) && full)
+		return ENOTEMPTY;
+	if (names_add(&md->gone, path) < 0)
+		return ENOMEM;
+	md->changed = now_ms();
+	model_arm_locked(md, MODEL_QUIET_MS);
+	return 0;
+}
+
+static void remove_one(struct req *r, struct node *dir, const char *name, int flags)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .name = (char *)(uintptr_t)name,
+			 .flags = flags};
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+
+	if (is_side(dir, name)) {
+		reply_err(r, EPERM);
+		return;
+	}
+	if (child_path(dir, name, &path) < 0) {
+		reply_err(r, ENOENT);
+		return;
+	}
+	int no = note_gone(c.md, buf_cstr(&path), flags & AT_REMOVEDIR);
+	if (no < 0) {
+		model_change(&c, do_remove, true);
+		return;
+	}
+	if (!no)
+		node_detach(c.md->s->m->tree, dir, name);
+	reply_err(r, no);
+}
+
+static void staging_unlink(struct req *r, struct node *dir, const char *name)
+{
+	remove_one(r, dir, name, 0);
+}
+
+static void staging_rmdir(struct req *r, struct node *dir, const char *name)
+{
+	remove_one(r, dir, name, AT_REMOVEDIR);
+}
+
+static void do_rename(struct call *c)
+{
+	_cleanup_close_ int from = staging_dir(c->n);
+	_cleanup_close_ int to = from < 0 ? -1 : staging_dir(c->n2);
+	struct tree *t = c->md->s->m->tree;
+
+	if (!staging_went(c,
+			  to < 0 ? -1 : renameat2(from, c->name, to, c->name2, (unsigned)c->flags)))
+		return;
+	if (c->flags & RENAME_EXCHANGE)
+		node_exchange(t, c->n, c->name, c->n2, c->name2);
+	else
+		node_move(t, c->n, c->name, c->n2, c->name2);
+	reply_err(c->r, 0);
+}
+
+static void staging_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
+			   const char *newname, unsigned flags)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .n2 = newdir,
+			 .name = (char *)(uintptr_t)name,
+			 .name2 = (char *)(uintptr_t)newname,
+			 .flags = (int)flags};
+
+	if (newdir->ops != &model_dir_ops || model_of(newdir) != c.md)
+		reply_err(r, EXDEV);
+	else if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		reply_err(r, EINVAL);
+	else if (is_side(dir, name) || is_side(newdir, newname))
+		reply_err(r, EPERM);
+	else
+		model_change(&c, do_rename, true);
+}
+
+static void staging_create(struct req *r, struct node *dir, const char *name, mode_t mode,
+			   int flags)
+{
+	if (is_side(dir, name))
+		reply_err(r, EISDIR);
+	else
+		file_create(r, dir, name, mode, flags);
+}
+
+static void do_readlink(struct req *r, struct node *n)
+{
+	char name[NAME_MAX + 1], target[PATH_MAX];
+	_cleanup_close_ int dir = staging_parent(n, name);
+	ssize_t k = dir < 0 ? -1 : readlinkat(dir, name, target, sizeof target - 1);
+
+	if (k < 0) {
+		reply_err(r, errno);
+		return;
+	}
+	target[k] = 0;
+	reply_readlink(r, target);
+}
+
+static void staging_statfs(struct req *r, struct node *n)
+{
+	struct statvfs st;
+
+	if (fstatvfs(model_of(n)->s->m->staging_fd, &st) < 0)
+		reply_err(r, errno);
+	else
+		reply_statfs(r, &st);
+}
+
+const struct node_ops model_dir_ops = {
+	.lookup = staging_lookup,
+	.getattr = staging_getattr,
+	.setattr = staging_setattr,
+	.list = staging_list,
+	.mkdir = staging_mkdir,
+	.rmdir = staging_rmdir,
+	.unlink = staging_unlink,
+	.create = staging_create,
+	.symlink = staging_symlink,
+	.rename = staging_rename,
+	.fsyncdir = staging_fsyncdir,
+	.statfs = staging_statfs,
+	.setxattr = staging_setxattr,
+	.getxattr = staging_getxattr,
+	.listxattr = staging_listxattr,
+	.removexattr = staging_removexattr,
+	.free = entry_free,
+};
+
+const struct node_ops model_file_ops = {
+	.getattr = staging_getattr,
+	.setattr = staging_setattr,
+	.readlink = do_readlink,
+	.open = file_open,
+	.read = file_read,
+	.write = file_write,
+	.flush = file_flush,
+	.release = file_release,
+	.fsync = file_fsync,
+	.statfs = staging_statfs,
+	.setxattr = staging_setxattr,
+	.getxattr = staging_getxattr,
+	.listxattr = staging_listxattr,
+	.removexattr = staging_removexattr,
+	.fallocate = file_fallocate,
+	.free = entry_free,
+};

@@ -1,0 +1,425 @@
+/*
+ * staging_file.c: open files. One backing descriptor per handle; writers are counted, because a model with one open is not
+ * committed. Backing files are opened O_RDWR for writers (the kernel's cache reads what it rewrites) and without O_APPEND (the
+ * kernel gives offsets).
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/models_room.h"
+
+#define HASH_EARLY ((off_t)1 << 20) /* files from this size are hashed when they close */
+
+static void handle_add(struct file *f)
+{
+	SCOPED_LOCK(&f->md->s->mu);
+
+	f->next = f->md->files;
+	f->md->files = f;
+	f->md->writers += f->writer;
+}
+
+static void handle_remove(struct file *f)
+{
+	struct model *md = f->md;
+	SCOPED_LOCK(&md->s->mu);
+
+	for (struct file **p = &md->files; *p; p = &(*p)->next) {
+		if (*p == f) {
+			*p = f->next;
+			break;
+		}
+	}
+	if (!f->writer)
+		return;
+	md->writers--;
+	md->changed = now_ms();
+	if (!md->writers && md->dirty)
+		model_arm_locked(md, MODEL_QUIET_MS);
+	pthread_cond_broadcast(&md->s->changed);
+}
+
+static void handle_free(struct file *f)
+{
+	if (!f)
+		return;
+	close(f->fd);
+	free(f);
+}
+
+static void handle_freep(struct file **f)
+{
+	handle_free(*f);
+}
+
+/* The handle of a fresh descriptor, which is taken in every case. */
+static struct file *handle_new(struct model *md, struct node *n, int fd, bool writer)
+{
+	struct file *f = calloc(1, sizeof *f);
+
+	if (!f) {
+		close(fd);
+		return NULL;
+	}
+	*f = (struct file){.md = md, .n = n, .fd = fd, .writer = writer};
+	return f;
+}
+
+int file_dup(struct node *n)
+{
+	struct model *md = model_of(n);
+	SCOPED_LOCK(&md->s->mu);
+
+	for (struct file *f = md->files; f; f = f->next) {
+		if (f->n == n)
+			return fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
+	}
+	return -1;
+}
+
+bool file_writer_locked(struct model *md, struct buf *path)
+{
+	for (struct file *f = md->files; f; f = f->next) {
+		if (!f->writer)
+			continue;
+		if (node_path(md->s->m->tree, f->n, NULL, path) < 0)
+			buf_str(path, "a removed file");
+		return true;
+	}
+	return false;
+}
+
+/* What the kernel cached of n is still true when the model's view has not changed since. */
+static unsigned keep_cache(struct node *n)
+{
+	struct entry *en = entry_of(n);
+	SCOPED_LOCK(&en->md->s->mu);
+	bool same = en->epoch == en->md->epoch;
+
+	en->epoch = en->md->epoch;
+	return same ? OPEN_KEEP_CACHE : 0;
+}
+
+static void answer_open(struct req *r, struct node *n, int fd, bool writer)
+{
+	struct file *f = handle_new(model_of(n), n, fd, writer);
+
+	if (!f) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	handle_add(f);
+	if (reply_open(r, f, keep_cache(n)) < 0) {
+		handle_remove(f);
+		handle_free(f);
+	}
+}
+
+/* openat for a handle; n may have lost its name while open. */
+static int open_staged(struct node *n, int flags)
+{
+	char name[NAME_MAX + 1], path[64];
+	_cleanup_close_ int dir = staging_parent(n, name);
+
+	if (dir >= 0)
+		return openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_close_ int other = file_dup(n);
+	if (other < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	snprintf(path, sizeof path, "/proc/self/fd/%d", other);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static bool is_writer(int flags)
+{
+	return (flags & O_ACCMODE) != O_RDONLY;
+}
+
+static void do_open(struct call *c)
+{
+	bool writer = is_writer(c->flags);
+	int keep = c->flags & O_TRUNC;
+	int fd = open_staged(c->n, (writer ? O_RDWR : O_RDONLY) | keep);
+
+	if (fd < 0 && errno == EACCES && (c->flags & O_ACCMODE) == O_WRONLY)
+		fd = open_staged(c->n, O_WRONLY | keep);
+	if (staging_went(c, fd))
+		answer_open(c->r, c->n, fd, writer);
+}
+
+/* Opens the file that n is in an unpacked archive; -1 with errno, ESTALE when n is not in it. */
+static int open_unpacked(struct node *n, int dirfd)
+{
+	const struct manifest_member *f = NULL;
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+	struct model *md = model_of(n);
+	char name[NAME_MAX + 1];
+	_cleanup_free_ char *dir = NULL;
+
+	if (staging_path(n, &path) < 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	{
+		SCOPED_LOCK(&md->s->mu);
+		if (md->man && catalog_find(md->man, &md->gone, buf_cstr(&path), &f) == S_IFREG)
+			dir = strdup(f->archive);
+	}
+	if (!dir) {
+		errno = ENOENT;
+		return -1;
+	}
+	char *slash = strrchr(dir, '/');
+	snprintf(name, sizeof name, "%s", slash ? slash + 1 : dir);
+	if (slash)
+		*slash = 0;
+	_cleanup_close_ int at = walk(dirfd, slash ? dir : "");
+	return at < 0 ? -1 : openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void open_published(struct req *r, struct node *n, int dirfd)
+{
+	int fd = open_unpacked(n, dirfd);
+
+	if (fd < 0)
+		reply_err(r, errno == ENOENT ? ESTALE : errno);
+	else
+		answer_open(r, n, fd, false);
+}
+
+static struct manifest *published(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	return md->staged ? NULL : manifest_ref(md->man);
+}
+
+static void fetch_job(void *arg, struct cancel *cancel)
+{
+	struct call *c = arg;
+	struct err e = {0};
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = published(c->md);
+	_cleanup_close_ int fd = man ? catalog_fetch(c->md, man, cancel, &e) : -1;
+
+	if (!man)
+		do_open(c); /* copied up meanwhile */
+	else if (fd < 0)
+		model_fail_reply(c->md, c->r, &e);
+	else
+		open_published(c->r, c->n, fd);
+	call_free(c);
+}
+
+void file_open(struct req *r, struct node *n, int flags)
+{
+	struct call c = {.r = r, .md = model_of(n), .n = n, .flags = flags};
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = published(c.md);
+
+	if (!man || is_writer(flags) || (flags & O_TRUNC)) {
+		model_change(&c, do_open, flags & O_TRUNC);
+		return;
+	}
+	_cleanup_close_ int fd = catalog_cached(c.md, man);
+	if (fd >= 0)
+		open_published(r, n, fd);
+	else
+		call_defer(&c, fetch_job);
+}
+
+static void answer_create(struct call *c, int fd)
+{
+	_cleanup_(handle_freep)
+	struct file *f = handle_new(c->md, NULL, fd, true);
+	struct stat st;
+
+	if (!f || fstat(f->fd, &st) < 0) {
+		reply_err(c->r, f ? errno : ENOMEM);
+		return;
+	}
+	struct node *n = model_child(c->md->s->m, c->n, c->name, c->md, &st);
+	if (!n) {
+		reply_err(c->r, ENOMEM);
+		return;
+	}
+	f->n = n;
+	handle_add(f);
+	if (reply_create(c->r, n, &st, MODEL_STAGED_TTL, f, keep_cache(n)) < 0)
+		handle_remove(f);
+	else
+		f = NULL;
+	node_unref(c->md->s->m->tree, n);
+}
+
+static void do_create(struct call *c)
+{
+	_cleanup_close_ int dir = staging_dir(c->n);
+	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
+		    (c->flags & (O_EXCL | O_TRUNC));
+	int fd = dir < 0 ? -1 : openat(dir, c->name, flags | O_EXCL, c->mode & 07777);
+	bool made = fd >= 0;
+
+	if (dir >= 0 && fd < 0 && errno == EEXIST && !(c->flags & O_EXCL))
+		fd = openat(dir, c->name, flags, c->mode & 07777);
+	if (!staging_went(c, fd))
+		return;
+	if (made && fchmod(fd, c->mode & 07777) < 0) { /* the daemon's umask is not the caller's */
+		reply_err(c->r, errno);
+		close(fd);
+		return;
+	}
+	answer_create(c, fd);
+}
+
+void file_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .name = (char *)(uintptr_t)name,
+			 .mode = mode,
+			 .flags = flags};
+
+	model_change(&c, do_create, true);
+}
+
+void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off)
+{
+	const struct file *f = h;
+
+	(void)n;
+	reply_fd(r, f->fd, off, size);
+}
+
+static ssize_t write_all(int fd, const char *p, size_t size, off_t off)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t k = pwrite(fd, p + done, size - done, off + (off_t)done);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return done ? (ssize_t)done : -1;
+		done += (size_t)k;
+	}
+	return (ssize_t)done;
+}
+
+void file_write(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off)
+{
+	struct file *f = h;
+	struct call c = {.r = r, .md = f->md, .n = n, .dirties = true};
+	struct err e = {0};
+
+	if (model_touch(f->md, &e) < 0) {
+		model_fail_reply(f->md, r, &e);
+		return;
+	}
+	f->wrote = true;
+	ssize_t k = write_all(f->fd, p, size, off);
+	if (staging_went(&c, k < 0 ? -1 : 0))
+		reply_write(r, (size_t)k);
+}
+
+void file_flush(struct req *r, struct node *n, void *h)
+{
+	(void)n;
+	(void)h;
+	reply_err(r, 0);
+}
+
+struct hashing {
+	struct models *s;
+	int fd;
+};
+
+static void hash_job(void *arg, struct cancel *cancel)
+{
+	struct hashing *h = arg;
+	unsigned char out[SHA256_LEN];
+	struct err e;
+
+	(void)!hash_cache_file(h->s->hashes, h->fd, cancel, out, &e); /* only to have it early */
+	close(h->fd);
+	free(h);
+}
+
+/* A big file is hashed once its writer is done, so that the commit need not read it again for that. */
+static void hash_early(const struct file *f)
+{
+	struct stat st;
+	struct hashing *h;
+
+	if (!f->wrote || fstat(f->fd, &st) < 0 || st.st_size < HASH_EARLY || !st.st_nlink)
+		return;
+	h = malloc(sizeof *h);
+	if (!h)
+		return;
+	*h = (struct hashing){f->md->s, fcntl(f->fd, F_DUPFD_CLOEXEC, 0)};
+	if (h->fd >= 0 && jobs_run(f->md->s->m->jobs, hash_job, h) == 0)
+		return;
+	closep(&h->fd);
+	free(h);
+}
+
+void file_release(struct req *r, struct node *n, void *h)
+{
+	struct file *f = h;
+
+	(void)n;
+	handle_remove(f);
+	hash_early(f);
+	handle_free(f);
+	reply_err(r, 0);
+}
+
+struct syncing {
+	struct req *r;
+	int fd;
+	bool datasync;
+};
+
+/* The disk may take its time: not on a FUSE worker. */
+static void fsync_job(void *arg, struct cancel *cancel)
+{
+	struct syncing *s = arg;
+
+	(void)cancel;
+	int rc = s->datasync ? fdatasync(s->fd) : fsync(s->fd);
+	reply_err(s->r, rc < 0 ? errno : 0);
+	close(s->fd);
+	free(s);
+}
+
+void file_fsync(struct req *r, struct node *n, void *h, bool datasync)
+{
+	const struct file *f = h;
+	struct syncing *s = malloc(sizeof *s);
+
+	(void)n;
+	if (s)
+		*s = (struct syncing){r, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), datasync};
+	if (s && s->fd >= 0 && jobs_run(f->md->s->m->jobs, fsync_job, s) == 0)
+		return;
+	if (s)
+		closep(&s->fd);
+	free(s);
+	reply_err(r, ENOMEM);
+}
+
+void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len)
+{
+	const struct file *f = h;
+	struct call c = {.r = r, .md = f->md, .n = n, .dirties = true};
+	struct err e = {0};
+
+	if (model_touch(f->md, &e) < 0)
+		model_fail_reply(f->md, r, &e);
+	else if (staging_went(&c, fallocate(f->fd, mode, off, len)))
+		reply_err(r, 0);
+}
