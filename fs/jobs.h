@@ -13,6 +13,8 @@ struct jobs;
 struct jobs *jobs_new(unsigned max_threads, struct err *e) _must_check_;
 /* jobs_run: run(arg, cancel) on a job thread, in order of arrival. cancel is set when the mount ends in a hurry. -1: memory. */
 int jobs_run(struct jobs *j, void (*run)(void *arg, struct cancel *cancel), void *arg) _must_check_;
+/* jobs_hold: while held, jobs are queued but not begun (the mount is starting). */
+void jobs_hold(struct jobs *j, bool held);
 /* jobs_stop: waits up to grace_ms for queued and running jobs, then cancels them and joins. jobs_free after it. */
 void jobs_stop(struct jobs *j, long grace_ms);
 void jobs_free(struct jobs *j);

@@ -3,6 +3,8 @@
 #ifndef FS_LOG_H
 #define FS_LOG_H
 
+#include <stdarg.h>
+
 #include "sagemaker/err.h"
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };

@@ -24,6 +24,7 @@ struct mount {
 	struct jobs *jobs;
 	struct watch *watch;
 	struct journal *journal;
+	struct vfiles *vfiles;	/* vfile.c's parked readers and pollers */
 	struct log *log;
 	struct models *models;
 	struct endpoints *endpoints;
@@ -59,6 +60,11 @@ void mount_last(struct mount *m, enum room room, struct err *out);
  * {".error", 0444, VF_LISTED_ALL, 0, models_error_show, ...} with show calling mount_show_error(m, ROOM_MODELS, out). */
 int mount_show_error(struct mount *m, enum room room, struct buf *out);
 
+/* mount_where: "backend ...\naccount ...\n...": where this mount is, as README, status and config begin. */
+void mount_where(struct mount *m, struct buf *out);
+
+/* node_room: the room a node lies in (ROOM_ROOT: none). */
+enum room node_room(struct node *n);
 /* node_mount: the mount of a node (one process may have only one; kept in the tree's root data). */
 struct mount *node_mount(const struct node *n);
 

@@ -29,13 +29,17 @@ struct mount *req_mount(const struct req *r);
 struct caller req_caller(const struct req *r);
 
 /* req_on_interrupt: call fn(arg) once when the caller is interrupted (Ctrl-C, SIGKILL). Arm before anything may reply. fn runs
- * on a FUSE worker and may reply (EINTR). It is disarmed by the reply, never runs after it. */
+ * on a FUSE worker and may reply (EINTR). It is disarmed by the reply, never runs after it: a reply waits for an fn that is
+ * running elsewhere, so do not reply while holding a lock that fn takes. fn may run before req_on_interrupt returns. */
 void req_on_interrupt(struct req *r, void (*fn)(void *arg), void *arg);
 
 /* How an opened file behaves. */
 #define OPEN_DIRECT_IO (1u << 0)
 #define OPEN_KEEP_CACHE (1u << 1)
 #define OPEN_NONSEEKABLE (1u << 2)
+
+/* open's and create's flags hold O_TRUNC (atomic_o_trunc): the room truncates, no setattr follows. mknod of a regular file comes
+ * as create (O_RDWR | O_EXCL) and release. */
 
 /* no: 0 = success, else an errno in 1..511 and not ENOSYS (asserted). */
 void reply_err(struct req *r, int no);
@@ -55,6 +59,12 @@ void reply_readlink(struct req *r, const char *target);
 void reply_statfs(struct req *r, const struct statvfs *st);
 void reply_xattr_size(struct req *r, size_t n);
 void reply_poll(struct req *r, unsigned revents);
+
+/* A poller that wants to hear of a change, once. Given to node_ops.poll, which takes it (keep at most one per file, the newest).
+ * poll_wake: tell it; poll_drop: it need not hear any more. Both take w, which may be NULL; any thread, no lock of ops.c's. */
+struct pollwake;
+void poll_wake(struct pollwake *w);
+void poll_drop(struct pollwake *w);
 
 /* A directory being listed: entries are collected whole at opendir/first read and sliced by ops.c. */
 struct dirfill;
@@ -102,6 +112,7 @@ struct node_ops {
 	void (*listxattr)(struct req *r, struct node *n, size_t size);
 	void (*removexattr)(struct req *r, struct node *n, const char *name);
 	void (*fallocate)(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
+	void (*poll)(struct req *r, struct node *n, void *h, struct pollwake *w); /* takes w, which may be NULL */
 	void (*free)(struct node *n); /* the last reference went: release n->data */
 };
 

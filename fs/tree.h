@@ -26,7 +26,9 @@ struct node {
 	uint64_t nlookup;
 	unsigned refs;
 	bool detached;		    /* unlinked or replaced: no longer found by name */
-	struct node *next_sibling, *first_child, *next_id, *next_name;
+	struct node *next_id, *next_name; /* chains of the tree's two tables */
+	struct tree *tree;
+	double created, modified; /* vdir_times(); epoch seconds, 0: unknown */
 };
 
 struct tree;
@@ -59,6 +61,24 @@ void node_move(struct tree *t, struct node *dir, const char *name, struct node *
 void node_exchange(struct tree *t, struct node *dir, const char *name, struct node *newdir, const char *newname);
 /* node_path: path of n relative to `top` (an ancestor, or NULL for the root), "" for itself; -1 when detached or too long. */
 int node_path(struct tree *t, struct node *n, const struct node *top, struct buf *out) _must_check_;
+/* node_by_id: the node of a nodeid, referenced; NULL: unknown. */
+struct node *node_by_id(struct tree *t, uint64_t id);
+/* node_remember: the kernel holds one more lookup. node_forget: n fewer. */
+void node_remember(struct tree *t, struct node *n);
+void node_forget(struct tree *t, uint64_t id, uint64_t nlookup);
+/* node_within: whether n is top or below it (detached nodes still know where they were). */
+bool node_within(struct tree *t, struct node *n, const struct node *top);
+/* node_is: whether n is (or, detached, was) called name in dir. */
+bool node_is(struct tree *t, const struct node *n, const struct node *dir, const char *name);
+/* node_top_name: name of the root's entry that n lies in or is, "" for the root. */
+void node_top_name(struct tree *t, const struct node *n, char *out, size_t size);
+/* node_set_times, node_times: vdir_times()' storage. */
+void node_set_times(struct node *n, double created, double modified);
+void node_times(struct node *n, double *created, double *modified);
+/* tree_ino: the st_ino of a name in dir that has no inode of its own: a hash with the top bit set, the same at every mount. */
+ino_t tree_ino(const struct node *dir, const char *name);
+/* tree_count: nodes alive (tests, leaks). */
+size_t tree_count(struct tree *t);
 /* node_name: copy of the name; node_parent: referenced. */
 void node_name(struct tree *t, struct node *n, char *out, size_t size);
 struct node *node_parent(struct tree *t, struct node *n);

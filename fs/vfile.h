@@ -55,6 +55,12 @@ void vdir_reply(struct req *r, struct node *dir, const char *name, const struct 
 void vdir_stat(struct mount *m, struct node *n, struct stat *st);
 void vdir_times(struct node *n, double created, double modified);
 
+/* The engine's state of one mount. vfiles_stop: parked readers are answered (ESHUTDOWN), later ones at once. */
+struct vfiles;
+struct vfiles *vfiles_new(void);
+void vfiles_stop(struct mount *m);
+void vfiles_free(struct vfiles *v);
+
 /* vfile_wake: something below dir changed: parked readers of its settled rows are asked again, pollers of its rows woken. Any
  * thread, no room lock held. vfile_wake_named: the same for the child called name of dir, if the tree has it. */
 void vfile_wake(struct mount *m, struct node *dir);

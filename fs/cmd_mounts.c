@@ -1,0 +1,263 @@
+/* status, unmount, error, env: what is asked of mounts that are there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include "fs/command.h"
+#include "fs/commands.h"
+#include "fs/journal.h"
+#include "fs/local_start.h"
+#include "fs/mountinfo.h"
+
+/* The mount that path lies in, as mountinfo names it; path NULL: the only mount there is. */
+static char *find_mount(const char *path, struct err *e)
+{
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+	const struct mount_line *found = NULL;
+
+	if (mountinfo_read(&mounts, e) < 0)
+		return NULL;
+	if (!path && mounts.n > 1) {
+		err_set(e, EINVAL, "%zu mounts: name the one that is meant", mounts.n);
+		return NULL;
+	}
+	if (path) {
+		char real[PATH_MAX];
+		_cleanup_free_ char *absolute = path_absolute(path, e);
+		if (!absolute)
+			return NULL;
+		found = mountinfo_around(&mounts, absolute);
+		if (!found && realpath(absolute, real))
+			found = mountinfo_around(&mounts, real);
+	} else if (mounts.n) {
+		found = &mounts.rows[0];
+	}
+	if (found)
+		return strdup(found->mountpoint);
+	if (path)
+		err_set(e, ENOENT, "'%s' is not in a mount of sagemakerfs", path);
+	else
+		err_set(e, ENOENT, "nothing is mounted");
+	return NULL;
+}
+
+static int print_status(const char *mountpoint, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT((size_t)64 << 20);
+
+	if (own_file(mountpoint, "status", &text, e) < 0)
+		return -1;
+	fputs(buf_cstr(&text), stdout);
+	return 0;
+}
+
+int cmd_status(int argc, char **argv, int *status, struct err *e)
+{
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+	int rc = 0;
+
+	(void)status;
+	if (argc > 2)
+		return usage_error("status", e);
+	if (argc == 2) {
+		_cleanup_free_ char *mountpoint = find_mount(argv[1], e);
+		return mountpoint ? print_status(mountpoint, e) : -1;
+	}
+	if (mountinfo_read(&mounts, e) < 0)
+		return -1;
+	if (!mounts.n)
+		puts("nothing is mounted");
+	for (size_t i = 0; i < mounts.n; i++) {
+		if (i)
+			puts("");
+		rc |= print_status(mounts.rows[i].mountpoint, e);
+	}
+	return rc;
+}
+
+/* ------------------------------------------------------------------ unmount */
+
+struct leaving {
+	char *mountpoint, *state;
+	pid_t pid;
+	int pidfd;
+};
+
+static void leaving_release(struct leaving *l)
+{
+	free(l->mountpoint);
+	free(l->state);
+	closep(&l->pidfd);
+}
+
+static void learn(struct leaving *l)
+{
+	_cleanup_buf_ struct buf pid = {0}, state = {0};
+
+	l->pidfd = -1;
+	if (own_file(l->mountpoint, "pid", &pid, NULL) < 0 ||
+	    own_file(l->mountpoint, "state", &state, NULL) < 0)
+		return; /* dead already: it is only taken off */
+	l->pid = (pid_t)strtol(buf_cstr(&pid), NULL, 10);
+	l->state = strndup(buf_cstr(&state), strcspn(buf_cstr(&state), "\n"));
+	if (l->pid > 0)
+		l->pidfd = (int)syscall(SYS_pidfd_open, l->pid, 0);
+}
+
+/* umount(2) as root, else fusermount3; both refuse when something is open there. */
+static int take_off(const char *mountpoint, int *status, struct err *e)
+{
+	if (umount2(mountpoint, UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	if (errno == EPERM &&
+	    command_run((const char *const[]){"fusermount3", "-u", "--", mountpoint, NULL}) == 0)
+		return 0;
+	int no = errno;
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+	if (mountinfo_read(&mounts, e) < 0)
+		return -1;
+	if (!mountinfo_find(&mounts, mountpoint))
+		return 0;
+	if (no != EBUSY && no != EPERM)
+		return err_set(e, no, "cannot unmount '%s': %s", mountpoint, strerrordesc_np(no));
+	*status = EBUSY;
+	return err_set(
+		e, EBUSY,
+		"'%s' is in use: a shell stands in it or a file there is open (fuser -vm '%s' shows whose)",
+		mountpoint, mountpoint);
+}
+
+static void await_exit(const struct leaving *l)
+{
+	if (l->pidfd >= 0) {
+		struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
+		while (poll(&p, 1, -1) < 0 && errno == EINTR)
+			;
+		return;
+	}
+	while (l->pid > 0 && (kill(l->pid, 0) == 0 || errno == EPERM))
+		poll(NULL, 0, 50);
+}
+
+struct rest {
+	const char *what;
+	int n;
+};
+
+static int print_rest(void *arg, int64_t id, const char *name, const char *json)
+{
+	struct rest *r = arg;
+
+	(void)id;
+	(void)json;
+	printf("not finished: %s of '%s' (goes on when this is mounted again)\n", r->what, name);
+	r->n++;
+	return 0;
+}
+
+/* What the mount left in its journal; the number. */
+static int report_rest(const char *state)
+{
+	static const char *const kinds[] = {"commit", "deploy", "delete"};
+	_cleanup_close_ int fd = state ? open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct rest rest = {0};
+	bool damaged;
+
+	struct journal *j = fd < 0 ? NULL : journal_open(fd, &damaged, NULL);
+	for (size_t i = 0; j && i < ARRAY_SIZE(kinds); i++) {
+		rest.what = kinds[i];
+		if (journal_each(j, kinds[i], print_rest, &rest, NULL) < 0)
+			break;
+	}
+	journal_close(j);
+	return rest.n;
+}
+
+int cmd_unmount(int argc, char **argv, int *status, struct err *e)
+{
+	_cleanup_(leaving_release)
+	struct leaving l = {.pidfd = -1};
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+
+	if (argc != 2)
+		return usage_error("unmount", e);
+	l.mountpoint = find_mount(argv[1], e);
+	if (!l.mountpoint)
+		return -1;
+	learn(&l);
+	if (take_off(l.mountpoint, status, e) < 0)
+		return -1;
+	await_exit(&l);
+	*status = report_rest(l.state) ? 3 : 0;
+	return 0;
+}
+
+/* ------------------------------------------------------------------ error, env */
+
+/* From path upwards to the mountpoint: the first error file. */
+static int print_error(const char *mountpoint, char *path, struct err *e)
+{
+	static const char *const names[] = {".sagemaker/error", "error", ".error"};
+	char file[PATH_MAX + 32];
+
+	for (;;) {
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+			_cleanup_buf_ struct buf text = {0};
+
+			snprintf(file, sizeof file, "%s/%s", path, names[i]);
+			if (access(file, F_OK) == 0 && buf_read_file(&text, AT_FDCWD, file) == 0) {
+				fputs(text.len ? buf_cstr(&text) : "no failure so far\n", stdout);
+				return 0;
+			}
+		}
+		char *slash = strrchr(path, '/');
+		if (streq(path, mountpoint) || !slash || slash == path)
+			return err_set(e, ENOENT, "no error file above '%s'", path);
+		*slash = '\0';
+	}
+}
+
+int cmd_error(int argc, char **argv, int *status, struct err *e)
+{
+	(void)status;
+	if (argc > 2)
+		return usage_error("error", e);
+	_cleanup_free_ char *mountpoint = find_mount(argc == 2 ? argv[1] : NULL, e);
+	if (!mountpoint)
+		return -1;
+	_cleanup_free_ char *path = argc == 2 ? path_absolute(argv[1], e) : strdup(mountpoint);
+	return path ? print_error(mountpoint, path, e) : -1;
+}
+
+int cmd_env(int argc, char **argv, int *status, struct err *e)
+{
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+	_cleanup_(local_run_release)
+	struct local_run run = {0};
+
+	(void)status;
+	if (argc > 2)
+		return usage_error("env", e);
+	_cleanup_free_ char *mountpoint = find_mount(argc == 2 ? argv[1] : NULL, e);
+	if (!mountpoint || mountinfo_read(&mounts, e) < 0)
+		return -1;
+	const struct mount_line *m = mountinfo_find(&mounts, mountpoint);
+	if (!m || !starts_with(m->source, "local:"))
+		return err_set(
+			e, EINVAL,
+			"'%s' is a mount of AWS: boto3 and the AWS CLI find it by their own settings",
+			mountpoint);
+	if (local_read(m->source + strlen("local:"), &run, e) < 0)
+		return -1;
+	local_env(&run, stdout);
+	return 0;
+}

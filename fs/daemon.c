@@ -1,0 +1,135 @@
+#include "fs/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fs/mount_private.h"
+
+#define READY     'K' /* what the daemon writes when usable; else the sentence */
+#define FILES_MAX 65536
+
+static void write_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t wrote = write(fd, p, n);
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return; /* the parent has gone: nobody to tell */
+		p += wrote;
+		n -= (size_t)wrote;
+	}
+}
+
+static void to_null(void)
+{
+	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; i < 3 && fd >= 0; i++)
+		dup2(fd, i);
+}
+
+static void usable(void *arg)
+{
+	int *fd = arg;
+	const char yes = READY;
+
+	if (*fd < 0)
+		return;
+	to_null();
+	write_all(*fd, &yes, 1);
+	close(*fd);
+	*fd = -1;
+}
+
+/* Keys stay out of core files, a killed reader of ours is no reason to die, many files may be open. */
+static void prepare_process(void)
+{
+	struct rlimit files, none = {0, 0};
+	sigset_t blocked;
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
+		files.rlim_cur = MIN(files.rlim_max, (rlim_t)FILES_MAX);
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	/* Until the loop takes them; threads made from here on keep them blocked. */
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGINT);
+	sigaddset(&blocked, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	umask(0); /* modes come from the kernel with the caller's umask applied; our own directories are 0700 */
+}
+
+static _Noreturn void be_daemon(struct options *o, int fd)
+{
+	struct err e = {0};
+
+	setsid();
+	prepare_process();
+	if (chdir("/") < 0)
+		_exit(1);
+	int rc = mount_run(o, usable, &fd, &e);
+	if (rc < 0 && fd >= 0)
+		write_all(fd, e.text, strlen(e.text));
+	_exit(rc < 0 ? 1 : 0);
+}
+
+static int await_daemon(int fd, struct err *e)
+{
+	_cleanup_buf_ struct buf said = {0};
+
+	if (buf_read_fd(&said, fd) < 0)
+		return err_errno(e, "cannot hear the mount's process");
+	if (said.len && said.data[0] == READY)
+		return 0;
+	if (said.len)
+		return err_set(e, EIO, "%s", buf_cstr(&said));
+	return err_set(e, EIO, "the mount's process ended without a word; run with -f to see why");
+}
+
+static int in_background(struct options *o, struct err *e)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(e, "cannot start the mount's process");
+	/* Forked before any thread, curl handle or database exists. */
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(ends[0]);
+		be_daemon(o, ends[1]);
+	}
+	int no = errno;
+	close(ends[1]);
+	_cleanup_close_ int from = ends[0];
+	errno = no;
+	if (pid < 0)
+		return err_errno(e, "cannot start the mount's process");
+	return await_daemon(from, e);
+}
+
+int daemon_mount(struct options *o, struct err *e)
+{
+	if (mountpoint_check(&o->mountpoint, e) < 0 || fuse_device_check(e) < 0)
+		return -1;
+	/* A relative store is relative to here, not to the daemon's directory. */
+	if (starts_with(o->source, "local:")) {
+		_cleanup_free_ char *store = local_store(o->source, e);
+		char *source = store ? str_printf("local:%s", store) : NULL;
+		if (!source)
+			return -1;
+		free(o->source);
+		o->source = source;
+	}
+	if (!o->foreground)
+		return in_background(o, e);
+	prepare_process();
+	return mount_run(o, NULL, NULL, e);
+}

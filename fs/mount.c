@@ -1,0 +1,136 @@
+#include "fs/mount.h"
+
+#include <errno.h>
+
+#include "sagemaker/s3.h"
+
+int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
+{
+	pthread_mutex_lock(&m->mu);
+	*out = m->identity;
+	pthread_mutex_unlock(&m->mu);
+	if (out->account[0])
+		return 0;
+	if (sts_identity(m->aws, out, c, e) < 0)
+		return -1;
+	SCOPED_LOCK(&m->mu);
+	m->identity = *out;
+	return 0;
+}
+
+/* The bucket's name as far as it is known without the network; false: the account is missing. */
+static bool bucket_name(struct mount *m, char out[256])
+{
+	SCOPED_LOCK(&m->mu);
+
+	if (m->config.bucket)
+		snprintf(out, 256, "%s", m->config.bucket);
+	else if (m->identity.account[0])
+		snprintf(out, 256, "sagemaker-%s-%s", m->config.region, m->identity.account);
+	else
+		return false;
+	return true;
+}
+
+int mount_bucket(struct mount *m, char out[256], struct cancel *c, struct err *e)
+{
+	struct identity id;
+
+	pthread_mutex_lock(&m->mu);
+	bool ready = m->bucket_ready;
+	snprintf(out, 256, "%s", m->bucket);
+	pthread_mutex_unlock(&m->mu);
+	if (ready)
+		return 0;
+	if (mount_identity(m, &id, c, e) < 0)
+		return -1;
+	if (!bucket_name(m, out))
+		return err_set(e, EIO,
+			       "cannot tell the account, so there is no name for its bucket");
+	if (s3_bucket_ensure(m->aws, out, id.account, c, e) < 0)
+		return err_prefix(e, "bucket '%s'", out);
+	SCOPED_LOCK(&m->mu);
+	snprintf(m->bucket, sizeof m->bucket, "%s", out);
+	m->bucket_ready = true;
+	return 0;
+}
+
+int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e)
+{
+	struct identity id;
+
+	pthread_mutex_lock(&m->mu);
+	snprintf(out, 512, "%s", m->role);
+	pthread_mutex_unlock(&m->mu);
+	if (out[0])
+		return 0;
+	if (mount_identity(m, &id, c, e) < 0 || sts_role(m->aws, &id, out, c, e) < 0)
+		return -1;
+	SCOPED_LOCK(&m->mu);
+	snprintf(m->role, sizeof m->role, "%s", out);
+	return 0;
+}
+
+static const char *const room_names[ROOMS] = {"mount", "models", "endpoints", "invoke"};
+
+void mount_fail(struct mount *m, enum room room, const struct err *e)
+{
+	_cleanup_buf_ struct buf line = {0};
+
+	if (!e->no)
+		return;
+	pthread_mutex_lock(&m->mu);
+	m->last[room] = *e;
+	m->last[ROOM_ROOT] = *e;
+	pthread_mutex_unlock(&m->mu);
+	err_show(e, &line);
+	log_line(m->log, LOG_LEVEL_ERROR, room_names[room], "%.*s",
+		 (int)strcspn(buf_cstr(&line), "\n"), buf_cstr(&line));
+}
+
+void mount_last(struct mount *m, enum room room, struct err *out)
+{
+	SCOPED_LOCK(&m->mu);
+	*out = m->last[room];
+}
+
+int mount_show_error(struct mount *m, enum room room, struct buf *out)
+{
+	struct err last;
+
+	mount_last(m, room, &last);
+	err_show(&last, out);
+	return 0;
+}
+
+enum room node_room(struct node *n)
+{
+	char top[64];
+
+	node_top_name(n->tree, n, top, sizeof top);
+	for (int room = ROOM_MODELS; room < ROOMS; room++) {
+		if (streq(top, room_names[room]))
+			return (enum room)room;
+	}
+	return ROOM_ROOT;
+}
+
+struct mount *node_mount(const struct node *n)
+{
+	return tree_root(n->tree)->data;
+}
+
+void mount_where(struct mount *m, struct buf *out)
+{
+	char bucket[256];
+	bool known = bucket_name(m, bucket);
+	SCOPED_LOCK(&m->mu);
+
+	buf_printf(out, "backend    %s\n", m->source);
+	buf_printf(out, "account    %s\n",
+		   m->identity.account[0] ? m->identity.account : "not known yet");
+	buf_printf(out, "region     %s\n", m->config.region);
+	buf_printf(out, "bucket     %s (prefix %s)\n", known ? bucket : "not known yet",
+		   m->config.prefix);
+	buf_printf(out, "identity   %s\n", m->identity.arn[0] ? m->identity.arn : "not known yet");
+}

@@ -1,0 +1,94 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fs/command.h"
+#include "fs/mount_private.h"
+#include "fs/mountinfo.h"
+
+int fuse_device_check(struct err *e)
+{
+	_cleanup_close_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == EACCES)
+		return err_set(
+			e, EACCES,
+			"'/dev/fuse' is closed to this user: as root, run chmod 0666 /dev/fuse (and put "
+			"KERNEL==\"fuse\", MODE=\"0666\" into /etc/udev/rules.d/99-fuse.rules to keep it so)");
+	if (fd < 0)
+		return err_set(
+			e, ENODEV,
+			"'/dev/fuse' is not there or does not work: as root, run modprobe fuse; in a container, "
+			"start it with --device /dev/fuse --cap-add SYS_ADMIN");
+	if (geteuid() != 0 && !command_find("fusermount3"))
+		return err_set(
+			e, ENOENT,
+			"'fusermount3' is not installed: as root, run apt-get install fuse3");
+	return 0;
+}
+
+static int detach(const char *path, struct err *e)
+{
+	if (umount2(path, MNT_DETACH) == 0)
+		return 0;
+	if (command_run((const char *const[]){"fusermount3", "-u", "-z", "--", path, NULL}) == 0)
+		return 0;
+	return err_set(e, ENOTCONN,
+		       "a dead mount is on '%s' and cannot be removed: run fusermount3 -uz '%s'",
+		       path, path);
+}
+
+/* One of ours is mounted there: dead ones go, live ones stay. */
+static int check_ours(const char *path, struct err *e)
+{
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+	struct stat st;
+
+	if (mountinfo_read(&mounts, e) < 0)
+		return -1;
+	while (mountinfo_find(&mounts, path)) {
+		if (stat(path, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+			return err_set(
+				e, EBUSY,
+				"'%s' is mounted already: use it, or run sagemakerfs unmount '%s'",
+				path, path);
+		if (detach(path, e) < 0)
+			return -1;
+		mountinfo_release(&mounts);
+		if (mountinfo_read(&mounts, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int mountpoint_check(char **path, struct err *e)
+{
+	_cleanup_free_ char *absolute = path_absolute(*path, e);
+	char real[PATH_MAX];
+	struct stat st;
+
+	if (!absolute || check_ours(absolute, e) < 0)
+		return err_prefix(e, "mountpoint '%s'", *path);
+	if (stat(absolute, &st) < 0 && errno == ENOENT)
+		return err_set(e, ENOENT, "mountpoint '%s' does not exist: run mkdir -p '%s'",
+			       *path, *path);
+	if (!realpath(absolute, real))
+		return err_errno(e, "mountpoint '%s'", *path);
+	/* Through a symbolic link the mount may lie elsewhere. */
+	if (!streq(real, absolute) && check_ours(real, e) < 0)
+		return err_prefix(e, "mountpoint '%s'", *path);
+	if (stat(real, &st) < 0)
+		return err_errno(e, "mountpoint '%s'", *path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ENOTDIR, "mountpoint '%s' is no directory", *path);
+	if (geteuid() != 0 && access(real, W_OK) < 0)
+		return err_set(e, EACCES, "mountpoint '%s': mounting needs write permission there",
+			       *path);
+	free(*path);
+	*path = strdup(real);
+	return *path ? 0 : err_set(e, ENOMEM, "out of memory");
+}

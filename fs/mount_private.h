@@ -1,0 +1,21 @@
+/* mount_private.h: the parts of starting and ending a mount (daemon.c puts them together). */
+#ifndef FS_MOUNT_PRIVATE_H
+#define FS_MOUNT_PRIVATE_H
+
+#include "fs/local_start.h"
+#include "fs/mount.h"
+
+/* mountpoint_check: makes *path absolute; a dead mount of ours there is detached. Errors: missing, no directory, a live mount of
+ * ours, /dev/fuse missing or closed to us. */
+int mountpoint_check(char **path, struct err *e) _must_check_;
+/* fuse_device_check: /dev/fuse can be opened and, for an ordinary user, fusermount3 is there. Also a row of doctor's. */
+int fuse_device_check(struct err *e) _must_check_;
+
+/* state_open: lock the mount's state directory: m->state_fd, staging_fd, state_path. key tells what the mount is of. */
+int state_open(struct mount *m, const char *key, struct err *e) _must_check_;
+
+/* mount_run: from options to the end of the mount. ready(arg) once it is usable. */
+int mount_run(const struct options *o, void (*ready)(void *arg), void *arg, struct err *e)
+	_must_check_;
+
+#endif

@@ -1,0 +1,243 @@
+#include <errno.h>
+
+#include "fs/mount_private.h"
+#include "fs/ops.h"
+#include "fs/rooms.h"
+#include "fs/vfile.h"
+
+#define JOB_THREADS 16
+#define IDENTITY_MS \
+ 15000 /* for the first call to AWS; an unreachable network does not keep the mount from starting */
+#define COMMIT_GRACE_MS 10000
+#define JOB_GRACE_MS    2000
+
+/* A mount while it is being put together: what mount.h does not hold. */
+struct making {
+	struct mount m;
+	struct local_backend *backend;
+	struct cancel *cancel; /* of the first call */
+	bool rooms;
+};
+
+static int copy(char **where, const char *value, struct err *e)
+{
+	if (!value || *where)
+		return 0;
+	*where = strdup(value);
+	return *where ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+static int configure_local(struct making *k, struct err *e)
+{
+	const struct options *o = k->m.opt;
+	struct config *c = &k->m.config;
+	_cleanup_free_ char *store = local_store(o->source, e);
+	_cleanup_(local_run_release)
+	struct local_run run = {0};
+
+	if (!store)
+		return -1;
+	k->backend = local_join(store, o->strict_runtimes, &run, e);
+	if (!k->backend)
+		return -1;
+	k->m.source = str_printf("local:%s", store);
+	/* Its own region, whatever the options say: the local backend is one place. */
+	if (!k->m.source || copy(&c->endpoint_url, run.url, e) < 0 ||
+	    copy(&c->region, run.region, e) < 0 || copy(&c->access_key, run.access_key, e) < 0 ||
+	    copy(&c->secret_key, run.secret_key, e) < 0)
+		return -1;
+	snprintf(k->m.identity.account, sizeof k->m.identity.account, "%s", run.account);
+	return copy(&c->role, o->role ? o->role : run.role, e);
+}
+
+static int configure_aws(struct making *k, struct err *e)
+{
+	const struct options *o = k->m.opt;
+	struct config *c = &k->m.config;
+	const char *region = starts_with(o->source, "aws:") ? o->source + 4 : o->region;
+
+	if (o->region && region != o->region && !streq(o->region, region))
+		return err_set(e, EINVAL, "two regions: '%s' in the source, '%s' in the options",
+			       region, o->region);
+	if (copy(&c->region, region, e) < 0 || copy(&c->profile, o->profile, e) < 0)
+		return -1;
+	return copy(&c->role, o->role, e);
+}
+
+static int configure(struct making *k, struct err *e)
+{
+	const struct options *o = k->m.opt;
+	struct config *c = &k->m.config;
+	bool local = starts_with(o->source, "local");
+
+	if (copy(&c->bucket, o->bucket, e) < 0 || copy(&c->prefix, o->prefix, e) < 0)
+		return -1;
+	c->upload_memory = o->upload_memory;
+	if ((local ? configure_local(k, e) : configure_aws(k, e)) < 0 || config_load(c, e) < 0)
+		return -1;
+	if (!k->m.source)
+		k->m.source = str_printf("aws:%s", c->region);
+	return k->m.source ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+/* ------------------------------------------------------------------ who am I */
+
+static void too_long(struct timer *t)
+{
+	cancel_set(t->arg);
+}
+
+static bool network_failed(const struct err *e)
+{
+	static const int nos[] = {ECANCELED,    ETIMEDOUT,   ECONNREFUSED,
+				  EHOSTUNREACH, ENETUNREACH, ECONNRESET};
+
+	for (size_t i = 0; i < ARRAY_SIZE(nos); i++) {
+		if (e->no == nos[i])
+			return true;
+	}
+	return false;
+}
+
+/* The first signed call: wrong keys end the mount here, an unreachable AWS does not. */
+static int identify(struct making *k, struct err *e)
+{
+	struct mount *m = &k->m;
+	struct timer limit = {.fn = too_long};
+	struct identity id;
+
+	k->cancel = cancel_new();
+	if (!k->cancel)
+		return err_set(e, ENOMEM, "out of memory");
+	limit.arg = k->cancel;
+	timer_arm(m->watch, &limit, IDENTITY_MS);
+	int rc = sts_identity(m->aws, &id, k->cancel, e);
+	timer_disarm(m->watch, &limit);
+	if (rc == 0) {
+		m->identity = id;
+		return 0;
+	}
+	if (k->backend || !network_failed(e))
+		return err_prefix(e, "cannot use '%s'", m->source);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ state */
+
+static int open_state(struct making *k, struct err *e)
+{
+	struct mount *m = &k->m;
+	const struct options *o = m->opt;
+	_cleanup_free_ char *key =
+		str_printf("%s\n%s\n%s\n%s\n%s", k->backend ? m->source : "aws",
+			   m->identity.account[0] ? m->identity.account : "unknown",
+			   m->config.region, o->bucket ? o->bucket : "", m->config.prefix);
+	bool damaged = false;
+
+	if (!key)
+		return err_set(e, ENOMEM, "out of memory");
+	if (state_open(m, key, e) < 0)
+		return -1;
+	m->log = log_open(m->state_fd, o->foreground, o->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+			  e);
+	m->journal = m->log ? journal_open(m->state_fd, &damaged, e) : NULL;
+	if (damaged)
+		log_line(
+			m->log, LOG_LEVEL_WARNING, "mount",
+			"the journal in '%s' was damaged and is set aside; the state comes from the service",
+			m->state_path);
+	return m->journal ? 0 : -1;
+}
+
+static int make_engines(struct mount *m, struct err *e)
+{
+	m->jobs = jobs_new(JOB_THREADS, e);
+	m->watch = m->jobs ? watch_new(e) : NULL;
+	if (!m->watch)
+		return -1;
+	m->vfiles = vfiles_new();
+	m->tree = tree_new(&root_ops, root_rows, m);
+	if (!m->vfiles || !m->tree)
+		return err_set(e, ENOMEM, "out of memory");
+	m->aws = aws_new(&m->config, e);
+	return m->aws ? 0 : -1;
+}
+
+static int begin(struct making *k, struct err *e)
+{
+	struct mount *m = &k->m;
+
+	if (configure(k, e) < 0 || make_engines(m, e) < 0 || identify(k, e) < 0 ||
+	    open_state(k, e) < 0)
+		return -1;
+	if (rooms_start(m, e) < 0)
+		return -1;
+	k->rooms = true;
+	if (k->backend && local_guard(k->backend, m->log, e) < 0)
+		return -1;
+	return ops_mount(m, e);
+}
+
+/* The end, in order: nobody asks any more, commits get their time, jobs end, the kernel lets go, memory. */
+static void end(struct making *k)
+{
+	struct mount *m = &k->m;
+
+	if (m->vfiles && m->tree)
+		vfiles_stop(m);
+	if (k->rooms)
+		rooms_stop(m, COMMIT_GRACE_MS);
+	jobs_stop(m->jobs, JOB_GRACE_MS);
+	ops_unmount(m);
+	watch_stop(m->watch);
+	if (ops_pending(m))
+		log_line(m->log, LOG_LEVEL_WARNING, "mount", "%u requests were not answered",
+			 ops_pending(m));
+	ops_free(m);
+	tree_free(m->tree);
+	if (k->rooms)
+		rooms_free(m);
+	aws_free(m->aws);
+	jobs_free(m->jobs);
+	watch_free(m->watch);
+	vfiles_free(m->vfiles);
+	journal_close(m->journal);
+	log_line(m->log, LOG_LEVEL_INFO, "mount", "ended");
+	log_close(m->log);
+	local_leave(k->backend);
+	cancel_unref(k->cancel);
+	config_release(&m->config);
+	if (m->staging_fd >= 0)
+		close(m->staging_fd);
+	if (m->state_fd >= 0)
+		close(m->state_fd);
+	free(m->state_path);
+	free(m->source);
+	pthread_mutex_destroy(&m->mu);
+}
+
+int mount_run(const struct options *o, void (*ready)(void *arg), void *arg, struct err *e)
+{
+	struct making *k = calloc(1, sizeof *k);
+
+	if (!k)
+		return err_set(e, ENOMEM, "out of memory");
+	k->m = (struct mount){.opt = o,
+			      .mountpoint = o->mountpoint,
+			      .uid = getuid(),
+			      .gid = getgid(),
+			      .started = time(NULL),
+			      .state_fd = -1,
+			      .staging_fd = -1};
+	pthread_mutex_init(&k->m.mu, NULL);
+	int rc = begin(k, e);
+	if (rc == 0) {
+		log_line(k->m.log, LOG_LEVEL_INFO, "mount", "'%s' on '%s', state in '%s'",
+			 k->m.source, k->m.mountpoint, k->m.state_path);
+		rc = ops_loop(&k->m, ready, arg, e);
+		log_line(k->m.log, LOG_LEVEL_INFO, "mount", "ending");
+	}
+	end(k);
+	free(k);
+	return rc;
+}

@@ -1,0 +1,81 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "fs/dirs.h"
+#include "fs/mount_private.h"
+#include "sagemaker/hash.h"
+
+#define SIBLINGS 99 /* mounts of the same thing at the same time */
+
+/* A state directory's name: what it is of, readable, and a hash of the whole key; "-2" and so on for the siblings. */
+static void name_of(const struct mount *m, const char *key, int nth, char out[64])
+{
+	unsigned char sum[SHA256_LEN];
+	char text[SHA256_HEX];
+
+	sha256(key, strlen(key), sum);
+	hex(sum, sizeof sum, text);
+	int n = snprintf(out, 64, "%s-%.16s", starts_with(m->source, "aws") ? "aws" : "local",
+			 text);
+	if (nth > 1)
+		snprintf(out + n, 64 - (size_t)n, "-%d", nth);
+}
+
+/* The directory, if nobody holds it. -1: held; -2: cannot. The lock file stays open as long as the process lives. */
+static int try_hold(int base, const char *name, struct err *e)
+{
+	_cleanup_close_ int dir = -1;
+
+	if (mkdirat(base, name, 0700) < 0 && errno != EEXIST)
+		goto fail;
+	dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (dir < 0)
+		goto fail;
+	_cleanup_close_ int lock =
+		openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (lock < 0)
+		goto fail;
+	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+		return -1;
+	steal_fd(&lock); /* held until the process ends, whatever way */
+	return steal_fd(&dir);
+fail:
+	err_errno(e, "cannot use state directory '%s'", name);
+	return -2;
+}
+
+static int open_staging(int dir, struct err *e)
+{
+	if (mkdirat(dir, "staging", 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make the staging directory");
+	int fd = openat(dir, "staging", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? err_errno(e, "cannot open the staging directory") : fd;
+}
+
+int state_open(struct mount *m, const char *key, struct err *e)
+{
+	_cleanup_free_ char *path = dirs_path(DIRS_STATE, e);
+	char name[64];
+	int dir = -1;
+
+	if (!path)
+		return -1;
+	_cleanup_close_ int base = dirs_make(path, e);
+	if (base < 0)
+		return -1;
+	/* The first that nobody holds: what an earlier mount left there is taken over. */
+	for (int nth = 1; dir == -1 && nth <= SIBLINGS; nth++) {
+		name_of(m, key, nth, name);
+		dir = try_hold(base, name, e);
+	}
+	if (dir == -1)
+		return err_set(e, EBUSY, "%d mounts of the same bucket run already", SIBLINGS);
+	if (dir < 0)
+		return err_prefix(e, "'%s'", path);
+	m->state_fd = dir;
+	m->state_path = str_printf("%s/%s", path, name);
+	m->staging_fd = m->state_path ? open_staging(dir, e) : err_set(e, ENOMEM, "out of memory");
+	return m->staging_fd < 0 ? -1 : 0;
+}
