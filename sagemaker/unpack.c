@@ -7,8 +7,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <locale.h>
 #include <sys/stat.h>
+
+#include "sagemaker/utf8_locale.h"
 
 #define PATH_LIMIT      1024 /* bytes, as an S3 key */
 #define DEPTH_LIMIT     32
@@ -33,22 +34,6 @@ static void reader_freep(struct reader **r)
 	if (*r)
 		archive_read_free((*r)->in);
 	free(*r);
-}
-
-/* File names are UTF-8 whatever the process's locale is: libarchive asks the thread's. */
-static locale_t utf8_enter(void)
-{
-	locale_t l = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-
-	return l ? uselocale(l) : (locale_t)0;
-}
-
-static void utf8_leave(const locale_t *before)
-{
-	if (!*before)
-		return;
-	locale_t ours = uselocale(*before);
-	freelocale(ours);
 }
 
 static int not_whole(struct reader *r, struct err *e)

@@ -1,0 +1,191 @@
+/* package.c: a plan's members as a tar stream into the compressor: names sorted, times and owners zero, so that the same
+ * model is the same archive. */
+#include "sagemaker/package.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "sagemaker/utf8_locale.h"
+
+#define READ_BLOCK ((size_t)1 << 20)
+
+struct writer {
+	struct package_plan *plan;
+	struct package_output *out;
+	struct cancel *cancel;
+	struct archive *tar;
+	struct gzip *gzip;
+	struct err failure; /* of the compressor or the sink, which libarchive cannot carry */
+	uint64_t written;   /* bytes of the tar stream */
+	char *block;
+};
+
+static la_ssize_t take_tar(struct archive *a, void *arg, const void *p, size_t n)
+{
+	struct writer *w = arg;
+
+	if (gzip_write(w->gzip, p, n, &w->failure)) {
+		archive_set_error(a, w->failure.no, "%s", w->failure.text);
+		return -1;
+	}
+	w->written += n;
+	return (la_ssize_t)n;
+}
+
+/* What libarchive says, unless the sink has said why. */
+static int tar_failure(struct writer *w, const char *path, struct err *e)
+{
+	const char *why = archive_error_string(w->tar);
+
+	if (w->failure.no) {
+		if (e)
+			*e = w->failure;
+		return -1;
+	}
+	return err_set(e, EIO, "pack '%s': %s", path, why ? why : "cannot write the archive");
+}
+
+static int put_header(struct writer *w, const struct package_member *m, struct err *e)
+{
+	struct archive_entry *t = archive_entry_new();
+
+	if (!t)
+		return err_set(e, ENOMEM, "pack '%s': out of memory", m->archive);
+	archive_entry_set_pathname(t, m->archive);
+	archive_entry_set_filetype(t, AE_IFREG);
+	archive_entry_set_perm(t, m->mode & 0111 ? 0755 : 0644);
+	archive_entry_set_size(t, (la_int64_t)m->size);
+	archive_entry_set_mtime(t, 0, 0);
+	int rc = archive_write_header(w->tar, t);
+	archive_entry_free(t);
+	return rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? 0 : tar_failure(w, m->archive, e);
+}
+
+static int put_data(struct writer *w, const struct package_member *m, const char *p, size_t n,
+		    struct err *e)
+{
+	if (archive_write_data(w->tar, p, n) != (la_ssize_t)n)
+		return tar_failure(w, m->archive, e);
+	if (w->out->progress)
+		w->out->progress(w->out->arg, n);
+	return 0;
+}
+
+/* The archive must hold the files that were checked: a size or time that differs means another file. */
+static int check_unchanged(int fd, const struct package_member *m, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return err_errno(e, "read '%s'", m->path);
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != m->size || st.st_mtime != m->mtime)
+		return err_set(e, EBUSY, "'%s' changed while it was packed", m->path);
+	return 0;
+}
+
+static int put_content(struct writer *w, const struct package_member *m, int fd, struct err *e)
+{
+	for (uint64_t left = m->size; left;) {
+		ssize_t n = read(fd, w->block, (size_t)MIN(left, (uint64_t)READ_BLOCK));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(e, "read '%s'", m->path);
+		if (n == 0)
+			return err_set(e, EBUSY, "'%s' changed while it was packed", m->path);
+		if (cancel_is_set(w->cancel))
+			return err_set(e, ECANCELED, "packing was cancelled");
+		if (put_data(w, m, w->block, (size_t)n, e))
+			return -1;
+		left -= (uint64_t)n;
+	}
+	return check_unchanged(fd, m, e);
+}
+
+static int put_file(struct writer *w, const struct package_member *m, struct err *e)
+{
+	_cleanup_close_ int fd = openat(w->plan->dirfd, m->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return err_set(e, EBUSY, "'%s' vanished while the model was packed", m->path);
+	if (fd < 0)
+		return err_errno(e, "read '%s'", m->path);
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	return check_unchanged(fd, m, e) ? -1 : put_content(w, m, fd, e);
+}
+
+static int put_member(struct writer *w, size_t i, struct err *e)
+{
+	const struct package_member *m = &w->plan->members[i];
+
+	if (cancel_is_set(w->cancel))
+		return err_set(e, ECANCELED, "packing was cancelled");
+	if (put_header(w, m, e))
+		return -1;
+	if (w->out->member_offsets)
+		w->out->member_offsets[i] = w->written;
+	if (m->content)
+		return m->size ? put_data(w, m, m->content, (size_t)m->size, e) : 0;
+	if (put_file(w, m, e))
+		return -1;
+	return archive_write_finish_entry(w->tar) == ARCHIVE_OK ? 0 : tar_failure(w, m->archive, e);
+}
+
+static int put_all(struct writer *w, struct err *e)
+{
+	/* ustar where it can say it, pax headers for what it cannot; no blocking factor: pieces go on as they come */
+	if (archive_write_set_format_pax_restricted(w->tar) != ARCHIVE_OK ||
+	    archive_write_set_bytes_per_block(w->tar, 0) != ARCHIVE_OK ||
+	    archive_write_open(w->tar, w, NULL, take_tar, NULL) != ARCHIVE_OK)
+		return tar_failure(w, ".", e);
+	for (size_t i = 0; i < w->plan->n_members; i++)
+		if (put_member(w, i, e))
+			return -1;
+	return archive_write_close(w->tar) == ARCHIVE_OK ? 0 : tar_failure(w, ".", e);
+}
+
+/* What a failure leaves is given up: libarchive would otherwise finish the archive when freed. */
+static int write_archive(struct writer *w, struct err *e)
+{
+	w->tar = archive_write_new();
+	w->block = malloc(READ_BLOCK);
+	w->gzip = gzip_new(w->out->sink, w->out->arg, 0, e);
+	int rc = w->gzip ? 0 : -1;
+
+	if (rc == 0 && (!w->tar || !w->block))
+		rc = err_set(e, ENOMEM, "pack the model: out of memory");
+	if (rc == 0)
+		rc = put_all(w, e);
+	if (w->tar && rc)
+		archive_write_fail(w->tar);
+	if (w->tar)
+		archive_write_free(w->tar);
+	if (rc == 0)
+		return gzip_finish(w->gzip, &w->out->points, &w->out->n_points, e);
+	gzip_free(w->gzip);
+	return -1;
+}
+
+int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel,
+		  struct err *e)
+{
+	struct writer w = {.plan = p, .out = o, .cancel = cancel};
+
+	SCOPED_UTF8();
+	o->points = NULL;
+	o->n_points = 0;
+	o->member_offsets = calloc(p->n_members + 1, sizeof(*o->member_offsets));
+	if (!o->member_offsets)
+		return err_set(e, ENOMEM, "pack the model: out of memory");
+	int rc = write_archive(&w, e);
+	free(w.block);
+	if (rc) {
+		free(o->member_offsets);
+		o->member_offsets = NULL;
+	}
+	return rc;
+}

@@ -1,0 +1,315 @@
+/* plan.c: recognise, lay out, check; and the small functions by which frameworks fill a plan. */
+#include "sagemaker/plan.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "sagemaker/settings.h"
+
+#define MAX_NOTES ((size_t)256 << 10)
+
+/* The entry for one more member, zeroed. */
+static struct package_member *new_member(struct package_plan *p)
+{
+	struct package_member *m = reallocarray(p->members, p->n_members + 1, sizeof(*m));
+
+	if (!m)
+		return NULL;
+	p->members = m;
+	m += p->n_members++;
+	memset(m, 0, sizeof(*m));
+	return m;
+}
+
+int plan_add(struct package_plan *p, const struct source_file *f, struct err *e,
+	     const char *archive, ...)
+{
+	struct package_member *m = new_member(p);
+	_cleanup_buf_ struct buf b = BUF_INIT(0);
+	va_list ap;
+
+	va_start(ap, archive);
+	buf_vprintf(&b, archive, ap);
+	va_end(ap);
+	if (!m || b.failed)
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	m->path = strdup(f->path);
+	m->archive = buf_steal(&b);
+	m->size = f->size;
+	m->mode = f->mode;
+	m->mtime = f->mtime;
+	if (!m->path || !m->archive)
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	return 0;
+}
+
+int plan_generate(struct package_plan *p, const char *archive, const char *content, size_t n,
+		  struct err *e)
+{
+	struct package_member *m = new_member(p);
+
+	if (!m)
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	m->archive = strdup(archive);
+	m->content = malloc(n + 1);
+	m->size = n;
+	m->mode = 0644;
+	if (!m->archive || !m->content)
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	memcpy(m->content, content, n);
+	m->content[n] = '\0';
+	return 0;
+}
+
+int plan_rename(struct package_member *m, const char *archive, struct err *e)
+{
+	char *s = strdup(archive);
+
+	if (!s)
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	free(m->archive);
+	m->archive = s;
+	return 0;
+}
+
+struct package_member *plan_find(const struct package_plan *p, const char *archive)
+{
+	for (size_t i = 0; i < p->n_members; i++)
+		if (streq(p->members[i].archive, archive))
+			return &p->members[i];
+	return NULL;
+}
+
+void plan_fail(struct package_plan *p, int no, const char *fmt, ...)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(0);
+	va_list ap;
+
+	if (!p->whole)
+		return;
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	p->whole = false;
+	err_set(&p->why, no, "%s", buf_cstr(&b));
+}
+
+void plan_note(struct package_plan *p, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&p->notes, fmt, ap);
+	va_end(ap);
+	buf_char(&p->notes, '\n');
+}
+
+void package_plan_free(struct package_plan *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_members; i++) {
+		free(p->members[i].path);
+		free(p->members[i].archive);
+		free(p->members[i].content);
+	}
+	free(p->members);
+	buf_release(&p->notes);
+	settings_release(&p->settings);
+	closep(&p->dirfd);
+	free(p);
+}
+
+void package_plan_freep(struct package_plan **p)
+{
+	package_plan_free(*p);
+}
+
+static struct package_plan *plan_new(int dirfd, struct err *e)
+{
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		err_set(e, ENOMEM, "lay out the model: out of memory");
+		return NULL;
+	}
+	settings_init(&p->settings);
+	p->whole = true;
+	p->notes.max = MAX_NOTES;
+	p->dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	if (p->dirfd < 0) {
+		err_errno(e, "open the model's directory");
+		return NULL;
+	}
+	return steal(p);
+}
+
+static int read_settings(struct package_plan *p, const struct package_settings *over, struct err *e)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(SETTINGS_MAX);
+
+	if (buf_read_file(&b, p->dirfd, SETTINGS_FILE)) {
+		if (errno != ENOENT)
+			return err_errno(e, "read '" SETTINGS_FILE "'");
+	} else if (settings_parse(buf_cstr(&b), b.len, &p->settings, e)) {
+		return -1;
+	}
+	return over ? settings_override(&p->settings, over, e) : 0;
+}
+
+static void list_frameworks(struct buf *out, const char *between)
+{
+	for (const struct framework *f = framework_all; f->name; f++)
+		buf_printf(out, "%s%s", f == framework_all ? "" : between, f->name);
+}
+
+/* The row that the settings name; its evidence, if any, is noted. */
+static void choose_named(const struct source *s, struct package_plan *p)
+{
+	_cleanup_buf_ struct buf known = BUF_INIT(0), evidence = BUF_INIT(0);
+
+	p->framework = framework_find(p->settings.framework);
+	if (!p->framework) {
+		list_frameworks(&known, " ");
+		plan_fail(p, EINVAL,
+			  SETTINGS_FILE ": framework '%s' is not known here; known are %s",
+			  p->settings.framework, buf_cstr(&known));
+		return;
+	}
+	p->framework->detect(s, &evidence);
+	plan_note(p, "framework: %s, as " SETTINGS_FILE " says%s%s", p->framework->name,
+		  evidence.len ? "; found " : "", buf_cstr(&evidence));
+}
+
+/* The surest row; two equally sure ones are the user's to decide. */
+static void choose_detected(const struct source *s, struct package_plan *p)
+{
+	_cleanup_buf_ struct buf best = BUF_INIT(0);
+	const struct framework *rival = NULL;
+	int top = 0;
+
+	for (const struct framework *f = framework_all; f->name; f++) {
+		_cleanup_buf_ struct buf evidence = BUF_INIT(0);
+		int sure = f->detect(s, &evidence);
+
+		if (sure && sure == top)
+			rival = f;
+		if (sure <= top)
+			continue;
+		top = sure;
+		rival = NULL;
+		p->framework = f;
+		buf_reset(&best);
+		buf_add(&best, buf_cstr(&evidence), evidence.len);
+	}
+	if (rival)
+		plan_fail(p, EINVAL,
+			  "the files look like %s and like %s: say \"framework\" in " SETTINGS_FILE,
+			  p->framework->name, rival->name);
+	else if (p->framework)
+		plan_note(p, "framework: %s, for %s", p->framework->name, buf_cstr(&best));
+}
+
+static const struct source_file *ready_archive(const struct source *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (ends_with(s->files[i].path, ".tar.gz") || ends_with(s->files[i].path, ".tgz"))
+			return &s->files[i];
+	return NULL;
+}
+
+static void nothing_recognised(const struct source *s, const char *name, struct package_plan *p)
+{
+	const struct source_file *tar = ready_archive(s);
+
+	if (!s->n) {
+		plan_fail(p, ENOENT, "model '%s' is empty", name);
+		return;
+	}
+	if (tar) {
+		plan_fail(p, EINVAL,
+			  "model '%s' holds the archive '%s' instead of a model's files: unpack it "
+			  "there (tar xzf)",
+			  name, tar->path);
+		return;
+	}
+	plan_fail(p, EINVAL,
+		  "model '%s' is not recognised: neither a TensorFlow SavedModel (saved_model.pb) "
+		  "nor an MXNet checkpoint (*-symbol.json, *-NNNN.params, *-shapes.json) is in it",
+		  name);
+}
+
+static int by_archive(const void *a, const void *b)
+{
+	return strcmp(((const struct package_member *)a)->archive,
+		      ((const struct package_member *)b)->archive);
+}
+
+static const char *origin(const struct package_member *m)
+{
+	return m->path ? m->path : "a generated file";
+}
+
+/* Whether b would lie beneath the file a. Members are sorted, so it is enough to look at neighbours and at what shares a's
+ * name as a prefix. */
+static bool lies_beneath(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+
+	return strncmp(a, b, n) == 0 && b[n] == '/';
+}
+
+static void check_collisions(struct package_plan *p)
+{
+	for (size_t i = 0; i + 1 < p->n_members; i++) {
+		const struct package_member *a = &p->members[i], *b = a + 1;
+
+		if (streq(a->archive, b->archive))
+			plan_fail(p, EINVAL, "'%s' and '%s' would both be '%s' in the archive",
+				  origin(a), origin(b), a->archive);
+		for (; b < p->members + p->n_members && starts_with(b->archive, a->archive); b++)
+			if (lies_beneath(a->archive, b->archive))
+				plan_fail(p, EINVAL,
+					  "'%s' would be a file and a directory in the archive",
+					  a->archive);
+	}
+}
+
+static void finish_plan(struct package_plan *p)
+{
+	if (p->n_members)
+		qsort(p->members, p->n_members, sizeof(*p->members), by_archive);
+	check_collisions(p);
+	for (size_t i = 0; i < p->n_members; i++) {
+		const struct package_member *m = &p->members[i];
+
+		p->bytes += m->size;
+		if (m->path && starts_with(m->archive, "code/"))
+			p->has_code = true;
+	}
+}
+
+int package_plan(int dirfd, const char *name, const struct package_settings *overrides,
+		 struct package_plan **out, struct err *e)
+{
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = plan_new(dirfd, e);
+	_cleanup_(source_release)
+	struct source s = {-1, NULL, 0};
+
+	*out = NULL;
+	if (!p || read_settings(p, overrides, e) || source_walk(p->dirfd, p, &s, e))
+		return -1;
+	if (p->settings.framework[0] && s.n)
+		choose_named(&s, p);
+	else
+		choose_detected(&s, p);
+	if (!p->framework)
+		nothing_recognised(&s, name, p);
+	else if (p->framework->lay_out(&s, p, e))
+		return -1;
+	finish_plan(p);
+	*out = steal(p);
+	return 0;
+}
