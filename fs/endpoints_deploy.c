@@ -318,7 +318,10 @@ static void deploy_job(void *arg, struct cancel *c)
 	memset(&v, 0, sizeof v);
 	if (resolve(t, c, &e) || publish(t, &v, c, &e) || make(t, &v, &made, &p, c, &e)) {
 		err_prefix(&e, "endpoint '%s'", t->name);
-		fail(t, made.leftovers, &e);
+		if (cancel_is_set(c))
+			settle(t, EINTR); /* the mount ends: the journal tells the next one */
+		else
+			fail(t, made.leftovers, &e);
 	} else {
 		attempt_accepted(t, made.arn, &p);
 	}
@@ -364,6 +367,10 @@ static int check_free_locked(struct endpoints *s, const char *name, struct err *
 			e, EBUSY,
 			"it is still being deleted; wait for it with: cat endpoints/.deleting/%s/wait",
 			name);
+	if (ep && ep->attempt && ep->attempt->hidden)
+		return err_set(
+			e, EBUSY,
+			"what its last try left at the service is still being removed; try again soon");
 	if (ep && ep->attempt && ep->attempt->phase == ATTEMPT_FAILED)
 		return err_set(e, EEXIST, "its last deployment failed; remove it with rmdir first");
 	if (ep && (ep->attempt || ep_shown(ep)))

@@ -28,6 +28,7 @@ static void recover_job(void *arg, struct cancel *c)
 	const struct ep *ep = ep_find_locked(s, t->name);
 	bool show = ep && !t->hidden && !ep->deletion && !ep_exists(ep);
 	t->leftovers = false;
+	t->phase = ATTEMPT_FAILED;
 	pthread_mutex_unlock(&s->mu);
 	if (!show) {
 		attempt_vanish(t);
@@ -35,8 +36,10 @@ static void recover_job(void *arg, struct cancel *c)
 	}
 	if (attempt_journal(t, &e))
 		ep_log(s, LOG_LEVEL_ERROR, "endpoint '%s': %s", t->name, e.text);
-	SCOPED_LOCK(&s->mu);
+	pthread_mutex_lock(&s->mu);
 	t->running = false;
+	pthread_mutex_unlock(&s->mu);
+	ep_tell(s, t->name);
 }
 
 void attempt_recover(struct attempt *t)
@@ -81,12 +84,13 @@ static int resume_row(void *arg, int64_t id, const char *name, const char *json)
 	const cJSON *step = cJSON_GetObjectItemCaseSensitive(o, "step");
 	t->s = s;
 	t->journal = id;
-	t->phase = ATTEMPT_FAILED;
 	snprintf(t->name, sizeof t->name, "%s", name);
 	snprintf(t->suffix, sizeof t->suffix, "%s", text_of(o, "suffix"));
 	snprintf(t->model, sizeof t->model, "%s", text_of(o, "model"));
 	t->leftovers = failed[0] ? cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "leftovers"))
 				 : !cJSON_IsNumber(step) || step->valueint != DEPLOY_NOTHING;
+	t->phase = failed[0] || !t->leftovers ? ATTEMPT_FAILED
+					      : ATTEMPT_CREATING; /* until it is looked at */
 	err_set(&t->why, cJSON_IsNumber(no) && no->valueint > 0 ? no->valueint : EINTR, "%s",
 		failed);
 	if (!failed[0])

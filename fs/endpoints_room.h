@@ -23,6 +23,7 @@
 
 #define FRESH_MS       1000  /* younger knowledge is used without asking */
 #define LISTING_LAG_MS 60000 /* a listing may miss an endpoint for so long after it was made */
+#define VISIBLE_MS     10000 /* and a description, for so long */
 #define TOMBSTONE_MS   60000 /* that an endpoint is gone is remembered for so long */
 
 /* What an endpoint's configuration and model say; immutable at the service, so asked once per configuration name. */

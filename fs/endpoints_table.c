@@ -143,6 +143,13 @@ static bool too_old(const struct ep *ep, int64_t asked_at)
 	return asked_at < ep->stamp || asked_at < ep->seen_at;
 }
 
+/* What was made a moment ago may not be visible everywhere yet; and while Creating nobody can have deleted it. */
+static bool too_new(const struct ep *ep, int64_t asked_at)
+{
+	return ep_exists(ep) && streq(ep->seen.status, "Creating") && ep->stamp &&
+	       asked_at - ep->stamp < VISIBLE_MS;
+}
+
 static void hear_common(struct ep *ep, int64_t asked_at, bool changed)
 {
 	ep->seen_at = asked_at;
@@ -187,7 +194,7 @@ bool ep_hear_summary_locked(struct ep *ep, const struct endpoint_summary *sum, i
 
 bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 {
-	if (too_old(ep, asked_at))
+	if (too_old(ep, asked_at) || too_new(ep, asked_at))
 		return false;
 	bool changed = ep_exists(ep);
 
