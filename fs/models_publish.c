@@ -5,22 +5,6 @@
 
 #define RESOLVE_FRESH_MS 5000
 
-/* The endpoint's name that a model's gives: [._]+ -> '-'. */
-void models_canonical(const char *model, char out[64])
-{
-	size_t n = 0;
-
-	for (const char *p = model; *p && n < 63; p++) {
-		bool dot = *p == '.' || *p == '_';
-
-		if (!dot)
-			out[n++] = *p;
-		else if (p == model || (p[-1] != '.' && p[-1] != '_'))
-			out[n++] = '-';
-	}
-	out[n] = 0;
-}
-
 static bool known_locked(const struct model *md)
 {
 	return !md->deleting && (md->staged || md->known == KNOWN_PUBLISHED);

@@ -4,16 +4,6 @@
 
 #include "fs/models_room.h"
 
-#define LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-
-bool model_name_ok(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n && n < sizeof((struct model *)0)->name && strchr(LETTERS, name[0]) &&
-	       strspn(name, LETTERS "._-") == n;
-}
-
 struct model *model_find_locked(struct models *s, const char *name)
 {
 	for (struct model *md = s->list; md; md = md->next) {

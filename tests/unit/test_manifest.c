@@ -1,0 +1,283 @@
+/* Manifests as written and as hostile input, the tree they make, and the names of models. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+
+#include "fs/models_room.h"
+#include "sagemaker/framework.h"
+
+#define PREFIX "model/iris/"
+#define DIGEST "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static const struct framework tensorflow = {.name = "tensorflow",
+					    .content_type = "application/json"};
+
+static struct package_plan *sample(void)
+{
+	static struct package_member members[] = {
+		{.archive = (char *)(uintptr_t) "code/inference.py",
+		 .size = 3,
+		 .mode = 0644,
+		 .content = (char *)(uintptr_t) "abc"},
+		{.path = (char *)(uintptr_t) "1/saved_model.pb",
+		 .archive = (char *)(uintptr_t) "export/Servo/1/saved_model.pb",
+		 .size = 10,
+		 .mode = 0640,
+		 .mtime = 1700000000},
+		{.path = (char *)(uintptr_t) "1/variables/a",
+		 .archive = (char *)(uintptr_t) "export/Servo/1/variables/a",
+		 .size = 20,
+		 .mode = 0755                          },
+		{.path = (char *)(uintptr_t) "1-old",
+		 .archive = (char *)(uintptr_t) "export/Servo/1/z",
+		 .size = 0,
+		 .mode = 0600                           },
+	};
+	static struct package_plan plan;
+
+	plan = (struct package_plan){.framework = &tensorflow,
+				     .members = members,
+				     .n_members = 4,
+				     .made_with = "2.15.0",
+				     .digest = DIGEST};
+	return &plan;
+}
+
+static cJSON *stored_record(const char *version)
+{
+	cJSON *r = record_new(sample());
+	char key[128];
+
+	assert_non_null(r);
+	snprintf(key, sizeof key, PREFIX "%s/model.tar.gz", version);
+	assert_int_equal(record_stored(r, key, 1234, "AAAAAA=="), 0);
+	assert_int_equal(record_named(r, version), 0);
+	return r;
+}
+
+static struct manifest *read_text(const char *text, struct err *e)
+{
+	return manifest_read(text, strlen(text), PREFIX, e);
+}
+
+static void round_trip(void **state)
+{
+	_cleanup_json_ cJSON *r = stored_record("v1"), *second = stored_record("v2");
+	const uint64_t offsets[] = {512, 1536, 2560, 3584};
+	const struct gzip_point points[] = {
+		{0,        10  },
+                {16777216, 1000}
+        };
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(record_offsets(r, offsets, points, 2), 0);
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = read_text(text, &e);
+	assert_non_null(m);
+	assert_string_equal(m->version, "v1");
+	assert_true(m->created > 1.7e9);
+	assert_int_equal(m->n, 3); /* the generated file is not shown */
+	assert_string_equal(m->members[0].path, "1-old");
+	assert_string_equal(m->members[1].path, "1/saved_model.pb");
+	assert_int_equal(m->members[1].mode, 0640);
+	assert_int_equal(m->members[1].mtime, 1700000000);
+	assert_true(manifest_names_key(m, PREFIX "v1/model.tar.gz"));
+	assert_false(manifest_names_key(m, PREFIX "v2/model.tar.gz"));
+
+	assert_int_equal(record_stored_as(second, m->current), 0);
+	assert_string_equal(manifest_text(second, "key"), PREFIX "v1/model.tar.gz");
+	_cleanup_free_ char *text2 = manifest_with(m, "iris", second);
+	_cleanup_(manifest_unrefp)
+	struct manifest *m2 = read_text(text2, &e);
+	assert_non_null(m2);
+	assert_string_equal(m2->version, "v2");
+	assert_non_null(manifest_find_version(m2, "v1"));
+	assert_ptr_equal(manifest_find_digest(m2, DIGEST), m2->current);
+	assert_true(manifest_same(m2->current, manifest_find_version(m2, "v1")));
+}
+
+static void differences(void **state)
+{
+	_cleanup_json_ cJSON *a = stored_record("v1"), *b = stored_record("v2");
+
+	(void)state;
+	assert_true(manifest_same(a, b));
+	cJSON_ReplaceItemInObject(b, "framework_version", cJSON_CreateString("2.19"));
+	assert_false(manifest_same(a, b));
+	cJSON_ReplaceItemInObject(b, "framework_version", cJSON_CreateString(""));
+	assert_true(manifest_same(a, b));
+	cJSON *member = cJSON_GetArrayItem(cJSON_GetObjectItem(b, "members"), 1);
+	cJSON_ReplaceItemInObject(member, "mtime",
+				  cJSON_CreateNumber(5)); /* a touched file is the same version */
+	assert_true(manifest_same(a, b));
+	cJSON_ReplaceItemInObject(member, "path", cJSON_CreateString("2/saved_model.pb"));
+	assert_false(manifest_same(a, b));
+}
+
+/* One hostile manifest: a member's path or the key replaced. */
+static void refused(const char *path, const char *key, const char *version)
+{
+	_cleanup_json_ cJSON *r = stored_record("v1");
+	cJSON *member = cJSON_GetArrayItem(cJSON_GetObjectItem(r, "members"), 1);
+	struct err e = {0};
+
+	if (path)
+		cJSON_ReplaceItemInObject(member, "path", cJSON_CreateString(path));
+	if (key)
+		cJSON_ReplaceItemInObject(r, "key", cJSON_CreateString(key));
+	if (version)
+		cJSON_ReplaceItemInObject(r, "version", cJSON_CreateString(version));
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	assert_null(read_text(text, &e));
+	assert_int_equal(e.no, EBADMSG);
+	assert_true(starts_with(e.text, "the manifest is damaged: "));
+}
+
+static void hostile(void **state)
+{
+	static const char *const paths[] = {"",   "/etc/passwd", "../x", "a/../b", "a//b",
+					    "a/", ".",           "a/.",  "1-old",  "1-old/x"};
+	static const char *const texts[] = {
+		"",
+		"{",
+		"[]",
+		"{}",
+		"null",
+		"{\"format\":1}",
+		"{\"format\":2,\"current\":\"v\",\"versions\":[]}",
+		"{\"format\":1,\"current\":\"v1\",\"versions\":[{\"version\":\"v1\"}]}",
+		"{\"format\":1,\"current\":\"v1\",\"versions\":[]}",
+		"{\"format\":1,\"current\":7,\"versions\":{}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		refused(paths[i], NULL, NULL);
+	refused(NULL, "model/other/v1/model.tar.gz", NULL);
+	refused(NULL, PREFIX "../other/v1/model.tar.gz", NULL);
+	refused(NULL, PREFIX, NULL);
+	refused(NULL, NULL, "../v");
+	refused(NULL, NULL, "");
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct err e = {0};
+
+		assert_null(read_text(texts[i], &e));
+		assert_int_equal(e.no, EBADMSG);
+	}
+}
+
+static int collect(void *arg, const char *name, mode_t type)
+{
+	return buf_printf(arg, "%s%s ", name, S_ISDIR(type) ? "/" : "");
+}
+
+static void tree(void **state)
+{
+	_cleanup_json_ cJSON *r = stored_record("v1");
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	struct err e;
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = read_text(text, &e);
+	struct names gone = {0};
+	const struct manifest_member *f = NULL;
+	_cleanup_buf_ struct buf out = BUF_INIT(0);
+
+	(void)state;
+	assert_int_equal(catalog_find(m, &gone, "", &f), S_IFDIR);
+	assert_int_equal(catalog_find(m, &gone, "1", &f), S_IFDIR);
+	assert_int_equal(catalog_find(m, &gone, "1/variables", &f), S_IFDIR);
+	assert_int_equal(catalog_find(m, &gone, "1/variables/a", &f), S_IFREG);
+	assert_int_equal(f->size, 20);
+	assert_int_equal(catalog_find(m, &gone, "1/var", &f), 0);
+	assert_int_equal(catalog_find(m, &gone, "code", &f), 0);
+	assert_int_equal(catalog_list(m, &gone, "", collect, &out), 0);
+	assert_string_equal(buf_cstr(&out), "1-old 1/ ");
+	buf_reset(&out);
+	assert_int_equal(catalog_list(m, &gone, "1", collect, &out), 0);
+	assert_string_equal(buf_cstr(&out), "saved_model.pb variables/ ");
+
+	assert_int_equal(names_add(&gone, "1/variables/a"), 0);
+	assert_int_equal(names_add(&gone, "1-old"), 0);
+	buf_reset(&out);
+	assert_int_equal(catalog_list(m, &gone, "", collect, &out), 0);
+	assert_string_equal(buf_cstr(&out), "1/ ");
+	assert_int_equal(catalog_find(m, &gone, "1/variables/a", &f), 0);
+	assert_int_equal(catalog_find(m, &gone, "1/variables", &f),
+			 S_IFDIR); /* until its own rmdir */
+	assert_int_equal(names_add(&gone, "1/variables"), 0);
+	assert_int_equal(names_add(&gone, "1/variables"), 0);
+	assert_int_equal(gone.n, 3);
+	assert_int_equal(catalog_find(m, &gone, "1/variables", &f), 0);
+	names_clear(&gone);
+}
+
+static void names(void **state)
+{
+	static const char *const good[] = {
+		"iris", "A", "0", "a.b_c-d",
+		"a23456789012345678901234567890123456789012345678901234567890123"};
+	static const char *const bad[] = {
+		"",
+		".",
+		"..",
+		".hidden",
+		"-a",
+		"_a",
+		"a b",
+		"a/b",
+		"ä",
+		"a\n",
+		"a234567890123456789012345678901234567890123456789012345678901234"};
+
+	static const struct {
+		const char *model, *endpoint;
+	} rows[] = {
+		{"iris",     "iris"    },
+		{"my.model", "my-model"},
+		{"a._.b",    "a-b"     },
+		{"a_b_c",    "a-b-c"   },
+		{"a-b",      "a-b"     }
+        };
+
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		assert_true(model_name_ok(good[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_false(model_name_ok(bad[i]));
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		models_canonical(rows[i].model, out);
+		assert_string_equal(out, rows[i].endpoint);
+	}
+}
+
+static void version_names(void **state)
+{
+	char a[48], b[48];
+
+	(void)state;
+	version_name(a);
+	version_name(b);
+	assert_string_not_equal(a, b);
+	assert_int_equal(strlen(a), strlen("20260101T000000Z-12345678"));
+	assert_int_equal(a[8], 'T');
+	assert_int_equal(a[15], 'Z');
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(round_trip), cmocka_unit_test(differences),
+		cmocka_unit_test(hostile),    cmocka_unit_test(tree),
+		cmocka_unit_test(names),      cmocka_unit_test(version_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
