@@ -356,6 +356,17 @@ static void refuse(struct endpoints *s, struct req *r, const char *name, struct 
 	reply_err(r, e->no);
 }
 
+static int refuse_attempt(const struct attempt *t, struct err *e)
+{
+	if (t->hidden)
+		return err_set(
+			e, EBUSY,
+			"what its last try left at the service is still being removed; try again soon");
+	if (t->phase == ATTEMPT_FAILED)
+		return err_set(e, EEXIST, "its last deployment failed; remove it with rmdir first");
+	return err_set(e, EEXIST, "it is being deployed already");
+}
+
 /* What the table says against a new endpoint of this name. */
 static int check_free_locked(struct endpoints *s, const char *name, struct err *e)
 {
@@ -367,18 +378,14 @@ static int check_free_locked(struct endpoints *s, const char *name, struct err *
 			e, EBUSY,
 			"it is still being deleted; wait for it with: cat endpoints/.deleting/%s/wait",
 			name);
-	if (ep && ep->attempt && ep->attempt->hidden)
-		return err_set(
-			e, EBUSY,
-			"what its last try left at the service is still being removed; try again soon");
-	if (ep && ep->attempt && ep->attempt->phase == ATTEMPT_FAILED)
-		return err_set(e, EEXIST, "its last deployment failed; remove it with rmdir first");
-	if (ep && (ep->attempt || ep_shown(ep)))
+	if (ep && ep->attempt)
+		return refuse_attempt(ep->attempt, e);
+	if (ep && ep_shown(ep))
 		return err_set(e, EEXIST, "it exists already");
 	if (rival)
 		return err_set(
 			e, EEXIST,
-			"endpoint '%s' exists already, and names differ by more than upper and lower case",
+			"endpoint '%s' exists already, and upper and lower case do not tell names apart",
 			rival->name);
 	return 0;
 }
