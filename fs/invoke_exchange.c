@@ -69,6 +69,8 @@ struct exchange *exchange_new_locked(struct handle *h)
 	h->expected = 0;
 	h->dirty = false;
 	h->unread = true;
+	if (h->flight) /* answers its own waiters; the engine has it still */
+		exchange_unref(h->flight);
 	h->flight = x;
 	return x;
 }

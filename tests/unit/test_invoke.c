@@ -1,0 +1,944 @@
+/*
+ * The room invoke/ on stand-ins for FUSE (a request remembers its reply), endpoints/ (one endpoint with a settable phase) and
+ * the service (an invocation waits until the test answers it).
+ */
+#include <sys/wait.h>
+
+#include "fs/invoke_room.h"
+#include "fs/vfile.h"
+#include "scratch.h"
+
+/* --- a request */
+
+struct req {
+	bool answered;
+	int no;
+	char *data;
+	size_t len;
+	struct stat st;
+	void *handle;
+	struct caller who;
+	void (*interrupt)(void *arg);
+	void *interrupt_arg;
+};
+
+static struct mount mount;
+static struct options options;
+static struct caller me;
+static pthread_mutex_t replies = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t replied = PTHREAD_COND_INITIALIZER;
+
+struct mount *req_mount(const struct req *r)
+{
+	(void)r;
+	return &mount;
+}
+
+struct caller req_caller(const struct req *r)
+{
+	return r->who;
+}
+
+void req_on_interrupt(struct req *r, void (*fn)(void *arg), void *arg)
+{
+	SCOPED_LOCK(&replies);
+	assert_false(r->answered);
+	r->interrupt = fn;
+	r->interrupt_arg = arg;
+}
+
+static void answered(struct req *r, int no, const void *p, size_t n)
+{
+	SCOPED_LOCK(&replies);
+	assert_false(r->answered);
+	r->answered = true;
+	r->no = no;
+	r->len = n;
+	r->data = n ? malloc(n) : NULL;
+	if (n)
+		memcpy(r->data, p, n);
+	pthread_cond_broadcast(&replied);
+}
+
+void reply_err(struct req *r, int no)
+{
+	answered(r, no, NULL, 0);
+}
+
+void reply_data(struct req *r, const void *p, size_t n)
+{
+	answered(r, 0, p, n);
+}
+
+void reply_write(struct req *r, size_t n)
+{
+	(void)n;
+	answered(r, 0, NULL, 0);
+}
+
+void reply_xattr_size(struct req *r, size_t n)
+{
+	(void)n;
+	answered(r, 0, NULL, 0);
+}
+
+void reply_attr(struct req *r, const struct stat *st, double timeout)
+{
+	assert_true(timeout == 0);
+	r->st = *st;
+	answered(r, 0, NULL, 0);
+}
+
+int reply_open(struct req *r, void *h, unsigned flags)
+{
+	assert_int_equal(flags, OPEN_DIRECT_IO);
+	r->handle = h;
+	answered(r, 0, NULL, 0);
+	return 0;
+}
+
+void reply_entry(struct req *r, struct node *n, const struct stat *st, double timeout)
+{
+	(void)n;
+	reply_attr(r, st, timeout);
+}
+
+void reply_dir(struct req *r, struct dirfill *f)
+{
+	(void)f;
+	answered(r, 0, NULL, 0);
+}
+
+int dirfill_add(struct dirfill *f, const char *name, ino_t ino, mode_t type)
+{
+	(void)ino;
+	(void)type;
+	buf_printf((struct buf *)f, "%s ", name);
+	return 0;
+}
+
+/* --- the mount */
+
+struct node *node_make(struct tree *t, struct node *dir, const char *name,
+		       const struct node_make *how, bool *made)
+{
+	static struct node n;
+
+	(void)t;
+	(void)dir;
+	(void)name;
+	*made = false;
+	n.ops = how->ops;
+	return &n;
+}
+
+void node_unref(struct tree *t, struct node *n)
+{
+	(void)t;
+	(void)n;
+}
+
+void vdir_getattr(struct req *r, struct node *n, void *h)
+{
+	(void)n;
+	(void)h;
+	reply_err(r, 0);
+}
+
+void vdir_setattr(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h)
+{
+	(void)st;
+	(void)set;
+	vdir_getattr(r, n, h);
+}
+
+static struct err room_error, endpoint_error;
+
+void mount_fail(struct mount *m, enum room room, const struct err *e)
+{
+	(void)m;
+	assert_int_equal(room, ROOM_INVOKE);
+	room_error = *e;
+}
+
+int mount_show_error(struct mount *m, enum room room, struct buf *out)
+{
+	(void)m;
+	(void)room;
+	err_show(&room_error, out);
+	return 0;
+}
+
+/* --- endpoints/ */
+
+static _Atomic int phase;
+static _Atomic bool stale;
+static _Atomic int asked;
+
+static void info_now(struct endpoint_info *out)
+{
+	*out = (struct endpoint_info){.phase = (enum endpoint_phase)phase,
+				      .content_type = "application/json"};
+}
+
+bool endpoints_info(struct endpoints *s, const char *name, long max_age_ms,
+		    struct endpoint_info *out)
+{
+	(void)s;
+	(void)name;
+	info_now(out);
+	return !stale || max_age_ms == LONG_MAX;
+}
+
+int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_info *out,
+		      struct cancel *c, struct err *e)
+{
+	(void)s;
+	(void)name;
+	(void)c;
+	(void)e;
+	asked++;
+	info_now(out);
+	return 0;
+}
+
+int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
+		    void *arg, struct cancel *c, struct err *e)
+{
+	(void)s;
+	(void)max_age_ms;
+	(void)c;
+	(void)e;
+	return fn(arg, "digits") || fn(arg, "iris") ? -1 : 0;
+}
+
+static void (*tell)(void *arg, const char *name);
+static void *tell_arg;
+
+void endpoints_listen(struct endpoints *s, void (*fn)(void *arg, const char *name), void *arg)
+{
+	(void)s;
+	tell = fn;
+	tell_arg = arg;
+}
+
+void endpoints_failed(struct endpoints *s, const char *name, const struct err *e)
+{
+	(void)s;
+	assert_string_equal(name, "iris");
+	endpoint_error = *e;
+}
+
+/* --- the service */
+
+struct sent {
+	char *body;
+	size_t len;
+	char type[64];
+	struct cancel *cancel;
+	invoke_done_fn *done;
+	void *arg;
+	bool over;
+};
+static struct sent sent[64];
+static size_t n_sent;
+
+int runtime_invoke(struct aws *a, const struct invoke_req *q, invoke_done_fn *done, void *arg,
+		   struct err *e)
+{
+	struct sent *x = &sent[n_sent++];
+
+	(void)a;
+	(void)e;
+	assert_string_equal(q->endpoint, "iris");
+	*x = (struct sent){.body = malloc(q->body_len + 1),
+			   .len = q->body_len,
+			   .cancel = cancel_ref(q->cancel),
+			   .done = done,
+			   .arg = arg};
+	memcpy(x->body, q->body, q->body_len);
+	x->body[x->len] = '\0';
+	snprintf(x->type, sizeof x->type, "%s", q->content_type);
+	return 0;
+}
+
+static void finish_sent(struct sent *x, const char *text, const struct err *e, const char *said)
+{
+	_cleanup_buf_ struct buf container = {0};
+	struct http_resp resp = {.status = e->no ? 500 : 200};
+
+	assert_false(x->over);
+	x->over = true;
+	buf_str(&resp.body, text);
+	buf_str(&container, said);
+	x->done(x->arg, &resp, &container, e);
+	buf_release(&resp.body);
+	cancel_unref(x->cancel);
+	free(x->body);
+}
+
+static void answer(size_t i, const char *text)
+{
+	finish_sent(&sent[i], text, &(struct err){0}, "");
+}
+
+static void fail_with(size_t i, int no, const char *said)
+{
+	struct err e = {0};
+
+	err_set(&e, no, "the container failed");
+	e.http = 424;
+	finish_sent(&sent[i], "", &e, said);
+}
+
+/* --- the caller's side */
+
+static struct invoke *room;
+static struct node node;
+static pid_t child;
+
+static struct req by(struct caller who)
+{
+	return (struct req){.who = who};
+}
+
+static void await(struct req *r)
+{
+	struct timespec until = {.tv_sec = time(NULL) + 10};
+
+	SCOPED_LOCK(&replies);
+	while (!r->answered)
+		assert_int_equal(pthread_cond_timedwait(&replied, &replies, &until), 0);
+}
+
+static int result(struct req *r)
+{
+	await(r);
+	free(r->data);
+	r->data = NULL;
+	return r->no;
+}
+
+static void *open_as(struct caller who, int flags)
+{
+	struct req r = by(who);
+
+	node.ops->open(&r, &node, flags);
+	assert_int_equal(result(&r), 0);
+	return r.handle;
+}
+
+static int try_open(int flags)
+{
+	struct req r = by(me);
+
+	node.ops->open(&r, &node, flags);
+	int no = result(&r);
+	if (no == 0) {
+		struct req close = by(me);
+		node.ops->release(&close, &node, r.handle);
+	}
+	return no;
+}
+
+static void put(void *h, const char *text, off_t off)
+{
+	struct req r = by(me);
+
+	node.ops->write(&r, &node, h, text, strlen(text), off);
+	assert_int_equal(result(&r), 0);
+}
+
+static int flush(void *h) /* that invokes nothing */
+{
+	struct req r = by(me);
+
+	node.ops->flush(&r, &node, h);
+	assert_true(r.answered);
+	return r.no;
+}
+
+static void release(void *h)
+{
+	struct req r = by(me);
+
+	node.ops->release(&r, &node, h);
+	assert_int_equal(result(&r), 0);
+}
+
+static void assert_read(void *h, off_t off, const char *text)
+{
+	struct req r = by(me);
+
+	node.ops->read(&r, &node, h, 4096, off);
+	assert_true(r.answered);
+	assert_int_equal(r.no, 0);
+	assert_int_equal(r.len, strlen(text));
+	assert_memory_equal(r.data ? r.data : "", text, r.len);
+	free(r.data);
+}
+
+static int read_error(void *h)
+{
+	struct req r = by(me);
+
+	node.ops->read(&r, &node, h, 4096, 0);
+	assert_true(r.answered);
+	return result(&r);
+}
+
+static off_t size_for(struct caller who)
+{
+	struct req r = by(who);
+
+	node.ops->getattr(&r, &node, NULL);
+	assert_int_equal(result(&r), 0);
+	assert_int_equal(r.st.st_blocks, (r.st.st_size + 511) / 512);
+	return r.st.st_size;
+}
+
+/* A whole request: `echo body > file` whose answer is text. */
+static void ask(const char *body, const char *text)
+{
+	void *h = open_as(me, O_WRONLY | O_TRUNC);
+	struct req r = by(me);
+
+	assert_int_equal(flush(h), 0); /* bash's */
+	put(h, body, 0);
+	node.ops->flush(&r, &node, h);
+	assert_false(r.answered);
+	answer(n_sent - 1, text);
+	assert_int_equal(result(&r), 0);
+	release(h);
+}
+
+static struct caller its_child(void)
+{
+	return (struct caller){me.uid, me.gid, child};
+}
+
+static int setup(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	me = (struct caller){getuid(), getgid(), getpid()};
+	child = fork();
+	if (child == 0)
+		for (;;)
+			pause();
+	options = (struct options){0};
+	mount = (struct mount){.opt = &options, .uid = me.uid, .gid = me.gid};
+	mount.watch = watch_new(&e);
+	mount.jobs = jobs_new(4, &e);
+	room = invoke_start(&mount, &e);
+	assert_non_null(room);
+	phase = EP_IN_SERVICE;
+	stale = false;
+	n_sent = 0;
+	err_clear(&room_error);
+	err_clear(&endpoint_error);
+	node = (struct node){.ops = &invoke_file_ops,
+			     .data = file_new(room, "iris", "iris", NULL),
+			     .type = S_IFREG};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	for (size_t i = 0; i < n_sent; i++)
+		assert_true(sent[i].over);
+	node.ops->free(&node);
+	invoke_stop(room);
+	jobs_stop(mount.jobs, 1000);
+	jobs_free(mount.jobs);
+	watch_stop(mount.watch);
+	watch_free(mount.watch);
+	assert_int_equal(room->n_waitings, 0);
+	invoke_free(room);
+	return 0;
+}
+
+/* --- tests */
+
+static void write_then_read_by_a_child(void **state)
+{
+	(void)state;
+	assert_int_equal(size_for(me), 0);
+	ask("[1]\n", "{\"p\": 1}");
+	assert_int_equal(n_sent, 1);
+	assert_int_equal(size_for(its_child()), 8);
+	void *h = open_as(its_child(), O_RDONLY);
+	assert_read(h, 0, "{\"p\": 1}");
+	assert_read(h, 8, "");
+	ask("[2]", "other");
+	assert_read(h, 3, "\": 1}"); /* what it opened with */
+	release(h);
+	assert_int_equal(size_for((struct caller){me.uid, me.gid, 1}), 0);
+	assert_int_equal(size_for((struct caller){me.uid + 1, me.gid, me.tid}), 0);
+}
+
+static void one_handle_is_a_conversation(void **state)
+{
+	void *h = open_as(me, O_RDWR);
+	struct req r = by(me);
+
+	(void)state;
+	put(h, "[1", 100);
+	put(h, ",2]", 102);
+	node.ops->read(&r, &node, h, 4096, 105); /* read goes on where write ended */
+	assert_false(r.answered);
+	assert_string_equal(sent[0].body, "[1,2]");
+	assert_string_equal(sent[0].type, "application/json");
+	answer(0, "first");
+	assert_int_equal(result(&r), 0);
+	assert_read(h, 107, "rst");
+	assert_read(h, 110, "");
+	assert_read(h, 2, "rst"); /* a seek back: from 0 */
+	r = by(me);
+	put(h, "[3]", 0);
+	node.ops->read(&r, &node, h, 4096, 0);
+	assert_string_equal(sent[1].body, "[3]");
+	answer(1, "second");
+	assert_int_equal(result(&r), 0);
+	assert_int_equal(flush(h), 0);
+	release(h);
+	assert_int_equal(n_sent, 2);
+}
+
+static void unbalanced_json_is_held(void **state)
+{
+	void *h = open_as(me, O_WRONLY);
+	struct req r = by(me);
+
+	(void)state;
+	put(h, "[", 0);
+	assert_int_equal(flush(h), 0);
+	assert_int_equal(n_sent, 0);
+	put(h, "\"]\", 1]", 1);
+	node.ops->flush(&r, &node, h);
+	assert_int_equal(n_sent, 1);
+	assert_string_equal(sent[0].body, "[\"]\", 1]");
+	answer(0, "x");
+	assert_int_equal(result(&r), 0);
+	assert_int_equal(flush(h), 0); /* nothing new */
+	release(h);
+	assert_int_equal(n_sent, 1);
+}
+
+static void relatives_wait_for_a_held_body(void **state)
+{
+	void *h = open_as(me, O_WRONLY);
+	struct req r = by(its_child()), o = by(its_child());
+
+	(void)state;
+	put(h, "[1,", 0);
+	assert_int_equal(flush(h), 0);
+	node.ops->getattr(&r, &node, NULL);
+	node.ops->open(&o, &node, O_RDONLY);
+	assert_false(r.answered || o.answered);
+	release(h);
+	assert_int_equal(n_sent, 1);
+	assert_string_equal(sent[0].body, "[1,");
+	assert_false(r.answered || o.answered);
+	fail_with(0, EBADMSG, "no JSON");
+	assert_int_equal(result(&r), 0);
+	assert_int_equal(result(&o), 0);
+	assert_int_equal(read_error(o.handle), EBADMSG);
+	release(o.handle);
+}
+
+static void but_not_for_ever(void **state)
+{
+	struct req r = by(its_child()), gone = by(its_child());
+	int64_t before = now_ms();
+
+	(void)state;
+	ask("[1]", "before");
+	void *h = open_as(me, O_WRONLY);
+	put(h, "[", 0);
+	assert_int_equal(flush(h), 0);
+	node.ops->getattr(&gone, &node, NULL);
+	gone.interrupt(gone.interrupt_arg);
+	assert_int_equal(result(&gone), EINTR);
+	node.ops->getattr(&r, &node, NULL);
+	assert_false(r.answered);
+	assert_int_equal(result(&r), 0);
+	assert_int_equal(r.st.st_size, 6);
+	assert_in_range(now_ms() - before, 1900, 5000);
+	release(h);
+	answer(1, "after");
+	assert_int_equal(size_for(its_child()), 5);
+}
+
+static void more_after_a_flush_extends(void **state)
+{
+	void *h = open_as(me, O_WRONLY);
+	struct req a = by(me), b = by(me);
+
+	(void)state;
+	put(h, "[1]", 0);
+	node.ops->flush(&a, &node, h);
+	put(h, "[2]", 3); /* while the first is sent: it must not change */
+	assert_string_equal(sent[0].body, "[1]");
+	node.ops->flush(&b, &node, h);
+	assert_string_equal(sent[1].body, "[1][2]");
+	answer(1, "two");
+	assert_int_equal(result(&b), 0);
+	answer(0, "late");
+	assert_int_equal(result(&a), 0);
+	release(h);
+	h = open_as(its_child(), O_RDONLY);
+	assert_read(h, 0, "two");
+	release(h);
+}
+
+static void failure_is_seen_until_the_next_request(void **state)
+{
+	void *h = open_as(me, O_WRONLY), *reader;
+	struct node errors = {.ops = &invoke_error_ops,
+			      .data = file_new(room, ERROR_FILE, "", NULL)};
+	struct req r = by(me), x = by(its_child()), o = by(its_child()), t = by(its_child());
+
+	(void)state;
+	put(h, "[1]", 0);
+	node.ops->flush(&r, &node, h);
+	fail_with(0, EREMOTEIO, "{\"error\": \"boom\"}");
+	assert_int_equal(result(&r), EREMOTEIO);
+	release(h);
+	reader = open_as(its_child(), O_RDONLY);
+	assert_int_equal(read_error(reader), EREMOTEIO);
+	assert_int_equal(read_error(reader), EREMOTEIO);
+	release(reader);
+	node.ops->getxattr(&x, &node, "user.sagemaker.error", 4096);
+	assert_non_null(x.data);
+	assert_non_null(memmem(x.data, x.len, "boom", 4));
+	assert_int_equal(result(&x), 0);
+	errors.ops->open(&o, &errors, O_RDONLY);
+	assert_int_equal(result(&o), 0);
+	errors.ops->read(&t, &errors, o.handle, 4096, 0);
+	assert_non_null(memmem(t.data, t.len, "invoke 'iris': the container failed", 34));
+	assert_int_equal(result(&t), 0);
+	release(o.handle);
+	errors.ops->free(&errors);
+	assert_int_equal(endpoint_error.no, EREMOTEIO);
+	assert_int_equal(room_error.no, EREMOTEIO);
+	ask("[2]", "fine");
+	reader = open_as(its_child(), O_RDONLY);
+	assert_read(reader, 0, "fine");
+	release(reader);
+	x = by(me);
+	node.ops->getxattr(&x, &node, "user.sagemaker.error", 4096);
+	assert_int_equal(result(&x), ENODATA);
+}
+
+static void errnos_that_mislead_are_changed(void **state)
+{
+	static const int pairs[][2] = {
+		{EAGAIN,    EBUSY    },
+                {EINTR,     EIO      },
+                {ENOSYS,    EIO      },
+                {1000,      EIO      },
+                {ETIMEDOUT, ETIMEDOUT}
+        };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		void *h = open_as(me, O_WRONLY);
+		struct req r = by(me);
+		put(h, "1", 0);
+		node.ops->flush(&r, &node, h);
+		fail_with(i, pairs[i][0], "");
+		assert_int_equal(result(&r), pairs[i][1]);
+		release(h);
+	}
+}
+
+static void interrupted_read_finds_its_answer_again(void **state)
+{
+	void *h = open_as(me, O_RDWR);
+	struct req a = by(me), b = by(me);
+
+	(void)state;
+	put(h, "[1]", 0);
+	node.ops->read(&a, &node, h, 4096, 0);
+	a.interrupt(a.interrupt_arg);
+	assert_int_equal(a.no, EINTR);
+	assert_true(a.answered);
+	node.ops->read(&b, &node, h, 4096, 0);
+	assert_false(b.answered);
+	answer(0, "once");
+	assert_int_equal(result(&b), 0);
+	assert_int_equal(n_sent, 1);
+	release(h);
+}
+
+static void who_gives_up_is_not_billed(void **state)
+{
+	void *h = open_as(me, O_RDWR);
+	struct req a = by(me), b = by(me);
+
+	(void)state;
+	put(h, "[1]", 0);
+	node.ops->read(&a, &node, h, 4096, 0);
+	a.interrupt(a.interrupt_arg);
+	put(h, "[2]", 0); /* another request */
+	assert_true(cancel_is_set(sent[0].cancel));
+	fail_with(0, ECANCELED, "");
+	assert_int_equal(room_error.no, 0); /* nobody's failure */
+	node.ops->flush(&b, &node, h);
+	assert_string_equal(sent[1].body, "[2]");
+	b.interrupt(b.interrupt_arg);
+	assert_int_equal(b.no, EINTR);
+	assert_false(cancel_is_set(sent[1].cancel));
+	release(h);
+	assert_true(cancel_is_set(sent[1].cancel));
+	fail_with(1, ECANCELED, "");
+	h = open_as(me, O_RDONLY);
+	assert_int_equal(read_error(h),
+			 ECANCELED); /* never an older answer as if it were to this */
+	release(h);
+}
+
+static void too_large_is_refused_at_write(void **state)
+{
+	void *h = open_as(me, O_WRONLY);
+	size_t piece = 1 << 20;
+	_cleanup_free_ char *zeros = calloc(1, piece);
+	struct req over = by(me), again = by(me);
+
+	(void)state;
+	for (int i = 0; i < 25; i++) {
+		struct req r = by(me);
+		node.ops->write(&r, &node, h, zeros, piece, (off_t)piece * i);
+		assert_int_equal(result(&r), 0);
+	}
+	node.ops->write(&over, &node, h, "x", 1, (off_t)piece * 25);
+	assert_int_equal(result(&over), EFBIG);
+	node.ops->write(&again, &node, h, "x", 1, 5);
+	assert_int_equal(result(&again), EFBIG);
+	assert_int_equal(flush(h), EFBIG);
+	release(h);
+	assert_int_equal(n_sent, 0);
+	h = open_as(its_child(), O_RDONLY);
+	assert_int_equal(read_error(h), EFBIG);
+	release(h);
+	h = open_as(me, O_WRONLY);
+	struct req far = by(me), further = by(me);
+	node.ops->write(&far, &node, h, "x", 1, INT64_MAX - 1);
+	assert_int_equal(result(&far), 0);
+	node.ops->write(&further, &node, h, "x", 1, 0);
+	assert_int_equal(result(&further), EFBIG);
+	release(h);
+}
+
+static void offsets(void **state)
+{
+	void *h = open_as(me, O_RDWR), *a = open_as(me, O_WRONLY | O_APPEND);
+	struct req r = by(me), s = by(me);
+	struct stat cut = {.st_size = 103};
+
+	(void)state;
+	put(h, "34", 102);
+	put(h, "12", 100); /* before the first write: the body begins there */
+	put(h, "6", 105);  /* a hole is zeros */
+	struct req t = by(me);
+	node.ops->setattr(&t, &node, &cut, SET_SIZE, h);
+	assert_int_equal(result(&t), 0);
+	node.ops->flush(&r, &node, h);
+	assert_int_equal(sent[0].len, 3);
+	assert_memory_equal(sent[0].body, "123", 3);
+	answer(0, "");
+	assert_int_equal(result(&r), 0);
+	release(h);
+	put(a, "ab", 50); /* >>: the kernel's idea of the end may jump */
+	put(a, "cd", 7);
+	node.ops->flush(&s, &node, a);
+	assert_string_equal(sent[1].body, "abcd");
+	answer(1, "");
+	assert_int_equal(result(&s), 0);
+	release(a);
+	h = open_as(me, O_RDWR);
+	put(h, "gone", 0);
+	t = by(me);
+	cut.st_size = 0;
+	node.ops->setattr(&t, &node, &cut, SET_SIZE, h);
+	assert_int_equal(result(&t), 0);
+	assert_int_equal(flush(h), 0);
+	release(h);
+	assert_int_equal(n_sent, 2);
+}
+
+static void open_checks_the_endpoint(void **state)
+{
+	static const int expected[][2] = {
+		{EP_ABSENT,     ENOENT   },
+                {EP_CREATING,   EBUSY    },
+                {EP_UPDATING,   0        },
+                {EP_IN_SERVICE, 0        },
+		{EP_FAILED,     EREMOTEIO},
+                {EP_DELETING,   EBUSY    },
+                {EP_UNKNOWN,    0        }
+        };
+
+	(void)state;
+	for (int old = 0; old < 2; old++) {
+		stale = old;
+		for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+			phase = expected[i][0];
+			err_clear(&room_error);
+			assert_int_equal(try_open(O_WRONLY), expected[i][1]);
+			assert_int_equal(room_error.no, expected[i][1]);
+			assert_int_equal(try_open(O_RDONLY), 0);
+		}
+	}
+	assert_int_equal(asked, ARRAY_SIZE(expected));
+}
+
+static void open_waits_when_asked_to(void **state)
+{
+	struct req a = by(me), b = by(me), c = by(me);
+
+	(void)state;
+	options.wait = 20;
+	phase = EP_CREATING;
+	node.ops->open(&a, &node, O_RDWR);
+	node.ops->open(&b, &node, O_RDWR);
+	tell(tell_arg, "iris");
+	tell(tell_arg, "digits");
+	usleep(50000);
+	assert_false(a.answered || b.answered);
+	b.interrupt(b.interrupt_arg);
+	assert_int_equal(result(&b), EINTR);
+	phase = EP_IN_SERVICE;
+	tell(tell_arg, "iris");
+	assert_int_equal(result(&a), 0);
+	release(a.handle);
+	phase = EP_CREATING;
+	options.wait = 1;
+	node.ops->open(&c, &node, O_RDWR);
+	assert_int_equal(result(&c), EBUSY);
+}
+
+static void names_are_looked_up_and_listed(void **state)
+{
+	_cleanup_buf_ struct buf names = {0};
+	struct node_make how;
+	struct node dir;
+	struct req r[5];
+
+	static const struct {
+		const char *name;
+		int no;
+	} cases[] = {
+		{"iris",        0     },
+		{"iris.csv",    0     },
+		{"iris.xyz",    ENOENT},
+		{".error",      0     },
+		{".Trash-1000", ENOENT}
+        };
+
+	(void)state;
+	invoke_entry(room, &how);
+	dir = (struct node){.ops = how.ops, .data = how.data};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		r[i] = by(me);
+		dir.ops->lookup(&r[i], &dir, cases[i].name);
+		assert_int_equal(result(&r[i]), cases[i].no);
+	}
+	phase = EP_ABSENT;
+	r[0] = by(me);
+	dir.ops->lookup(&r[0], &dir, "iris");
+	assert_int_equal(result(&r[0]), ENOENT);
+	r[0] = by(me);
+	dir.ops->create(&r[0], &dir, "iris", 0644, O_WRONLY);
+	assert_int_equal(result(&r[0]), ENOENT);
+	assert_non_null(strstr(room_error.text, "no endpoint 'iris'"));
+	r[1] = by(me);
+	dir.ops->list(&r[1], &dir, (struct dirfill *)&names);
+	assert_int_equal(result(&r[1]), 0);
+	assert_string_equal(buf_cstr(&names), ".error digits iris ");
+}
+
+static void tools_may_change_what_means_nothing(void **state)
+{
+	struct req r[6];
+	struct stat st = {.st_mode = 0600, .st_uid = me.uid + 1};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+		r[i] = by(me);
+	node.ops->setattr(&r[0], &node, &st, SET_MODE | SET_MTIME_NOW | SET_SIZE, NULL);
+	node.ops->setattr(&r[1], &node, &st, SET_UID, NULL);
+	node.ops->setxattr(&r[2], &node, "user.x", "", 0, 0);
+	node.ops->setxattr(&r[3], &node, "system.posix_acl_access", "", 0, 0);
+	node.ops->removexattr(&r[4], &node, "system.posix_acl_default");
+	node.ops->getxattr(&r[5], &node, "security.capability", 0);
+	static const int want[] = {0, EPERM, 0, EOPNOTSUPP, 0, ENODATA};
+	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+		assert_int_equal(result(&r[i]), want[i]);
+	assert_int_equal(n_sent, 0);
+}
+
+static void *cancel_when_told(void *arg)
+{
+	(void)arg;
+	while (!cancel_is_set(sent[0].cancel))
+		usleep(1000);
+	fail_with(0, ECANCELED, "");
+	return NULL;
+}
+
+static void everything_is_answered_at_the_end(void **state)
+{
+	void *h = open_as(me, O_RDWR);
+	struct req a = by(me), b = by(me);
+	pthread_t engine;
+
+	(void)state;
+	put(h, "[1]", 0);
+	node.ops->read(&a, &node, h, 10, 0);
+	options.wait = 100;
+	phase = EP_CREATING;
+	node.ops->open(&b, &node, O_WRONLY);
+	pthread_create(&engine, NULL, cancel_when_told, NULL);
+	invoke_stop(room);
+	pthread_join(engine, NULL);
+	assert_int_equal(result(&a), ECANCELED);
+	assert_int_equal(result(&b), ESHUTDOWN);
+	struct req c = by(me);
+	put(h, "[2]", 0);
+	node.ops->read(&c, &node, h, 10, 0);
+	assert_int_equal(result(&c), ESHUTDOWN);
+	release(h);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(write_then_read_by_a_child),
+		T(one_handle_is_a_conversation),
+		T(unbalanced_json_is_held),
+		T(relatives_wait_for_a_held_body),
+		T(but_not_for_ever),
+		T(more_after_a_flush_extends),
+		T(failure_is_seen_until_the_next_request),
+		T(errnos_that_mislead_are_changed),
+		T(interrupted_read_finds_its_answer_again),
+		T(who_gives_up_is_not_billed),
+		T(too_large_is_refused_at_write),
+		T(offsets),
+		T(open_checks_the_endpoint),
+		T(open_waits_when_asked_to),
+		T(names_are_looked_up_and_listed),
+		T(tools_may_change_what_means_nothing),
+		T(everything_is_answered_at_the_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
