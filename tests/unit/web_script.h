@@ -27,7 +27,8 @@ static inline void web_play(void *arg, const struct web_request *q, struct web_r
 	buf_str(&r->body, buf_cstr(&row->body));
 }
 
-#define TEXT(s) {(char *)(uintptr_t)(s), sizeof(s) - 1, sizeof(s), 0, false} /* borrowed: never released */
+/* A buffer over a literal: borrowed, never released. */
+#define TEXT(s)                                              \
  {                                                           \
   (char *)(uintptr_t)(s), sizeof(s) - 1, sizeof(s), 0, false \
  }
