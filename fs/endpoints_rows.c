@@ -349,7 +349,7 @@ static int store_default_type(struct node *dir, const char *text, size_t n, stru
 static int store_default_count(struct node *dir, const char *text, size_t n, struct err *e)
 {
 	struct endpoints *s = dir->data;
-	int count;
+	int count = 0;
 
 	(void)n;
 	if (count_check(text, &count, e) || journal_set(s->m->journal, KEY_COUNT, text, e))
