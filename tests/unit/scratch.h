@@ -44,7 +44,11 @@ static inline void scratch_file(const struct scratch *s, const char *path, const
 	char part[512];
 
 	for (const char *slash = path; (slash = strchr(slash, '/')); slash++) {
-		snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+		size_t len = (size_t)(slash - path);
+
+		assert_true(len < sizeof(part));
+		memcpy(part, path, len);
+		part[len] = '\0';
 		assert_true(mkdirat(s->fd, part, 0755) == 0 || errno == EEXIST);
 	}
 	int fd = openat(s->fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);

@@ -1,0 +1,146 @@
+/* Recognition: which row, what is left out, what is refused before any framework looks. */
+#include "model.h"
+
+static void rows(void **state)
+{
+	(void)state;
+	assert_string_equal(framework_find("tensorflow")->name, "tensorflow");
+	assert_string_equal(framework_find("mxnet")->content_type, "application/json");
+	assert_null(framework_find("caffe"));
+}
+
+static void empty(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	scratch_text(&s, "sagemaker.json", "{}");
+	scratch_text(&s, ".DS_Store", "x");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	assert_null(p->framework);
+	expect_refused(p, ENOENT, "model 'iris' is empty");
+}
+
+static void unknown(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	scratch_text(&s, "model.pkl", "x");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_refused(p, EINVAL, "saved_model.pb");
+	scratch_text(&s, "model.tar.gz", "x");
+	_cleanup_plan_ struct package_plan *tar = model_plan(&s);
+	expect_refused(tar, EINVAL, "tar xzf");
+}
+
+static void two_frameworks(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_keras(&s, "1/");
+	model_mxnet(&s, "");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_refused(p, EINVAL, "like tensorflow and like mxnet: say \"framework\"");
+	scratch_text(&s, "sagemaker.json", "{\"framework\": \"mxnet\"}");
+	_cleanup_plan_ struct package_plan *said = model_plan(&s);
+	assert_string_equal(said->framework->name, "mxnet");
+	assert_true(said->whole);
+	expect_note(said, "as sagemaker.json says");
+	scratch_text(&s, "sagemaker.json", "{\"framework\": \"caffe\"}");
+	_cleanup_plan_ struct package_plan *other = model_plan(&s);
+	expect_refused(other, EINVAL, "known are tensorflow mxnet");
+}
+
+static void bad_settings(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+	struct package_plan *p = NULL;
+	struct err e = {0};
+
+	(void)state;
+	scratch_make(&s);
+	model_mxnet(&s, "");
+	scratch_text(&s, "sagemaker.json", "{\"frame\": 1}");
+	assert_int_equal(package_plan(s.fd, "iris", NULL, &p, &e), -1);
+	assert_int_equal(e.no, EINVAL);
+	assert_null(p);
+}
+
+static void droppings(void **state)
+{
+	static const char *const left_out[] = {
+		".git/config", "__pycache__/x.pyc",      ".ipynb_checkpoints/a.ipynb",
+		".DS_Store",   ".iris.params.swp",       ".iris-0007.params.Ab3dE9",
+		"notes.txt~",  ".~lock.a.ods#",          ".nfs000001",
+		".upload.tmp", "code/__pycache__/m.pyc",
+	};
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_mxnet(&s, "");
+	for (size_t i = 0; i < ARRAY_SIZE(left_out); i++)
+		scratch_text(&s, left_out[i], "x");
+	assert_int_equal(symlinkat("nowhere", s.fd, ".#lock"), 0);
+	assert_int_equal(mkfifoat(s.fd, "pipe", 0600), 0);
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_paths(p, "code/inference.py model-0000.params model-shapes.json model-symbol.json ");
+	expect_note(p, "left out: .git (version control)");
+	expect_note(p, "left out: .iris-0007.params.Ab3dE9 (unfinished copy)");
+	expect_note(p, "left out: pipe (not a regular file)");
+}
+
+static void links_and_names(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_mxnet(&s, "");
+	assert_int_equal(symlinkat("iris-symbol.json", s.fd, "link"), 0);
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_refused(p, EINVAL, "'link' is a symbolic link");
+	assert_int_equal(unlinkat(s.fd, "link", 0), 0);
+	scratch_text(&s, "a\nb", "x");
+	_cleanup_plan_ struct package_plan *name = model_plan(&s);
+	expect_refused(name, EINVAL, "control characters");
+}
+
+/* Two files for one place, and a file where a directory must be. */
+static void collisions(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_mxnet(&s, "");
+	scratch_text(&s, "model-0000.params/x", "x");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_refused(p, EINVAL, "'model-0000.params' would be a file and a directory");
+	assert_int_equal(remove_tree(s.fd, "model-0000.params", NULL), 0);
+	scratch_text(&s, "code/x.py", "");
+	scratch_text(&s, "x.py", "");
+	_cleanup_plan_ struct package_plan *twice = model_plan(&s);
+	expect_refused(twice, EINVAL, "would both be 'code/x.py'");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rows),
+		cmocka_unit_test(empty),
+		cmocka_unit_test(unknown),
+		cmocka_unit_test(two_frameworks),
+		cmocka_unit_test(bad_settings),
+		cmocka_unit_test(droppings),
+		cmocka_unit_test(links_and_names),
+		cmocka_unit_test(collisions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
