@@ -121,6 +121,9 @@ void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	struct dirlist *l = (struct dirlist *)(uintptr_t)fi->fh;
 
 	(void)ino;
+	/* The last readdir's answer may have brought the kernel here before its thread let go of the lock. */
+	pthread_mutex_lock(&l->mu);
+	pthread_mutex_unlock(&l->mu);
 	dirfill_free(l->fill);
 	pthread_mutex_destroy(&l->mu);
 	free(l);
