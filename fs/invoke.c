@@ -71,7 +71,7 @@ static void lookup_job(struct waiting *w, struct cancel *c)
 	if (!waiting_claim(w))
 		return;
 	mount_fail(w->room->m, ROOM_INVOKE, &e);
-	reply_failure(w->r, e.no);
+	invoke_refuse(w->r, e.no);
 	waiting_done(w);
 }
 
@@ -221,7 +221,7 @@ static void list_job(struct waiting *w, struct cancel *c)
 		return;
 	err_prefix(&e, "list endpoints");
 	mount_fail(w->room->m, ROOM_INVOKE, &e);
-	reply_failure(w->r, e.no);
+	invoke_refuse(w->r, e.no);
 	waiting_done(w);
 }
 

@@ -4,7 +4,7 @@
 #include <sys/queue.h>
 
 const struct answers_limits ANSWERS_LIMITS = {
-	.per_file = 256, .memory = (size_t)64 << 20, .age_ms = 3600 * 1000};
+	.per_file = 256, .memory = (size_t)64 << 20, .age_ms = INT64_C(3600000)};
 
 struct entry {
 	TAILQ_ENTRY(entry) link;

@@ -34,7 +34,7 @@ static int fitting(int no)
 	}
 }
 
-void reply_failure(struct req *r, int no)
+void invoke_refuse(struct req *r, int no)
 {
 	reply_err(r, fitting(no));
 }

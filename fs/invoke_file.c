@@ -188,7 +188,7 @@ static void refuse_open(struct waiting *w, const struct endpoint_info *info)
 		verdicts[info->phase].why, info->status[0] ? " (status: " : "", info->status,
 		info->status[0] ? ")" : "");
 	failure_show(w->room, w->chain, &e);
-	reply_failure(w->r, no);
+	invoke_refuse(w->r, no);
 }
 
 static void open_answer(struct waiting *w, const struct endpoint_info *info)
@@ -230,7 +230,7 @@ static void open_job(struct waiting *w, struct cancel *c)
 		return;
 	err_prefix(&e, "invoke '%s'", w->file->endpoint);
 	failure_show(w->room, w->chain, &e);
-	reply_failure(w->r, e.no);
+	invoke_refuse(w->r, e.no);
 	waiting_done(w);
 }
 

@@ -183,8 +183,8 @@ void failure_fill(struct answer *a, struct invoke_file *f, struct chain *writer,
 		  const struct err *e, const struct buf *container);
 /* failure_show: .error and log only: no request was made. */
 void failure_show(struct invoke *s, struct chain *who, const struct err *e);
-/* reply_failure: reply_err with an errno that callers of these files may see. */
-void reply_failure(struct req *r, int no);
+/* invoke_refuse: reply_err with an errno that callers of these files may see. */
+void invoke_refuse(struct req *r, int no);
 /* error_text: what .error shows to reader. NULL: out of memory. */
 struct answer *error_text(struct invoke *s, const struct chain *reader);
 /* store_answer: answers_put; old ones are dropped in time. */

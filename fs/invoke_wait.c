@@ -136,7 +136,7 @@ static size_t snapshot(struct invoke *s, struct waiting ***out)
 	size_t n = 0;
 
 	SCOPED_LOCK(&s->mu);
-	*out = TAILQ_EMPTY(&s->waitings) ? NULL : calloc(s->n_waitings, sizeof **out);
+	*out = TAILQ_EMPTY(&s->waitings) ? NULL : calloc(s->n_waitings, sizeof(struct waiting *));
 	if (!*out)
 		return 0;
 	TAILQ_FOREACH(w, &s->waitings, link)
