@@ -9,16 +9,17 @@
 #include "sagemaker/err.h"
 
 #define LOCAL_ACCOUNT "123456789012"
-#define LOCAL_REGION "us-east-1"
+#define LOCAL_REGION  "us-east-1"
 
 struct local_options {
-	const char *store;	/* directory, made (0700) when missing */
-	const char *listen;	/* "127.0.0.1:PORT", port 0: any; NULL: "127.0.0.1:0" */
-	const char *region;	/* NULL: LOCAL_REGION */
+	const char *store;  /* directory, made (0700) when missing */
+	const char *listen; /* "127.0.0.1:PORT", port 0: any; NULL: "127.0.0.1:0" */
+	const char *region; /* NULL: LOCAL_REGION */
 	bool strict_runtimes;
-	bool until_unused;	/* end 10 s after the last holder of DIR/users went (a mount's backend), else at SIGTERM */
-	int ready_fd;		/* written one line "ready URL\n" or "error TEXT\n" when known, then closed; -1: none */
-	const char *faults;	/* JSON text or @FILE: the fault table for tests (docs/local-backend.md); NULL: none */
+	bool until_unused; /* end 10 s after the last holder of DIR/users went (a mount's backend), else at SIGTERM */
+	int ready_fd; /* written one line "ready URL\n" or "error TEXT\n" when known, then closed; -1: none */
+	const char *
+		faults; /* JSON text or @FILE: the fault table for tests (docs/local-backend.md); NULL: none */
 };
 
 /*

@@ -1,0 +1,219 @@
+#include "sagemaker/local/auth.h"
+
+#include <time.h>
+
+#include "sagemaker/hash.h"
+#include "sagemaker/sigv4.h"
+
+#define MAX_SKEW 900 /* seconds */
+
+enum fault { NO_AUTH, MALFORMED, UNKNOWN_KEY, MISMATCH, SKEWED, WRONG_REGION, N_FAULTS };
+
+struct refusal {
+	const char *s3, *json, *query; /* codes */
+	unsigned s3_status;
+	const char *text;
+};
+
+static const struct refusal refusals[N_FAULTS] = {
+	[NO_AUTH] = {"AccessDenied",                 "MissingAuthenticationTokenException",
+		     "MissingAuthenticationToken",								   403, "Missing Authentication Token"         },
+	[MALFORMED] = {"AuthorizationHeaderMalformed", "IncompleteSignatureException",
+                     "IncompleteSignature",									  400, "The authorization header is malformed"},
+	[UNKNOWN_KEY] =
+		{"InvalidAccessKeyId",           "UnrecognizedClientException",         "InvalidClientTokenId",  403,
+		     "The access key or security token included in the request is not one of this local backend; "
+		 "'sagemakerfs env' prints its own"													      },
+	[MISMATCH] =
+		{"SignatureDoesNotMatch",        "InvalidSignatureException",           "SignatureDoesNotMatch", 403,
+		     "The request signature we calculated does not match the signature you provided. Check your key "
+		 "and signing method."															   },
+	[SKEWED] =
+		{"RequestTimeTooSkewed",         "InvalidSignatureException",           "SignatureDoesNotMatch", 403,
+		     "Signature expired or not yet valid: the difference between the request time and the current time "
+		 "is too large."																 },
+	[WRONG_REGION] = {"AuthorizationHeaderMalformed", "InvalidSignatureException",
+                     "SignatureDoesNotMatch",									400,
+                     "Credential should be scoped to a valid region"											     },
+};
+
+static bool refuse(struct request *r, enum fault f, const char *detail)
+{
+	const struct refusal *row = &refusals[f];
+	const char *sep = detail ? ": " : "";
+
+	detail = detail ? detail : "";
+	if (r->protocol == PROTO_S3)
+		reply_error(r, row->s3_status, row->s3, "%s%s%s", row->text, sep, detail);
+	else if (r->protocol == PROTO_QUERY)
+		reply_error(r, 403, row->query, "%s%s%s", row->text, sep, detail);
+	else
+		reply_error(r, r->protocol == PROTO_JSON ? 400 : 403, row->json, "%s%s%s",
+			    row->text, sep, detail);
+	return false;
+}
+
+void auth_refuse_malformed(struct request *r)
+{
+	refuse(r, MALFORMED, NULL);
+}
+
+/* Copy the text up to one of stop (or the end) into out; the rest, or NULL when it does not fit or is empty. */
+static const char *field(const char *p, const char *stop, char *out, size_t size)
+{
+	size_t n = strcspn(p, stop);
+
+	if (!n || n >= size)
+		return NULL;
+	memcpy(out, p, n);
+	out[n] = '\0';
+	return p + n;
+}
+
+/* AK/20261123/us-east-1/s3/aws4_request */
+static bool read_credential(struct auth *a, const char *p)
+{
+	struct {
+		char *out;
+		size_t size;
+	} parts[] = {
+		{a->access_key, sizeof a->access_key},
+		{a->day,        sizeof a->day       },
+		{a->region,     sizeof a->region    },
+		{a->service,    sizeof a->service   },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		p = field(p, "/, ", parts[i].out, parts[i].size);
+		if (!p || *p != '/')
+			return false;
+		p++;
+	}
+	return starts_with(p, "aws4_request");
+}
+
+static const char *after(const char *s, const char *word)
+{
+	const char *p = strstr(s, word);
+
+	return p ? p + strlen(word) : NULL;
+}
+
+static bool copy_header(const struct request *r, const char *name, char *out, size_t size)
+{
+	const char *v = request_header(r, name);
+
+	return !v || (size_t)snprintf(out, size, "%s", v) < size;
+}
+
+bool auth_read(struct request *r)
+{
+	static const char scheme[] = "AWS4-HMAC-SHA256 ";
+	const char *h = request_header(r, "Authorization");
+	struct auth *a = &r->auth;
+
+	if (!copy_header(r, "x-amz-content-sha256", a->payload, sizeof a->payload) ||
+	    !copy_header(r, "x-amz-date", a->date, sizeof a->date))
+		return false;
+	if (!h)
+		return true;
+	a->present = true;
+	if (!starts_with(h, scheme))
+		return false;
+	const char *credential = after(h, "Credential="), *names = after(h, "SignedHeaders="),
+		   *signature = after(h, "Signature=");
+	return credential && names && signature && read_credential(a, credential) &&
+	       field(names, ", ", a->signed_headers, sizeof a->signed_headers) &&
+	       field(signature, ", ", a->signature, sizeof a->signature);
+}
+
+/* "20261123T175500Z" to epoch seconds; -1: malformed. */
+static time_t parse_date(const char *s)
+{
+	struct tm tm = {0};
+	const char *end = strptime(s, "%Y%m%dT%H%M%SZ", &tm);
+
+	return end && !*end ? timegm(&tm) : -1;
+}
+
+static bool header_is_signed(const struct auth *a, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = a->signed_headers; *p; p += strcspn(p, ";"), p += *p == ';') {
+		if (strcspn(p, ";") == n && strncasecmp(p, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool auth_headers(struct request *r)
+{
+	const struct auth *a = &r->auth;
+
+	if (!a->present)
+		return refuse(r, NO_AUTH, NULL);
+	if (!streq(a->access_key, r->be->access_key))
+		return refuse(r, UNKNOWN_KEY, NULL);
+	time_t then = parse_date(a->date);
+	if (then == (time_t)-1 || strncmp(a->date, a->day, 8) != 0 || strlen(a->day) != 8 ||
+	    !header_is_signed(a, "host"))
+		return refuse(r, MALFORMED, "x-amz-date or the signed header list is not valid");
+	if (labs((long)(time(NULL) - then)) > MAX_SKEW)
+		return refuse(r, SKEWED, a->date);
+	if (r->protocol != PROTO_QUERY && !streq(a->region, r->be->region)) {
+		char detail[128];
+		snprintf(detail, sizeof detail, "the region '%s' is wrong; expecting '%s'",
+			 a->region, r->be->region);
+		return refuse(r, WRONG_REGION, detail);
+	}
+	return true;
+}
+
+/* The request's headers that the signature names, in rows for sigv4. -1: one of them is missing. */
+static int signed_pairs(const struct request *r, char *names, struct sig_pair *rows, size_t max)
+{
+	size_t n = 0;
+	char *save = NULL;
+
+	for (char *name = strtok_r(names, ";", &save); name; name = strtok_r(NULL, ";", &save)) {
+		const char *value = request_header(r, name);
+		if (n == max || (!value && strcasecmp(name, "content-length") != 0))
+			return -1;
+		rows[n++] = (struct sig_pair){name, value ? value : "0"};
+	}
+	return (int)n;
+}
+
+static bool same(const char *a, const char *b)
+{
+	unsigned char diff = 0;
+
+	if (strlen(a) != 64 || strlen(b) != 64)
+		return false;
+	for (size_t i = 0; i < 64; i++)
+		diff |= (unsigned char)(a[i] ^ b[i]);
+	return diff == 0;
+}
+
+bool auth_signature(struct request *r, const char *payload)
+{
+	const struct auth *a = &r->auth;
+	_cleanup_buf_ struct buf canonical = BUF_INIT((size_t)1 << 18), text = BUF_INIT(4096);
+	char names[sizeof a->signed_headers], expected[65];
+	struct sig_pair rows[64];
+	struct err e;
+
+	memcpy(names, a->signed_headers, sizeof names);
+	int n = signed_pairs(r, names, rows, ARRAY_SIZE(rows));
+	if (n <= 0)
+		return refuse(r, MISMATCH, "a signed header is missing");
+	struct sig_request q = {
+		r->method, r->path, r->query, rows, (size_t)n, payload, r->protocol != PROTO_S3};
+	struct sig_scope scope = {a->date, a->region, a->service};
+	if (sigv4_canonical(&q, &canonical, &e) < 0 ||
+	    sigv4_string_to_sign(&scope, &canonical, &text, &e) < 0)
+		return refuse(r, MALFORMED, e.text);
+	sigv4_signature(&scope, r->be->secret_key, &text, expected);
+	return same(expected, a->signature) || refuse(r, MISMATCH, NULL);
+}

@@ -1,0 +1,48 @@
+/*
+ * backend.h: what the rooms of the local backend share: one context, made by serve.c, handed to everybody.
+ *
+ * Locks, in the order in which they may be taken: endpoints.mu, db.mu, pins.mu, logger.mu, faults.mu, pool.mu.
+ * None is held across a wait for the network or for a model.
+ */
+#ifndef SAGEMAKER_LOCAL_BACKEND_H
+#define SAGEMAKER_LOCAL_BACKEND_H
+
+#include "sagemaker/local/local.h"
+
+#define LOCAL_ROLE_NAME "sagemakerfs-local"
+#define LOCAL_ROLE_ARN  "arn:aws:iam::" LOCAL_ACCOUNT ":role/service-role/" LOCAL_ROLE_NAME
+
+struct db;
+struct endpoints;
+struct faults;
+struct http;
+struct logger;
+struct objects;
+struct pool;
+struct server;
+struct spawner;
+
+struct backend {
+	const struct local_options *options;
+	char *dir; /* the store's absolute path */
+	int dirfd;
+	int lockfd; /* DIR/lock, flock'ed as long as we run */
+	char region[32];
+	char access_key[32];
+	char secret_key[64];
+	char host_id[32];  /* x-amz-id-2 */
+	unsigned port;     /* where the server listens */
+	size_t max_invoke; /* bytes of an invocation's body */
+	struct db *db;
+	struct objects *objects;
+	struct endpoints *endpoints;
+	struct faults *faults; /* NULL: none asked for */
+	struct http *http;     /* towards the model servers */
+	struct logger *log;
+	struct pool *quick; /* calls that touch the disk */
+	struct pool *slow;  /* unpacking models, removing their files */
+	struct server *server;
+	struct spawner *spawner;
+};
+
+#endif

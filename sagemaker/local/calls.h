@@ -1,0 +1,48 @@
+/* calls.h: the handlers that routes.c names, one per AWS call. Each makes r's reply. */
+#ifndef SAGEMAKER_LOCAL_CALLS_H
+#define SAGEMAKER_LOCAL_CALLS_H
+
+#include "sagemaker/local/request.h"
+
+/* buckets.c */
+void s3_list_buckets(struct request *r);
+void s3_create_bucket(struct request *r);
+void s3_head_bucket(struct request *r);
+void s3_delete_bucket(struct request *r);
+void s3_get_location(struct request *r);
+/* objects_write.c, objects_read.c, objects_list.c */
+void s3_put_object(struct request *r);
+void s3_delete_object(struct request *r);
+void s3_get_object(struct request *r);
+void s3_head_object(struct request *r);
+void s3_list_objects(struct request *r);
+/* multipart.c, multipart_complete.c */
+void s3_create_multipart(struct request *r);
+void s3_upload_part(struct request *r);
+void s3_complete_multipart(struct request *r);
+void s3_abort_multipart(struct request *r);
+void s3_list_parts(struct request *r);
+void s3_list_uploads(struct request *r);
+/* control.c, tags.c */
+void sm_create_model(struct request *r);
+void sm_describe_model(struct request *r);
+void sm_list_models(struct request *r);
+void sm_delete_model(struct request *r);
+void sm_create_config(struct request *r);
+void sm_describe_config(struct request *r);
+void sm_list_configs(struct request *r);
+void sm_delete_config(struct request *r);
+void sm_add_tags(struct request *r);
+void sm_list_tags(struct request *r);
+void sm_delete_tags(struct request *r);
+/* endpoint_calls.c */
+void sm_create_endpoint(struct request *r);
+void sm_describe_endpoint(struct request *r);
+void sm_list_endpoints(struct request *r);
+void sm_delete_endpoint(struct request *r);
+/* proxy.c */
+void rt_invoke(struct request *r);
+/* identity.c */
+void query_call(struct request *r);
+
+#endif

@@ -1,0 +1,129 @@
+#include "sagemaker/local/calls.h"
+#include "sagemaker/local/endpoints.h"
+#include "sagemaker/local/validate.h"
+
+static const struct member create_members[] = {
+	{"EndpointName",       K_STRING, true,  0, 63, &PATTERN_NAME, NULL,        NULL},
+	{"EndpointConfigName", K_STRING, true,  0, 63, &PATTERN_NAME, NULL,        NULL},
+	{"Tags",               K_LIST,   false, 0, 50, NULL,          TAG_MEMBERS, NULL},
+	MEMBERS_END,
+};
+
+static const struct member name_members[] = {
+	{"EndpointName", K_STRING, true, 0, 63, &PATTERN_NAME, NULL, NULL},
+	MEMBERS_END,
+};
+
+/* The resource or NULL, replied. */
+static cJSON *need(struct request *r, const struct resource_kind *k, const char *name)
+{
+	cJSON *json = NULL;
+	struct err e;
+	double created;
+	int found = resource_get(r->be, k, name, &json, &created, &e);
+
+	if (found < 0)
+		reply_failure(r, &e);
+	else if (!found)
+		reply_missing(r, k, name);
+	return found > 0 ? json : NULL;
+}
+
+/* All that the endpoint needs for its whole life: its config and model may be deleted while it serves. */
+static cJSON *make_plan(struct request *r, const cJSON *in)
+{
+	_cleanup_json_ cJSON *config =
+				     need(r, &KIND_CONFIG, member_string(in, "EndpointConfigName")),
+			     *model = NULL;
+	cJSON *plan = NULL;
+
+	if (!config)
+		return NULL;
+	cJSON *variant =
+		cJSON_DetachItemFromArray(cJSON_GetObjectItem(config, "ProductionVariants"), 0);
+	model = need(r, &KIND_MODEL, member_string(variant, "ModelName"));
+	if (model) {
+		plan = cJSON_CreateObject();
+		cJSON_AddStringToObject(plan, "EndpointName", member_string(in, "EndpointName"));
+		cJSON_AddStringToObject(plan, "EndpointConfigName",
+					member_string(config, "EndpointConfigName"));
+		cJSON_AddItemToObject(plan, "Model",
+				      cJSON_DetachItemFromObject(model, "PrimaryContainer"));
+		cJSON_AddItemToObject(plan, "Variant", variant);
+	} else {
+		cJSON_Delete(variant);
+	}
+	return plan;
+}
+
+void sm_create_endpoint(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, create_members);
+	cJSON *plan = in ? make_plan(r, in) : NULL;
+	struct err e;
+	char arn[256];
+
+	if (!plan)
+		return;
+	const char *name = member_string(in, "EndpointName");
+	int made = endpoints_create(r->be->endpoints, plan, cJSON_GetObjectItem(in, "Tags"), &e);
+	if (made < 0) {
+		reply_failure(r, &e);
+	} else if (!made) {
+		reply_exists(r, &KIND_ENDPOINT, name);
+	} else {
+		cJSON *out = cJSON_CreateObject();
+		resource_arn(r->be, &KIND_ENDPOINT, name, arn);
+		cJSON_AddStringToObject(out, "EndpointArn", arn);
+		reply_json(r, out);
+	}
+}
+
+void sm_describe_endpoint(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, name_members);
+
+	if (!in)
+		return;
+	cJSON *out = endpoints_describe(r->be->endpoints, member_string(in, "EndpointName"));
+	if (out)
+		reply_json(r, out);
+	else
+		reply_missing(r, &KIND_ENDPOINT, member_string(in, "EndpointName"));
+}
+
+void sm_list_endpoints(struct request *r)
+{
+	size_t n;
+	struct listed *rows = endpoints_list(r->be->endpoints, &n);
+
+	reply_list(r, &KIND_ENDPOINT, rows, n);
+	free(rows);
+}
+
+void sm_delete_endpoint(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, name_members);
+	struct err e;
+	char arn[256];
+
+	if (!in)
+		return;
+	const char *name = member_string(in, "EndpointName");
+	switch (endpoints_delete(r->be->endpoints, name, &e)) {
+	case DELETE_BEGUN:
+		reply_status(r, 200);
+		return;
+	case DELETE_MISSING:
+		reply_missing(r, &KIND_ENDPOINT, name);
+		return;
+	case DELETE_IN_PROGRESS:
+		resource_arn(r->be, &KIND_ENDPOINT, name, arn);
+		reply_error(r, 400, "ValidationException",
+			    "Cannot update in-progress endpoint \"%s\".", arn);
+		return;
+	case DELETE_FAILED:
+		reply_failure(r, &e);
+		return;
+	}
+}

@@ -1,0 +1,354 @@
+/* endpoint_prepare.c: an endpoint's directory DIR/endpoints/ID: model/ (the unpacked archive), tmp/ (scratch), log, and
+ * `whole`, written when the archive is unpacked; and the process that runs there. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "sagemaker/images.h"
+#include "sagemaker/local/endpoints_internal.h"
+#include "sagemaker/local/logger.h"
+#include "sagemaker/local/objects.h"
+#include "sagemaker/local/sandbox.h"
+#include "sagemaker/local/spawner.h"
+#include "sagemaker/local/validate.h"
+#include "sagemaker/unpack.h"
+
+#define LOG_MAX  ((off_t)16 << 20)
+#define LOG_KEPT ((off_t)1 << 20)
+#define ENV_MAX  128
+
+static const cJSON *model_of(const struct endpoint *ep)
+{
+	return cJSON_GetObjectItem(ep->plan, "Model");
+}
+
+static int open_base(const struct endpoint *ep)
+{
+	return openat(ep->all->dirfd, ep->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int endpoint_choose(struct endpoint *ep, struct err *e)
+{
+	const char *uri = member_string(model_of(ep), "Image");
+	struct image image;
+
+	if (!images_parse(uri, &image))
+		return err_set(
+			e, EINVAL,
+			"the local backend cannot run the image '%s': it runs AWS's TensorFlow and MXNet inference images by "
+			"their URIs",
+			uri);
+	if (runtime_server(image.framework, ep->server, e) < 0)
+		return -1;
+	return runtime_choose(image.framework, image.version, ep->all->be->options->strict_runtimes,
+			      &ep->runtime, e);
+}
+
+/* ---- unpacking ---- */
+
+struct feed {
+	struct reader *reader;
+	int fd;
+	int result;
+	struct err err;
+};
+
+static void *feed(void *arg)
+{
+	struct feed *f = arg;
+
+	f->result = reader_copy(f->reader, f->fd, &f->err);
+	close(f->fd);
+	return NULL;
+}
+
+/* The archive goes through a pipe, its bytes compared with what was uploaded on the way. */
+static int unpack_reader(struct reader *rd, int dirfd, struct err *e)
+{
+	struct feed f = {.reader = rd};
+	pthread_t thread;
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_errno(e, "cannot make a pipe");
+	fcntl(ends[0], F_SETPIPE_SZ, 1 << 20);
+	f.fd = ends[1];
+	int no = pthread_create(&thread, NULL, feed, &f);
+	if (no) {
+		close(ends[0]);
+		close(ends[1]);
+		errno = no;
+		return err_errno(e, "cannot start a thread");
+	}
+	int r = unpack(ends[0], dirfd, NULL, NULL, e);
+	close(ends[0]);
+	pthread_join(thread, NULL);
+	if (f.result < 0) {
+		*e = f.err;
+		return -1;
+	}
+	return r;
+}
+
+/* What `whole` holds: after a crash of the machine an unpacked tree cannot be trusted, after ours it can. */
+static void boot_id(char out[64])
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(63);
+
+	buf_read_file(&b, AT_FDCWD, "/proc/sys/kernel/random/boot_id");
+	snprintf(out, 64, "%s", buf_cstr(&b));
+}
+
+static bool is_whole(int base)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(63);
+	char now[64];
+
+	boot_id(now);
+	return buf_read_file(&b, base, "whole") == 0 && streq(buf_cstr(&b), now);
+}
+
+static int mark_whole(int base, struct err *e)
+{
+	_cleanup_close_ int fd =
+		openat(base, "whole", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	char now[64];
+
+	boot_id(now);
+	if (fd < 0 || write(fd, now, strlen(now)) != (ssize_t)strlen(now))
+		return err_errno(e, "cannot write the endpoint's 'whole'");
+	return 0;
+}
+
+/* An empty directory base/name. */
+static int fresh_dir(int base, const char *name, mode_t mode, struct err *e)
+{
+	tree_writable(base, name, true);
+	if (remove_tree(base, name, e) < 0)
+		return -1;
+	return mkdirat(base, name, mode) < 0 ? err_errno(e, "cannot make the endpoint's '%s'", name)
+					     : 0;
+}
+
+static int unpack_model(struct endpoint *ep, int base, const char *url, struct err *e)
+{
+	struct reader *rd = NULL;
+	struct object o;
+	const char *key;
+	char bucket[64];
+
+	int found = !s3_url_split(url, bucket, &key)
+			    ? 0
+			    : object_open(ep->all->be, bucket, key, strlen(key), &o, &rd, e);
+	if (found < 0)
+		return -1;
+	if (!found)
+		return err_set(e, ENOENT, "Could not find model data at %s.", url);
+	int r = fresh_dir(base, "model", 0755, e);
+	_cleanup_close_ int dir =
+		r < 0 ? -1 : openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r == 0)
+		r = dir < 0 ? err_errno(e, "cannot open the endpoint's 'model'")
+			    : unpack_reader(rd, dir, e);
+	reader_free(rd);
+	return r < 0 ? err_prefix(e, "Failed to extract model data archive from URL \"%s\"", url)
+		     : mark_whole(base, e);
+}
+
+int endpoint_unpack(struct endpoint *ep, struct err *e)
+{
+	const char *url = member_string(model_of(ep), "ModelDataUrl");
+
+	if (mkdirat(ep->all->dirfd, ep->id, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make the endpoint's directory");
+	_cleanup_close_ int base = open_base(ep);
+	if (base < 0)
+		return err_errno(e, "cannot open the endpoint's directory");
+	if (fresh_dir(base, "tmp", 0700, e) < 0)
+		return -1;
+	if (is_whole(base))
+		return 0;
+	if (*url)
+		return unpack_model(ep, base, url, e);
+	return fresh_dir(base, "model", 0755, e) < 0 ? -1 : mark_whole(base, e);
+}
+
+void endpoint_remove_files(struct endpoint *ep)
+{
+	struct err e;
+
+	tree_writable(ep->all->dirfd, ep->id, true);
+	if (remove_tree(ep->all->dirfd, ep->id, &e) < 0)
+		logger_line(ep->all->be->log, "endpoint %s: cannot remove its files: %s", ep->name,
+			    e.text);
+}
+
+/* ---- the process ---- */
+
+int endpoint_listen(struct endpoint *ep, struct err *e)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof a;
+
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 1024) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
+		return err_errno(e, "cannot make the model server's socket");
+	SCOPED_LOCK(&ep->all->mu);
+	if (ep->listen_fd >= 0)
+		close(ep->listen_fd);
+	ep->port = ntohs(a.sin_port);
+	ep->listen_fd = steal_fd(&fd);
+	return 0;
+}
+
+struct environment {
+	char *rows[ENV_MAX + 1];
+	size_t n;
+};
+
+static void add_env(struct environment *v, const char *name, const char *value)
+{
+	char *row = v->n < ENV_MAX ? str_printf("%s=%s", name, value) : NULL;
+
+	if (row)
+		v->rows[v->n++] = row;
+}
+
+/* Ours to say: a model's Environment may not contradict what we do. */
+static bool is_reserved(const char *name)
+{
+	static const char *const names[] = {"SAGEMAKER_BASE_DIR", "SAGEMAKER_BIND_TO_PORT"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (streq(name, names[i]))
+			return true;
+	}
+	return starts_with(name, "SAGEMAKERFS_");
+}
+
+static void fill_environment(const struct endpoint *ep, struct environment *v)
+{
+	const cJSON *own = cJSON_GetObjectItemCaseSensitive(model_of(ep), "Environment"), *j;
+
+	const struct {
+		const char *name, *format, *value;
+	} rows[] = {
+		{"PATH",                  "%s/bin:/usr/local/bin:/usr/bin:/bin", ep->runtime.dir},
+		{"HOME",                  "%s/tmp",                              ep->base       },
+		{"TMPDIR",                "%s/tmp",                              ep->base       },
+		{"LANG",                  "%s",				  "C.UTF-8"      },
+		{"PYTHONUNBUFFERED",      "%s",
+		 "1"									    }, /* else its last lines are lost when it is killed */
+		{"SAGEMAKERFS_LISTEN_FD", "%s",                                  "3"            },
+	};
+	struct image image = {.version = ""};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *percent = strstr(rows[i].format, "%s");
+		char *value = str_printf("%.*s%s%s", (int)(percent - rows[i].format),
+					 rows[i].format, rows[i].value, percent + 2);
+		if (value && !cJSON_GetObjectItemCaseSensitive(own, rows[i].name))
+			add_env(v, rows[i].name, value);
+		free(value);
+	}
+	cJSON_ArrayForEach(j, own) {
+		if (cJSON_IsString(j) && !is_reserved(j->string))
+			add_env(v, j->string, j->valuestring);
+	}
+	char port[16];
+	snprintf(port, sizeof port, "%u", ep->port);
+	add_env(v, "SAGEMAKER_BIND_TO_PORT", port);
+	images_parse(member_string(model_of(ep), "Image"), &image);
+	add_env(v, "SAGEMAKERFS_FRAMEWORK_VERSION", image.version);
+}
+
+static int open_log(const struct endpoint *ep, int flags)
+{
+	_cleanup_close_ int base = open_base(ep);
+
+	return base < 0 ? -1 : openat(base, "log", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* The first lines of a process's log: which runtime stands in for which container. */
+static void introduce(const struct endpoint *ep, int log)
+{
+	char now[32];
+
+	log_now(now);
+	dprintf(log, "sagemakerfs: %s image %s served by %s %s (%s)\n", now,
+		member_string(model_of(ep), "Image"), ep->runtime.framework, ep->runtime.version,
+		ep->runtime.dir);
+}
+
+int endpoint_spawn(struct endpoint *ep, uint64_t tag, long long *log_from, struct err *e)
+{
+	struct backend *be = ep->all->be;
+	struct environment v = {.n = 0};
+	char python[sizeof ep->runtime.dir + 16];
+	_cleanup_close_ int log = open_log(ep, O_WRONLY | O_APPEND | O_CREAT);
+
+	if (log < 0)
+		return err_errno(e, "cannot open the endpoint's log");
+	introduce(ep, log);
+	*log_from = lseek(log, 0, SEEK_END);
+	snprintf(python, sizeof python, "%s/bin/python", ep->runtime.dir);
+	fill_environment(ep, &v);
+	struct spawn p = {.tag = tag,
+			  .python = python,
+			  .script = ep->server,
+			  .store = be->dir,
+			  .base = ep->base,
+			  .env = (const char *const *)v.rows,
+			  .listen_fd = ep->listen_fd,
+			  .log_fd = log};
+	int r = spawner_start(be->spawner, &p, e);
+	for (size_t i = 0; i < v.n; i++)
+		free(v.rows[i]);
+	return r;
+}
+
+void endpoint_last_lines(const struct endpoint *ep, long long from, size_t max, struct buf *out)
+{
+	_cleanup_close_ int log = open_log(ep, O_RDONLY);
+	char text[1025];
+	struct stat st;
+
+	if (log < 0 || fstat(log, &st) < 0)
+		return;
+	off_t at = MAX((off_t)from, st.st_size - (off_t)MIN(max, sizeof text - 1));
+	ssize_t n = pread(log, text, MIN(max, sizeof text - 1), at);
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n <= 0)
+		return;
+	const char *p = text, *line = memchr(text, '\n', (size_t)n);
+	if (at > (off_t)from && line) /* begin with a whole line */
+		p = line + 1;
+	utf8_clean(text, (size_t)n);
+	buf_add(out, p, (size_t)(text + n - p));
+}
+
+bool endpoint_trim_log(const struct endpoint *ep)
+{
+	_cleanup_close_ int log = open_log(ep, O_RDWR);
+	struct stat st;
+
+	if (log < 0 || fstat(log, &st) < 0 || st.st_size <= LOG_MAX)
+		return false;
+	_cleanup_close_ int base = open_base(ep);
+	_cleanup_close_ int old =
+		base < 0 ? -1
+			 : openat(base, "log.1",
+				  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_free_ char *kept = malloc((size_t)LOG_KEPT);
+	ssize_t n = kept ? pread(log, kept, (size_t)LOG_KEPT, st.st_size - LOG_KEPT) : -1;
+	if (old >= 0 && n > 0 && write(old, kept, (size_t)n) != n)
+		logger_line(ep->all->be->log, "endpoint %s: cannot keep the end of its log",
+			    ep->name);
+	return ftruncate(log, 0) ==
+	       0; /* it is open for appending: the process goes on at the start */
+}

@@ -1,0 +1,230 @@
+#include <errno.h>
+
+#include "sagemaker/hash.h"
+#include "sagemaker/local/calls.h"
+#include "sagemaker/local/objects_internal.h"
+#include "sagemaker/sigv4.h"
+
+#define XML      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+#define XML_MAX  ((size_t)16 << 20)
+#define MAX_KEYS 1000
+
+struct listing {
+	struct request *r;
+	const char *prefix, *delimiter;
+	bool encode; /* encoding-type=url */
+	int max, count;
+	bool truncated;
+	struct buf from;     /* the smallest key that may come next */
+	struct buf entries;  /* <Contents> */
+	struct buf prefixes; /* <CommonPrefixes> */
+};
+
+static void put_key(const struct listing *l, struct buf *out, const char *key, size_t n)
+{
+	if (!l->encode)
+		xml_text(out, key, n);
+	else if (uri_encode(key, n, true, out) < 0)
+		out->failed = true;
+}
+
+/* from = the smallest key after all that begin with p (n bytes, n > 0). */
+static void after_prefix(struct buf *from, const char *p, size_t n)
+{
+	while (n && (unsigned char)p[n - 1] == 0xff)
+		n--;
+	buf_reset(from);
+	buf_add(from, p, n);
+	if (n)
+		from->data[n - 1] = (char)((unsigned char)p[n - 1] + 1);
+}
+
+static void put_object(struct listing *l, sqlite3_stmt *s, const char *key, size_t n)
+{
+	char when[32];
+
+	iso_time(sqlite3_column_double(s, 3), when);
+	buf_str(&l->entries, "<Contents><Key>");
+	put_key(l, &l->entries, key, n);
+	buf_printf(&l->entries, "</Key><LastModified>%s</LastModified><ETag>", when);
+	xml_text(&l->entries, db_text(s, 2), strlen(db_text(s, 2)));
+	buf_printf(&l->entries,
+		   "</ETag><Size>%lld</Size><StorageClass>STANDARD</StorageClass></Contents>",
+		   (long long)sqlite3_column_int64(s, 1));
+	buf_reset(&l->from);
+	buf_add(&l->from, key, n);
+	buf_char(&l->from, '\0'); /* the next key */
+}
+
+static void put_prefix(struct listing *l, const char *key, size_t n)
+{
+	buf_str(&l->prefixes, "<CommonPrefixes><Prefix>");
+	put_key(l, &l->prefixes, key, n);
+	buf_str(&l->prefixes, "</Prefix></CommonPrefixes>");
+	after_prefix(&l->from, key, n);
+}
+
+/* One row: 1 go on with the next, 2 skip to l->from, 0 the end. */
+static int take_row(struct listing *l, sqlite3_stmt *s)
+{
+	const char *key = sqlite3_column_blob(s, 0);
+	size_t n = (size_t)sqlite3_column_bytes(s, 0), skip = strlen(l->prefix),
+	       dn = strlen(l->delimiter);
+
+	if (n < skip || memcmp(key, l->prefix, skip) != 0)
+		return 0; /* keys are in order: past the prefix */
+	if (l->count == l->max) {
+		l->truncated = true;
+		return 0;
+	}
+	l->count++;
+	const char *d = dn ? memmem(key + skip, n - skip, l->delimiter, dn) : NULL;
+	if (!d) {
+		put_object(l, s, key, n);
+		return 1;
+	}
+	put_prefix(l, key, (size_t)(d - key) + dn);
+	return 2;
+}
+
+static int list_locked(struct listing *l, struct err *e)
+{
+	static const char sql[] =
+		"SELECT key, size, etag, modified FROM object WHERE bucket=? AND key>=? ORDER BY key";
+	int more;
+
+	for (int go = 2; go == 2;) {
+		_cleanup_buf_ struct buf from = BUF_INIT(4096);
+		buf_add(&from, buf_cstr(&l->from), l->from.len);
+		_cleanup_stmt_ sqlite3_stmt *s = db_prepare(
+			l->r->be->db, e, sql, "sb", l->r->bucket, buf_cstr(&from), from.len);
+		if (!s)
+			return -1;
+		go = 1;
+		while (go == 1 && (more = db_step(s, e)) != 0) {
+			if (more < 0)
+				return -1;
+			go = take_row(l, s);
+		}
+		if (go == 1)
+			break;
+	}
+	return 0;
+}
+
+/* Where the listing begins: prefix, start-after, continuation-token; the greatest of them. */
+static bool begin_at(struct listing *l)
+{
+	const char *after = request_arg(l->r, "start-after"),
+		   *token = request_arg(l->r, "continuation-token");
+
+	buf_str(&l->from, l->prefix);
+	if (token)
+		buf_reset(&l->from);
+	if (token && (unbase64(token, strlen(token), &l->from) < 0 || !l->from.len)) {
+		reply_error(l->r, 400, "InvalidArgument",
+			    "The continuation token provided is incorrect");
+		return false;
+	}
+	if (!token && after && strcmp(after, l->prefix) >= 0) {
+		buf_reset(&l->from);
+		buf_str(&l->from, after);
+		buf_char(&l->from, '\0');
+	}
+	return true;
+}
+
+static bool read_arguments(struct listing *l)
+{
+	const char *prefix = request_arg(l->r, "prefix"),
+		   *delimiter = request_arg(l->r, "delimiter");
+	const char *encoding = request_arg(l->r, "encoding-type"),
+		   *max = request_arg(l->r, "max-keys");
+	char *end;
+
+	if (!streq(request_arg(l->r, "list-type") ? request_arg(l->r, "list-type") : "", "2")) {
+		reply_error(l->r, 501, "NotImplemented",
+			    "the local backend lists with list-type=2 only (ListObjectsV2)");
+		return false;
+	}
+	l->prefix = prefix ? prefix : "";
+	l->delimiter = delimiter ? delimiter : "";
+	l->encode = encoding && streq(encoding, "url");
+	long n = max ? strtol(max, &end, 10) : MAX_KEYS;
+	if ((max && (*end || end == max)) || n < 0) {
+		reply_error(l->r, 400, "InvalidArgument",
+			    "Argument maxKeys must be an integer between 0 and 2147483647");
+		return false;
+	}
+	l->max = (int)MIN(n, MAX_KEYS);
+	return begin_at(l);
+}
+
+static void put_argument(const struct listing *l, struct buf *b, const char *element,
+			 const char *value)
+{
+	if (!value)
+		return;
+	buf_printf(b, "<%s>", element);
+	put_key(l, b, value, strlen(value));
+	buf_printf(b, "</%s>", element);
+}
+
+static void put_result(struct listing *l, struct buf *b)
+{
+	const char *token = request_arg(l->r, "continuation-token");
+
+	buf_printf(
+		b,
+		XML
+		"<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>%s</Name><Prefix>",
+		l->r->bucket);
+	put_key(l, b, l->prefix, strlen(l->prefix));
+	buf_printf(
+		b,
+		"</Prefix><KeyCount>%d</KeyCount><MaxKeys>%d</MaxKeys><IsTruncated>%s</IsTruncated>",
+		l->count, l->max, l->truncated ? "true" : "false");
+	put_argument(l, b, "Delimiter", request_arg(l->r, "delimiter"));
+	put_argument(l, b, "StartAfter", request_arg(l->r, "start-after"));
+	if (token) {
+		buf_str(b, "<ContinuationToken>");
+		xml_text(b, token, strlen(token));
+		buf_str(b, "</ContinuationToken>");
+	}
+	if (l->encode)
+		buf_str(b, "<EncodingType>url</EncodingType>");
+	if (l->truncated) {
+		buf_str(b, "<NextContinuationToken>");
+		base64(buf_cstr(&l->from), l->from.len, b);
+		buf_str(b, "</NextContinuationToken>");
+	}
+	buf_add(b, buf_cstr(&l->entries), l->entries.len);
+	buf_add(b, buf_cstr(&l->prefixes), l->prefixes.len);
+	buf_str(b, "</ListBucketResult>");
+	b->failed |= l->entries.failed || l->prefixes.failed;
+}
+
+void s3_list_objects(struct request *r)
+{
+	struct listing l = {.r = r,
+			    .from = BUF_INIT(4096),
+			    .entries = BUF_INIT(XML_MAX),
+			    .prefixes = BUF_INIT(XML_MAX)};
+	_cleanup_buf_ struct buf b = BUF_INIT(XML_MAX);
+	struct err e;
+	int ok = -1;
+
+	if (bucket_check(r) && read_arguments(&l)) {
+		SCOPED_LOCK(db_lock(r->be->db));
+		ok = l.max ? list_locked(&l, &e) : 0;
+		if (ok < 0)
+			reply_failure(r, &e);
+	}
+	if (ok == 0) {
+		put_result(&l, &b);
+		reply_xml(r, &b);
+	}
+	buf_release(&l.from);
+	buf_release(&l.entries);
+	buf_release(&l.prefixes);
+}

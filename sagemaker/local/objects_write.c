@@ -1,0 +1,232 @@
+#include <errno.h>
+#include <microhttpd.h>
+
+#include "sagemaker/local/calls.h"
+#include "sagemaker/local/objects_internal.h"
+
+#define PRECONDITION "At least one of the pre-conditions you specified did not hold"
+
+/* The conditions of a write. false: replied. */
+static bool may_replace(struct request *r, const struct object *old)
+{
+	const char *none = request_header(r, "If-None-Match"),
+		   *match = request_header(r, "If-Match");
+
+	if (none && !streq(none, "*")) {
+		reply_error(r, 501, "NotImplemented", "If-None-Match takes only * on a write");
+		return false;
+	}
+	if (none && old) {
+		reply_error(r, 412, "PreconditionFailed", PRECONDITION);
+		return false;
+	}
+	if (match && !old) {
+		reply_error(r, 404, "NoSuchKey", "The specified key does not exist.");
+		return false;
+	}
+	if (match && !streq(match, "*") && !streq(match, old->etag)) {
+		size_t n = strlen(match); /* a client may leave the quotes away */
+		if (strlen(old->etag) != n + 2 || strncmp(old->etag + 1, match, n) != 0) {
+			reply_error(r, 412, "PreconditionFailed", PRECONDITION);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A part becomes a segment; it must still be what was checked. */
+static int take_part_locked(struct db *db, const struct new_object *n, const struct segment *g,
+			    struct err *e)
+{
+	if (!n->upload)
+		return 0;
+	if (db_run(db, e, "DELETE FROM part WHERE upload=? AND file=?", "ss", n->upload, g->file) <
+	    0)
+		return -1;
+	return db_changes(db) == 1
+		       ? 0
+		       : err_set(e, ESTALE, "a part was replaced while the upload was completed");
+}
+
+static int insert_locked(struct request *r, const struct new_object *n, struct err *e)
+{
+	static const char sql[] =
+		"INSERT INTO object(bucket, key, size, etag, modified, type, checksum, meta)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
+	struct db *db = r->be->db;
+
+	if (db_run(db, e, sql, "sbisdsss", r->bucket, r->key.data, r->key.len, (int64_t)n->size,
+		   n->etag, time_now(), n->type, n->checksum, n->meta) < 0)
+		return -1;
+	int64_t id = db_last_id(db);
+	for (size_t i = 0; i < n->n; i++) {
+		const struct segment *g = &n->segments[i];
+		if (take_part_locked(db, n, g, e) < 0 ||
+		    db_run(db, e,
+			   "INSERT INTO segment(object, seq, file, size, crc32c) VALUES(?, ?, ?, ?, ?)",
+			   "iisii", id, (int64_t)i, g->file, (int64_t)g->size,
+			   (int64_t)g->crc32c) < 0)
+			return -1;
+	}
+	if (!n->upload)
+		return 0;
+	if (db_run(db, e, "DELETE FROM part WHERE upload=?", "s", n->upload) < 0)
+		return -1;
+	return db_run(db, e, "DELETE FROM upload WHERE id=?", "s", n->upload);
+}
+
+static int delete_locked(struct backend *be, int64_t id, struct err *e)
+{
+	if (db_run(be->db, e, "DELETE FROM segment WHERE object=?", "i", id) < 0)
+		return -1;
+	return db_run(be->db, e, "DELETE FROM object WHERE id=?", "i", id);
+}
+
+/* In one transaction: the old object's rows go, the new one's (NULL: none) come. */
+static int swap_locked(struct request *r, const struct object *old, const struct new_object *n,
+		       struct err *e)
+{
+	_cleanup_change_ struct db_change change = {NULL};
+
+	if (db_begin(r->be->db, &change, e) < 0 || (old && delete_locked(r->be, old->id, e) < 0) ||
+	    (n && insert_locked(r, n, e) < 0))
+		return -1;
+	return db_commit(&change, e);
+}
+
+struct replaced {
+	int64_t id;
+	struct segment *files;
+	size_t n;
+};
+
+/* Under the lock: find, check, swap. false: replied. */
+static bool replace(struct request *r, const struct new_object *n, struct replaced *gone)
+{
+	struct backend *be = r->be;
+	struct object old;
+	struct err e;
+
+	SCOPED_LOCK(db_lock(be->db));
+	if (!bucket_check_locked(r))
+		return false;
+	int found = object_find_locked(be, r->bucket, r->key.data, r->key.len, &old, &e);
+	if (found >= 0 && !may_replace(r, found ? &old : NULL))
+		return false;
+	if (found > 0) {
+		gone->id = old.id;
+		found = object_segments_locked(be, old.id, &gone->files, &gone->n, &e) < 0 ? -1 : 1;
+	}
+	if (found < 0 || ((found || n) && swap_locked(r, found ? &old : NULL, n, &e) < 0)) {
+		free(steal(gone->files));
+		reply_failure(r, &e);
+		return false;
+	}
+	return true;
+}
+
+bool object_commit(struct request *r, const struct new_object *n)
+{
+	struct replaced gone = {0};
+
+	if (!replace(r, n, &gone))
+		return false;
+	if (gone.files)
+		object_files_doomed(r->be->objects, gone.id, gone.files, gone.n);
+	return true;
+}
+
+bool object_remove(struct request *r)
+{
+	return object_commit(r, NULL);
+}
+
+struct meta {
+	cJSON *json;
+	bool failed;
+};
+
+static enum MHD_Result add_meta(void *arg, enum MHD_ValueKind kind, const char *name,
+				const char *value)
+{
+	struct meta *m = arg;
+	char lower[256];
+	size_t n = strlen(name);
+
+	(void)kind;
+	if (strncasecmp(name, "x-amz-meta-", 11) != 0)
+		return MHD_YES;
+	if (n >= sizeof lower)
+		m->failed = true;
+	for (size_t i = 0; i <= n && !m->failed; i++)
+		lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
+	if (!m->failed && !cJSON_AddStringToObject(m->json, lower, value))
+		m->failed = true;
+	return MHD_YES;
+}
+
+bool meta_json(struct request *r, char out[4096])
+{
+	_cleanup_json_ cJSON *json = cJSON_CreateObject();
+	struct meta m = {json, !json};
+
+	MHD_get_connection_values(r->conn, MHD_HEADER_KIND, add_meta, &m);
+	if (!m.failed && cJSON_PrintPreallocated(json, out, 4090, false))
+		return true;
+	reply_error(r, 400, "MetadataTooLarge",
+		    "Your metadata headers exceed the maximum allowed metadata size.");
+	return false;
+}
+
+/* The checksum that the object remembers, as a header of the reply. */
+void reply_checksum(struct request *r, const char *checksum)
+{
+	static const struct {
+		const char *prefix, *header;
+	} rows[] = {
+		{"crc32c:", "x-amz-checksum-crc32c"},
+		{"crc32:",  "x-amz-checksum-crc32" },
+		{"sha256:", "x-amz-checksum-sha256"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (!starts_with(checksum, rows[i].prefix))
+			continue;
+		const char *value = checksum + strlen(rows[i].prefix),
+			   *type = strchrnul(value, ':');
+		reply_header(r, rows[i].header, "%.*s", (int)(type - value), value);
+		reply_header(r, "x-amz-checksum-type", "%s", *type ? type + 1 : "FULL_OBJECT");
+	}
+}
+
+void s3_put_object(struct request *r)
+{
+	const char *type = request_header(r, "Content-Type");
+	struct upload *u = r->upload;
+	char checksum[128], meta[4096], md5[33];
+
+	if (!upload_end(r, checksum) || !meta_json(r, meta))
+		return;
+	struct segment g = {.size = u->size, .crc32c = u->crc32c};
+	memcpy(g.file, u->file, sizeof g.file);
+	struct new_object n = {.segments = &g,
+			       .n = 1,
+			       .size = u->size,
+			       .type = type ? type : "binary/octet-stream",
+			       .checksum = checksum,
+			       .meta = meta};
+	hex(u->md5sum, sizeof u->md5sum, md5);
+	snprintf(n.etag, sizeof n.etag, "\"%s\"", md5);
+	if (!object_commit(r, &n))
+		return;
+	u->kept = true;
+	reply_status(r, 200);
+	reply_header(r, "ETag", "%s", n.etag);
+	reply_checksum(r, checksum);
+}
+
+void s3_delete_object(struct request *r)
+{
+	if (object_remove(r))
+		reply_status(r, 204);
+}

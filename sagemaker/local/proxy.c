@@ -1,0 +1,219 @@
+/* proxy.c: InvokeEndpoint: the request goes to the model server through the HTTP engine; no thread waits for it. */
+#include <errno.h>
+
+#include "sagemaker/http.h"
+#include "sagemaker/local/calls.h"
+#include "sagemaker/local/endpoints.h"
+
+#define TIMEOUT_MS   60000
+#define MESSAGE_MAX  16384 /* of the container's text inside Message */
+#define ORIGINAL_MAX ((size_t)1 << 20)
+
+struct call {
+	struct request *r;
+	struct invoke_target target;
+};
+
+/* What AWS's API passes on; every other header is stripped. */
+static const char *const passed[] = {
+	"Content-Type",
+	"Accept",
+	"X-Amzn-SageMaker-Custom-Attributes",
+	"X-Amzn-SageMaker-Inference-Id",
+};
+
+static const char *const refused[] = {
+	"X-Amzn-SageMaker-Target-Model",        "X-Amzn-SageMaker-Target-Container-Hostname",
+	"X-Amzn-SageMaker-Enable-Explanations", "X-Amzn-SageMaker-Inference-Component",
+	"X-Amzn-SageMaker-Session-Id",
+};
+
+static void model_error(struct call *c, long status, const char *code, const char *message,
+			const struct buf *original)
+{
+	struct request *r = c->r;
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+	_cleanup_buf_ struct buf body = BUF_INIT((size_t)16 << 20), text = BUF_INIT(ORIGINAL_MAX);
+	char arn[256];
+
+	if (original)
+		buf_add(&text, buf_cstr(original), MIN(original->len, ORIGINAL_MAX));
+	if (text.data)
+		utf8_clean(text.data, strlen(text.data));
+	snprintf(arn, sizeof arn,
+		 "arn:aws:logs:%s:" LOCAL_ACCOUNT ":log-group:/aws/sagemaker/Endpoints/%s",
+		 r->be->region, c->target.name);
+	cJSON_AddStringToObject(j, "ErrorCode", code);
+	cJSON_AddStringToObject(j, "LogStreamArn", arn);
+	cJSON_AddStringToObject(j, "Message", message);
+	cJSON_AddStringToObject(j, "OriginalMessage", buf_cstr(&text));
+	cJSON_AddNumberToObject(j, "OriginalStatusCode", (double)status);
+	char *s = cJSON_PrintUnformatted(j);
+	buf_str(&body, s ? s : "{}");
+	cJSON_free(s);
+	reply_body(r, 424, "application/json", &body);
+	reply_header(r, "x-amzn-ErrorType",
+		     "ModelError:http://internal.amazon.com/coral/com.amazon.sagemaker/");
+}
+
+static void log_hint(const struct call *c, struct buf *out)
+{
+	const struct backend *be = c->r->be;
+
+	buf_printf(
+		out,
+		"See https://%s.console.aws.amazon.com/cloudwatch/home?region=%s#logEventViewer:group=/aws/sagemaker/Endpoints/%s "
+		"in account " LOCAL_ACCOUNT " for more information.",
+		be->region, be->region, c->target.name);
+}
+
+static void container_error(struct call *c, const struct http_resp *resp)
+{
+	_cleanup_buf_ struct buf m = BUF_INIT((size_t)64 << 10);
+	const char *side = resp->status < 500 ? "client" : "server";
+
+	buf_printf(&m, "Received %s error (%ld) from primary with message \"", side, resp->status);
+	buf_add(&m, buf_cstr(&resp->body), MIN(resp->body.len, (size_t)MESSAGE_MAX));
+	buf_str(&m, "\". ");
+	log_hint(c, &m);
+	utf8_clean(m.data, m.len);
+	model_error(c, resp->status,
+		    resp->status < 500 ? "CLIENT_ERROR_FROM_MODEL" : "SERVER_ERROR_FROM_MODEL",
+		    buf_cstr(&m), &resp->body);
+}
+
+static void transport_error(struct call *c, const struct err *e)
+{
+	_cleanup_buf_ struct buf m = BUF_INIT(8192);
+
+	if (e->no == ECONNREFUSED || e->no == ECANCELED) {
+		reply_error(c->r, 503, "ServiceUnavailable",
+			    "The model server of endpoint %s cannot be reached: %s", c->target.name,
+			    e->text);
+		return;
+	}
+	if (e->no == ETIMEDOUT)
+		buf_str(&m,
+			"Received server error (0) from model with message \"Your invocation timed out while waiting for a "
+			"response from container primary. Review the latency metrics for each container in Amazon CloudWatch, "
+			"resolve the issue, and try again.\". ");
+	else
+		buf_str(&m,
+			"Received server error (500) from primary and could not load the entire response body. ");
+	log_hint(c, &m);
+	model_error(c, e->no == ETIMEDOUT ? 0 : 500,
+		    e->no == ETIMEDOUT ? "MODEL_INVOCATION_TIMEOUT" : "SERVER_ERROR_FROM_MODEL",
+		    buf_cstr(&m), NULL);
+}
+
+static void pass_reply(struct call *c, struct http_resp *resp)
+{
+	const char *type = http_header_get(&resp->headers, "Content-Type");
+	const char *custom = http_header_get(&resp->headers, "X-Amzn-SageMaker-Custom-Attributes");
+
+	reply_status(c->r, 200);
+	c->r->reply.body = resp->body;
+	resp->body = (struct buf)BUF_INIT(resp->body.max);
+	if (type)
+		reply_header(c->r, "Content-Type", "%s", type);
+	reply_header(c->r, "x-Amzn-Invoked-Production-Variant", "%s", c->target.variant);
+	if (custom)
+		reply_header(c->r, "X-Amzn-SageMaker-Custom-Attributes", "%s", custom);
+}
+
+/* On the engine's thread. */
+static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
+{
+	struct call *c = arg;
+
+	if (e->no)
+		transport_error(c, e);
+	else if (resp->status < 200 || resp->status > 299)
+		container_error(c, resp);
+	else
+		pass_reply(c, resp);
+	request_done(c->r);
+	free(c);
+}
+
+static void forward(struct call *c)
+{
+	struct request *r = c->r;
+	struct http_header rows[ARRAY_SIZE(passed)];
+	struct http_headers headers = {rows, 0};
+	char *names[ARRAY_SIZE(passed)];
+	struct err e;
+
+	/* http_start copies them: no memory of ours is needed. */
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
+		const char *value = request_header(r, passed[i]);
+		if (!value)
+			continue;
+		memcpy(&names[i], &passed[i], sizeof names[i]);
+		rows[headers.n].name = names[i];
+		memcpy(&rows[headers.n++].value, &value, sizeof value);
+	}
+	struct http_req q = {.method = "POST",
+			     .url = c->target.url,
+			     .headers = &headers,
+			     .body = buf_cstr(&r->body),
+			     .body_len = r->body.len,
+			     .max_reply = r->be->max_invoke,
+			     .timeout_ms = TIMEOUT_MS};
+	if (http_start(r->be->http, &q, on_reply, c, &e) == 0)
+		return;
+	reply_failure(r, &e);
+	free(c);
+	request_done(r);
+}
+
+static bool header_ok(struct request *r, const struct invoke_target *t)
+{
+	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		if (request_header(r, refused[i])) {
+			reply_error(r, 400, "ValidationError",
+				    "the local backend does not have what %s asks for", refused[i]);
+			return false;
+		}
+	}
+	if (!variant || streq(variant, t->variant))
+		return true;
+	reply_error(r, 400, "ValidationError", "Variant %s not found for Endpoint %s.", variant,
+		    t->name);
+	return false;
+}
+
+void rt_invoke(struct request *r)
+{
+	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
+	struct call *c = calloc(1, sizeof *c);
+
+	if (!c) {
+		reply_error(r, 500, "InternalFailure", "out of memory");
+		request_done(r);
+		return;
+	}
+	c->r = r;
+	switch (endpoints_target(r->be->endpoints, name, (size_t)(end - name), &c->target)) {
+	case INVOKE_READY:
+		if (header_ok(r, &c->target)) {
+			forward(c);
+			return;
+		}
+		break;
+	case INVOKE_UNKNOWN:
+		reply_error(r, 400, "ValidationError",
+			    "Endpoint %.*s of account " LOCAL_ACCOUNT " not found.",
+			    (int)(end - name), name);
+		break;
+	case INVOKE_RESTARTING:
+		reply_error(r, 503, "ServiceUnavailable",
+			    "The model server of endpoint %s is being started again.",
+			    c->target.name);
+		break;
+	}
+	free(c);
+	request_done(r);
+}

@@ -1,0 +1,190 @@
+#include <errno.h>
+#include <stdarg.h>
+
+#include "sagemaker/local/request.h"
+
+void reply_status(struct request *r, unsigned status)
+{
+	reply_release(&r->reply);
+	r->reply.status = status;
+}
+
+void reply_header(struct request *r, const char *name, const char *fmt, ...)
+{
+	struct reply *p = &r->reply;
+	struct buf b = BUF_INIT(8192);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	if (p->n_headers < REPLY_HEADERS && !b.failed)
+		p->headers[p->n_headers++] = (struct reply_header){name, buf_steal(&b)};
+	else
+		buf_release(&b);
+}
+
+void reply_body(struct request *r, unsigned status, const char *type, struct buf *b)
+{
+	reply_status(r, status);
+	r->reply.body = *b;
+	*b = (struct buf)BUF_INIT(b->max);
+	reply_header(r, "Content-Type", "%s", type);
+}
+
+void reply_json(struct request *r, cJSON *j)
+{
+	_cleanup_json_ cJSON *owned = j;
+	char *text = owned ? cJSON_PrintUnformatted(owned) : NULL;
+
+	if (!text) {
+		reply_error(r, 500, "InternalFailure", "out of memory");
+		return;
+	}
+	struct buf b = BUF_INIT((size_t)16 << 20);
+	buf_str(&b, text);
+	cJSON_free(text);
+	reply_body(r, 200, "application/x-amz-json-1.1", &b);
+	buf_release(&b);
+}
+
+void xml_text(struct buf *out, const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		switch (s[i]) {
+		case '&':
+			buf_str(out, "&amp;");
+			break;
+		case '<':
+			buf_str(out, "&lt;");
+			break;
+		case '>':
+			buf_str(out, "&gt;");
+			break;
+		case '"':
+			buf_str(out, "&quot;");
+			break;
+		default:
+			if ((unsigned char)s[i] < ' ')
+				buf_printf(out, "&#x%x;", (unsigned)s[i]);
+			else
+				buf_char(out, s[i]);
+		}
+	}
+}
+
+/* Length of the well-formed UTF-8 sequence at p, 0 when there is none. */
+static size_t utf8_len(const unsigned char *p, size_t n)
+{
+	size_t len = p[0] < 0x80                   ? 1
+		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+		     : (p[0] & 0xf0) == 0xe0       ? 3
+		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
+						   : 0;
+
+	if (len > n)
+		return 0;
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
+	bool outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
+	return len > 2 && (overlong || outside) ? 0 : len;
+}
+
+void utf8_clean(char *s, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		size_t len = utf8_len((const unsigned char *)s + i, n - i);
+		bool control =
+			len == 1 && (unsigned char)s[i] < ' ' && s[i] != '\n' && s[i] != '\t';
+		if (!len || control || s[i] == 0x7f)
+			s[i] = '?';
+		i += len ? len : 1;
+	}
+}
+
+static void s3_error(struct request *r, struct buf *b, const char *code, const char *text)
+{
+	buf_printf(b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>",
+		   code);
+	xml_text(b, text, strlen(text));
+	buf_str(b, "</Message><Resource>");
+	xml_text(b, r->path, strlen(r->path));
+	buf_printf(b, "</Resource><RequestId>%s</RequestId><HostId>%s</HostId></Error>", r->id,
+		   r->be->host_id);
+}
+
+static void query_error(struct request *r, struct buf *b, const char *code, const char *text)
+{
+	buf_str(b, "<ErrorResponse><Error><Type>Sender</Type><Code>");
+	xml_text(b, code, strlen(code));
+	buf_str(b, "</Code><Message>");
+	xml_text(b, text, strlen(text));
+	buf_printf(b, "</Message></Error><RequestId>%s</RequestId></ErrorResponse>", r->id);
+}
+
+static void json_error(struct buf *b, const char *type_name, const char *code, const char *text)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+	if (type_name)
+		cJSON_AddStringToObject(j, type_name, code);
+	cJSON_AddStringToObject(j, type_name ? "message" : "Message", text);
+	char *s = cJSON_PrintUnformatted(j);
+	buf_str(b, s ? s : "{}");
+	cJSON_free(s);
+}
+
+static void error_body(struct request *r, struct buf *b, const char *code, const char *text)
+{
+	switch (r->protocol) {
+	case PROTO_S3:
+		s3_error(r, b, code, text);
+		return;
+	case PROTO_QUERY:
+		query_error(r, b, code, text);
+		return;
+	case PROTO_JSON:
+		json_error(b, "__type", code, text);
+		return;
+	case PROTO_RUNTIME:
+		json_error(b, NULL, code, text);
+		return;
+	}
+}
+
+void reply_error(struct request *r, unsigned status, const char *code, const char *fmt, ...)
+{
+	static const char *const types[] = {
+		[PROTO_S3] = "application/xml",
+		[PROTO_JSON] = "application/x-amz-json-1.1",
+		[PROTO_RUNTIME] = "application/json",
+		[PROTO_QUERY] = "text/xml",
+	};
+	_cleanup_buf_ struct buf text = BUF_INIT((size_t)128 << 10),
+				 body = BUF_INIT((size_t)1 << 20);
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	if (text.data)
+		utf8_clean(text.data, text.len);
+	error_body(r, &body, code, buf_cstr(&text));
+	reply_body(r, status, types[r->protocol], &body);
+	if (r->protocol == PROTO_RUNTIME)
+		reply_header(r, "x-amzn-ErrorType",
+			     "%s:http://internal.amazon.com/coral/com.amazon.sagemaker/", code);
+	if (streq(r->method, "HEAD"))
+		r->reply.no_body = true;
+}
+
+void reply_failure(struct request *r, const struct err *e)
+{
+	bool full = e->no == ENOSPC || e->no == EDQUOT;
+	const char *code = r->protocol == PROTO_S3 ? "InternalError" : "InternalFailure";
+
+	reply_error(r, full ? 507 : 500, full ? "InsufficientStorage" : code, "%s", e->text);
+}

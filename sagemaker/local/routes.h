@@ -1,0 +1,34 @@
+/* routes.h: one row per AWS call: how it is recognised, how much body it may bring, who answers it and where. */
+#ifndef SAGEMAKER_LOCAL_ROUTES_H
+#define SAGEMAKER_LOCAL_ROUTES_H
+
+#include "sagemaker/local/request.h"
+
+enum run {
+	RUN_HERE,   /* on the server's thread: quick, no disk */
+	RUN_WORKER, /* on a worker, the connection suspended */
+	RUN_ASYNC,  /* begun on the server's thread, ended by request_done() from anywhere */
+};
+
+enum level { LEVEL_ANY, LEVEL_SERVICE, LEVEL_BUCKET, LEVEL_OBJECT };
+
+struct route {
+	const char *name; /* AWS's name of the call: X-Amz-Target, Action, faults, log */
+	enum protocol protocol;
+	enum run run;
+	void (*handler)(struct request *r);
+	const char *method; /* S3 and Runtime */
+	enum level level;   /* S3 */
+	const char *arg;    /* S3: query argument that must be there, NULL: any */
+	size_t max_body;    /* 0: none but what is ignored */
+	bool streams;       /* the body goes to a file as it comes */
+	bool logged;        /* one line in DIR/log */
+};
+
+/* route_protocol: which protocol the request speaks, from its headers and path. */
+enum protocol route_protocol(const struct request *r);
+/* route_find: fills r->bucket and r->key for S3; NULL with the refusal replied. For PROTO_QUERY: a row that reads the
+ * body for its Action. */
+const struct route *route_find(struct request *r);
+
+#endif

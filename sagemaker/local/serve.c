@@ -1,0 +1,365 @@
+/* serve.c: the backend's beginning, main loop and end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+
+#include "sagemaker/config.h"
+#include "sagemaker/hash.h"
+#include "sagemaker/http.h"
+#include "sagemaker/local/backend.h"
+#include "sagemaker/local/db.h"
+#include "sagemaker/local/endpoints.h"
+#include "sagemaker/local/faults.h"
+#include "sagemaker/local/logger.h"
+#include "sagemaker/local/objects.h"
+#include "sagemaker/local/pool.h"
+#include "sagemaker/local/request.h"
+#include "sagemaker/local/server.h"
+#include "sagemaker/local/spawner.h"
+
+#define MAX_INVOKE     26214400 /* bytes: AWS's limit of a real-time request */
+#define UNUSED_SECONDS 10
+#define STOP_MS        4000
+#define QUICK_THREADS  4
+#define SLOW_THREADS   2
+
+/* ---- the store ---- */
+
+static int make_dir(const char *path, struct err *e)
+{
+	_cleanup_free_ char *copy = strdup(path);
+
+	if (!copy)
+		return err_set(e, ENOMEM, "out of memory");
+	for (char *p = copy + 1; *p; p++) {
+		if (*p != '/')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return err_errno(e, "cannot make the directory '%s'", copy);
+		*p = '/';
+	}
+	return mkdir(copy, 0700) < 0 && errno != EEXIST
+		       ? err_errno(e, "cannot make the store '%s'", path)
+		       : 0;
+}
+
+static int open_store(struct backend *be, const char *path, struct err *e)
+{
+	if (make_dir(path, e) < 0)
+		return -1;
+	be->dir = realpath(path, NULL);
+	be->dirfd = be->dir ? open(be->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (be->dirfd < 0)
+		return err_errno(e, "cannot open the store '%s'", path);
+	be->lockfd = openat(be->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (be->lockfd < 0)
+		return err_errno(e, "cannot open '%s/lock'", be->dir);
+	if (flock(be->lockfd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_errno(e, "cannot lock '%s/lock'", be->dir);
+	return err_set(e, EBUSY, "another local backend serves the store '%s'", be->dir);
+}
+
+/* DIR/name, replaced in one step and on disk when this returns. */
+static int write_private(struct backend *be, const char *name, const char *text, struct err *e)
+{
+	char temp[64];
+
+	snprintf(temp, sizeof temp, ".%s.new", name);
+	_cleanup_close_ int fd = openat(
+		be->dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) || fsync(fd) < 0 ||
+	    renameat(be->dirfd, temp, be->dirfd, name) < 0)
+		return err_errno(e, "cannot write '%s/%s'", be->dir, name);
+	fsync(be->dirfd);
+	return 0;
+}
+
+static void new_keys(struct backend *be)
+{
+	char tail[17];
+
+	random_text(tail, sizeof tail);
+	for (char *p = tail; *p; p++)
+		*p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+	snprintf(be->access_key, sizeof be->access_key, "AKIA%s", tail);
+	random_text(be->secret_key, 41);
+}
+
+/* The store's own keys, made once. */
+static int load_keys(struct backend *be, struct err *e)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(4096);
+	char text[256];
+
+	if (buf_read_file(&b, be->dirfd, "keys.json") == 0) {
+		_cleanup_json_ cJSON *j = cJSON_Parse(buf_cstr(&b));
+		const char *access = cJSON_GetStringValue(cJSON_GetObjectItem(j, "access_key"));
+		const char *secret = cJSON_GetStringValue(cJSON_GetObjectItem(j, "secret_key"));
+		if (access && secret && strlen(access) < sizeof be->access_key &&
+		    strlen(secret) < sizeof be->secret_key) {
+			snprintf(be->access_key, sizeof be->access_key, "%s", access);
+			snprintf(be->secret_key, sizeof be->secret_key, "%s", secret);
+			return 0;
+		}
+	}
+	new_keys(be);
+	snprintf(text, sizeof text, "{\"access_key\":\"%s\",\"secret_key\":\"%s\"}\n",
+		 be->access_key, be->secret_key);
+	return write_private(be, "keys.json", text, e);
+}
+
+static int publish(struct backend *be, const char *url, struct err *e)
+{
+	char text[1024];
+
+	snprintf(text, sizeof text,
+		 "{\"pid\":%d,\"url\":\"%s\",\"region\":\"%s\",\"account\":\"" LOCAL_ACCOUNT
+		 "\",\"access_key\":\"%s\",\"secret_key\":\"%s\","
+		 "\"role\":\"" LOCAL_ROLE_ARN "\"}\n",
+		 (int)getpid(), url, be->region, be->access_key, be->secret_key);
+	return write_private(be, "run.json", text, e);
+}
+
+/* ---- beginning and end ---- */
+
+static int start_http(struct backend *be, struct err *e)
+{
+	struct config c = {.region = be->region,
+			   .connect_timeout_ms = 2000,
+			   .timeout_ms = 70000,
+			   .max_attempts = 1};
+
+	be->http = http_new(&c, e);
+	return be->http ? 0 : -1;
+}
+
+static int start_faults(struct backend *be, struct err *e)
+{
+	const char *env = getenv("SAGEMAKERFS_FAULTS");
+
+	if (!be->options->faults && !(env && streq(env, "1")))
+		return 0;
+	be->faults = faults_new(be, be->options->faults, e);
+	return be->faults ? 0 : -1;
+}
+
+static int open_database(struct backend *be, struct err *e)
+{
+	_cleanup_free_ char *path = str_printf("%s/store.db", be->dir);
+
+	if (!path)
+		return err_set(e, ENOMEM, "out of memory");
+	be->db = db_open(path, e);
+	return be->db ? 0 : -1;
+}
+
+#define MAKE(member, call) (((member) = (call)) != NULL)
+
+static int start(struct backend *be, struct err *e)
+{
+	const struct local_options *o = be->options;
+
+	if (open_store(be, o->store, e) < 0 || !MAKE(be->spawner, spawner_new(e)))
+		return -1;
+	if (!MAKE(be->log, logger_new(be->dirfd, e)) || load_keys(be, e) < 0 ||
+	    open_database(be, e) < 0 || !MAKE(be->objects, objects_new(be, e)) ||
+	    !MAKE(be->quick, pool_new(QUICK_THREADS, e)) ||
+	    !MAKE(be->slow, pool_new(SLOW_THREADS, e)))
+		return -1;
+	if (start_http(be, e) < 0 || !MAKE(be->endpoints, endpoints_new(be, e)) ||
+	    start_faults(be, e) < 0)
+		return -1;
+	return MAKE(be->server, server_new(be, o->listen ? o->listen : "127.0.0.1:0", e)) ? 0 : -1;
+}
+
+/* In the order of use. Requests in work keep what they need alive, so first they have to be gone. */
+static void stop(struct backend *be)
+{
+	bool quiet = !be->server || server_drain(be->server, 500);
+
+	faults_free(be->faults); /* lets go what is withheld */
+	be->faults = NULL;
+	http_free(be->http); /* ends invocations in flight */
+	quiet = quiet || server_drain(be->server, 500);
+	if (!quiet)
+		return; /* a call is stuck: the process ends, nothing is freed under it */
+	pool_free(be->quick);
+	pool_free(be->slow);
+	server_free(be->server);
+	endpoints_free(be->endpoints);
+	spawner_free(be->spawner);
+	objects_free(be->objects);
+	db_close(be->db);
+	logger_free(be->log);
+	closep(&be->dirfd);
+	closep(&be->lockfd);
+	free(be->dir);
+}
+
+static void tell(const struct local_options *o, const char *word, const char *text)
+{
+	if (o->ready_fd < 0)
+		return;
+	dprintf(o->ready_fd, "%s %s\n", word, text);
+	close(o->ready_fd);
+}
+
+/* ---- the main loop ---- */
+
+struct loop {
+	struct backend *be;
+	int signals;
+	int users;  /* DIR/users */
+	int unused; /* seconds that nobody held it */
+	bool ending;
+};
+
+static void drain_events(struct loop *l)
+{
+	uint64_t tag;
+	int status, r;
+
+	while ((r = spawner_next(l->be->spawner, &tag, &status)) > 0)
+		endpoints_exited(l->be->endpoints, tag, status);
+	if (r < 0) {
+		logger_line(l->be->log, "the spawner has died: ending");
+		l->ending = true;
+	}
+}
+
+static void wait_events(struct loop *l, int ms)
+{
+	struct pollfd p[] = {
+		{l->signals,                     POLLIN, 0},
+                {spawner_events(l->be->spawner), POLLIN, 0}
+        };
+	struct signalfd_siginfo info;
+
+	if (poll(p, ARRAY_SIZE(p), ms) <= 0)
+		return;
+	if (p[0].revents && read(l->signals, &info, sizeof info) == (ssize_t)sizeof info)
+		l->ending = true;
+	if (p[1].revents)
+		drain_events(l);
+}
+
+/* While mounts hold DIR/users shared we stay; the exclusive lock is kept once nobody came for long enough. */
+static void check_users(struct loop *l)
+{
+	if (flock(l->users, LOCK_EX | LOCK_NB) < 0) {
+		l->unused = 0;
+		return;
+	}
+	if (++l->unused >= UNUSED_SECONDS)
+		l->ending = true;
+	else
+		flock(l->users, LOCK_UN);
+}
+
+static void main_loop(struct loop *l)
+{
+	double tick = time_mono() + 1;
+
+	while (!l->ending) {
+		wait_events(l, (int)MAX(1.0, MIN(1000.0, (tick - time_mono()) * 1e3)));
+		if (time_mono() < tick)
+			continue;
+		tick = time_mono() + 1;
+		endpoints_tick(l->be->endpoints);
+		if (l->users >= 0)
+			check_users(l);
+	}
+}
+
+static void stop_models(struct loop *l)
+{
+	double until = time_mono() + STOP_MS / 1e3;
+
+	endpoints_stop(l->be->endpoints);
+	while (endpoints_alive(l->be->endpoints) && time_mono() < until)
+		wait_events(l, 100);
+}
+
+static int run(struct backend *be, int signals, struct err *e)
+{
+	struct loop l = {.be = be, .signals = signals, .users = -1};
+	char url[128];
+
+	snprintf(url, sizeof url, "http://%s:%u",
+		 be->options->listen && starts_with(be->options->listen, "[::1]") ? "[::1]"
+										  : "127.0.0.1",
+		 be->port);
+	if (be->options->until_unused) {
+		l.users = openat(be->dirfd, "users", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (l.users < 0)
+			return err_errno(e, "cannot open '%s/users'", be->dir);
+	}
+	if (publish(be, url, e) < 0)
+		return -1;
+	logger_line(be->log, "serving %s, process %d, region %s", url, (int)getpid(), be->region);
+	endpoints_start(be->endpoints);
+	tell(be->options, "ready", url);
+	main_loop(&l);
+	logger_line(be->log, "ending");
+	unlinkat(be->dirfd, "run.json", 0);
+	stop_models(&l);
+	stop(be);
+	closep(&l.users);
+	return 0;
+}
+
+static int block_signals(struct err *e)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return fd < 0 ? err_errno(e, "cannot make a signal descriptor") : fd;
+}
+
+static void raise_files(void)
+{
+	struct rlimit r;
+
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = MIN(r.rlim_max, (rlim_t)65536);
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+int local_serve(const struct local_options *o, struct err *e)
+{
+	struct backend *be = calloc(1, sizeof *be);
+	int signals = -1, r = -1;
+
+	if (!be)
+		return err_set(e, ENOMEM, "out of memory");
+	be->options = o;
+	be->dirfd = be->lockfd = -1;
+	be->max_invoke = MAX_INVOKE;
+	snprintf(be->region, sizeof be->region, "%s", o->region ? o->region : LOCAL_REGION);
+	random_text(be->host_id, sizeof be->host_id);
+	raise_files();
+	signals = block_signals(e);
+	if (signals >= 0 && start(be, e) == 0)
+		r = run(be, signals, e);
+	if (r < 0) {
+		tell(o, "error", e->text);
+		stop(be);
+	}
+	closep(&signals);
+	free(be);
+	return r;
+}

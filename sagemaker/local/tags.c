@@ -1,0 +1,157 @@
+#include "sagemaker/local/calls.h"
+#include "sagemaker/local/resources.h"
+#include "sagemaker/local/validate.h"
+
+#define TAGS_MAX 50
+
+const struct member TAG_MEMBERS[] = {
+	{"Key",   K_STRING, true, 1, 128, NULL, NULL, NULL},
+	{"Value", K_STRING, true, 0, 256, NULL, NULL, NULL},
+	MEMBERS_END,
+};
+
+static const struct member add_members[] = {
+	{"ResourceArn", K_STRING, true, 0, 256,      &PATTERN_ARN, NULL,        NULL},
+	{"Tags",        K_LIST,   true, 0, TAGS_MAX, NULL,         TAG_MEMBERS, NULL},
+	MEMBERS_END,
+};
+
+static const struct member list_members[] = {
+	{"ResourceArn", K_STRING, true, 0, 256, &PATTERN_ARN, NULL, NULL},
+	MEMBERS_END,
+};
+
+static const struct member delete_members[] = {
+	{"ResourceArn", K_STRING, true, 0, 256,      &PATTERN_ARN, NULL, NULL},
+	{"TagKeys",     K_LIST,   true, 1, TAGS_MAX, NULL,         NULL, NULL},
+	MEMBERS_END,
+};
+
+/* The resource that the ARN names must be one of ours. false: replied. */
+static bool check_arn(struct request *r, const char *arn)
+{
+	static const struct resource_kind *const kinds[] = {&KIND_MODEL, &KIND_CONFIG,
+							    &KIND_ENDPOINT};
+	const char *name = strchr(arn, '/');
+	struct err e;
+	double created;
+	char own[256];
+
+	for (size_t i = 0; name && i < ARRAY_SIZE(kinds); i++) {
+		_cleanup_json_ cJSON *json = NULL;
+		resource_arn(r->be, kinds[i], name + 1, own);
+		if (strcasecmp(own, arn) != 0)
+			continue;
+		int found = resource_get(r->be, kinds[i], name + 1, &json, &created, &e);
+		if (found < 0)
+			reply_failure(r, &e);
+		else if (!found)
+			reply_missing(r, kinds[i], name + 1);
+		return found > 0;
+	}
+	reply_error(r, 400, "ValidationException", "Could not find resource \"%s\".", arn);
+	return false;
+}
+
+static cJSON *tags_locked(struct backend *be, const char *arn, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *s =
+		db_prepare(be->db, e,
+			   "SELECT key, value FROM tag WHERE lower(arn)=lower(?) ORDER BY key", "s",
+			   arn);
+	_cleanup_json_ cJSON *out = cJSON_CreateObject();
+	cJSON *list = cJSON_AddArrayToObject(out, "Tags");
+	int more = -1;
+
+	while (s && (more = db_step(s, e)) > 0) {
+		cJSON *t = cJSON_CreateObject();
+		cJSON_AddStringToObject(t, "Key", db_text(s, 0));
+		cJSON_AddStringToObject(t, "Value", db_text(s, 1));
+		cJSON_AddItemToArray(list, t);
+	}
+	return more < 0 ? NULL : steal(out);
+}
+
+static void reply_tags_locked(struct request *r, const char *arn)
+{
+	struct err e;
+	cJSON *out = tags_locked(r->be, arn, &e);
+
+	if (out)
+		reply_json(r, out);
+	else
+		reply_failure(r, &e);
+}
+
+/* A resource's ARN as the tags know it: the name in lower case. */
+static void lower_arn(const char *arn, char out[257])
+{
+	size_t i = 0;
+
+	for (; arn[i] && i < 256; i++)
+		out[i] = (char)(arn[i] >= 'A' && arn[i] <= 'Z' ? arn[i] + 32 : arn[i]);
+	out[i] = '\0';
+}
+
+void sm_add_tags(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, add_members);
+	_cleanup_json_ cJSON *now = NULL;
+	struct err e;
+	char arn[257];
+	const cJSON *t;
+
+	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
+		return;
+	lower_arn(member_string(in, "ResourceArn"), arn);
+	SCOPED_LOCK(db_lock(r->be->db));
+	now = tags_locked(r->be, arn, &e);
+	const cJSON *tags = cJSON_GetObjectItem(in, "Tags");
+	if (now && cJSON_GetArraySize(cJSON_GetObjectItem(now, "Tags")) + cJSON_GetArraySize(tags) >
+			   TAGS_MAX) {
+		reply_error(r, 400, "ResourceLimitExceeded",
+			    "The resource \"%s\" can have at most %d tags.", arn, TAGS_MAX);
+		return;
+	}
+	cJSON_ArrayForEach(t, tags) {
+		if (db_run(r->be->db, &e,
+			   "INSERT OR REPLACE INTO tag(arn, key, value) VALUES(?, ?, ?)", "sss",
+			   arn, member_string(t, "Key"), member_string(t, "Value")) < 0) {
+			reply_failure(r, &e);
+			return;
+		}
+	}
+	reply_tags_locked(r, arn);
+}
+
+void sm_list_tags(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, list_members);
+
+	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
+		return;
+	SCOPED_LOCK(db_lock(r->be->db));
+	reply_tags_locked(r, member_string(in, "ResourceArn"));
+}
+
+void sm_delete_tags(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, delete_members);
+	const cJSON *key;
+	struct err e;
+	char arn[257];
+
+	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
+		return;
+	lower_arn(member_string(in, "ResourceArn"), arn);
+	SCOPED_LOCK(db_lock(r->be->db));
+	cJSON_ArrayForEach(key, cJSON_GetObjectItem(in, "TagKeys")) {
+		if (cJSON_IsString(key) &&
+		    db_run(r->be->db, &e, "DELETE FROM tag WHERE arn=? AND key=?", "ss", arn,
+			   key->valuestring) < 0) {
+			reply_failure(r, &e);
+			return;
+		}
+	}
+	reply_json(r, cJSON_CreateObject());
+}
