@@ -13,7 +13,7 @@
 #define LOCAL_ROLE_ARN  "arn:aws:iam::" LOCAL_ACCOUNT ":role/service-role/" LOCAL_ROLE_NAME
 
 struct db;
-struct endpoints;
+struct fleet;
 struct faults;
 struct http;
 struct logger;
@@ -35,7 +35,7 @@ struct backend {
 	size_t max_invoke; /* bytes of an invocation's body */
 	struct db *db;
 	struct objects *objects;
-	struct endpoints *endpoints;
+	struct fleet *endpoints;
 	struct faults *faults; /* NULL: none asked for */
 	struct http *http;     /* towards the model servers */
 	struct logger *log;

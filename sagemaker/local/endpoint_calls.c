@@ -66,7 +66,7 @@ void sm_create_endpoint(struct request *r)
 	if (!plan)
 		return;
 	const char *name = member_string(in, "EndpointName");
-	int made = endpoints_create(r->be->endpoints, plan, cJSON_GetObjectItem(in, "Tags"), &e);
+	int made = fleet_create(r->be->endpoints, plan, cJSON_GetObjectItem(in, "Tags"), &e);
 	if (made < 0) {
 		reply_failure(r, &e);
 	} else if (!made) {
@@ -85,7 +85,7 @@ void sm_describe_endpoint(struct request *r)
 
 	if (!in)
 		return;
-	cJSON *out = endpoints_describe(r->be->endpoints, member_string(in, "EndpointName"));
+	cJSON *out = fleet_describe(r->be->endpoints, member_string(in, "EndpointName"));
 	if (out)
 		reply_json(r, out);
 	else
@@ -95,7 +95,7 @@ void sm_describe_endpoint(struct request *r)
 void sm_list_endpoints(struct request *r)
 {
 	size_t n;
-	struct listed *rows = endpoints_list(r->be->endpoints, &n);
+	struct listed *rows = fleet_list(r->be->endpoints, &n);
 
 	reply_list(r, &KIND_ENDPOINT, rows, n);
 	free(rows);
@@ -110,7 +110,7 @@ void sm_delete_endpoint(struct request *r)
 	if (!in)
 		return;
 	const char *name = member_string(in, "EndpointName");
-	switch (endpoints_delete(r->be->endpoints, name, &e)) {
+	switch (fleet_delete(r->be->endpoints, name, &e)) {
 	case DELETE_BEGUN:
 		reply_status(r, 200);
 		return;

@@ -151,7 +151,7 @@ static double health_seconds(const struct endpoint *ep)
 /* Start a process and ask it until it answers. On a worker. */
 static void launch(struct endpoint *ep)
 {
-	struct endpoints *all = ep->all;
+	struct fleet *all = ep->all;
 	struct err e;
 	long long from = 0;
 
@@ -214,7 +214,7 @@ void endpoint_begin_locked(struct endpoint *ep)
 static void remove_endpoint(void *arg)
 {
 	struct endpoint *ep = arg;
-	struct endpoints *all = ep->all;
+	struct fleet *all = ep->all;
 	struct err e;
 
 	endpoint_remove_files(ep);
@@ -306,7 +306,7 @@ static void ended_locked(struct endpoint *ep, int status)
 	}
 }
 
-void endpoints_exited(struct endpoints *all, uint64_t tag, int status)
+void fleet_exited(struct fleet *all, uint64_t tag, int status)
 {
 	SCOPED_LOCK(&all->mu);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {

@@ -251,7 +251,8 @@ static void fill_environment(const struct endpoint *ep, struct environment *v)
 		const char *percent = strstr(rows[i].format, "%s");
 		char *value = str_printf("%.*s%s%s", (int)(percent - rows[i].format),
 					 rows[i].format, rows[i].value, percent + 2);
-		if (value && !cJSON_GetObjectItemCaseSensitive(own, rows[i].name))
+		if (value && (is_reserved(rows[i].name) ||
+			      !cJSON_GetObjectItemCaseSensitive(own, rows[i].name)))
 			add_env(v, rows[i].name, value);
 		free(value);
 	}

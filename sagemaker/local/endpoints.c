@@ -40,7 +40,7 @@ void endpoint_unref(struct endpoint *ep)
 }
 
 /* An endpoint of its stored row; takes over plan. NULL: the row is damaged or memory is out. */
-static struct endpoint *make_endpoint(struct endpoints *all, cJSON *plan, double created)
+static struct endpoint *make_endpoint(struct fleet *all, cJSON *plan, double created)
 {
 	const cJSON *variant = cJSON_GetObjectItem(plan, "Variant");
 	struct endpoint *ep = calloc(1, sizeof *ep);
@@ -76,7 +76,7 @@ static struct endpoint *make_endpoint(struct endpoints *all, cJSON *plan, double
 
 static void load(void *arg, const char *name, double created, cJSON *json)
 {
-	struct endpoints *all = arg;
+	struct fleet *all = arg;
 	struct endpoint *ep = make_endpoint(all, json, created);
 
 	if (!ep) {
@@ -88,7 +88,7 @@ static void load(void *arg, const char *name, double created, cJSON *json)
 	all->first = ep;
 }
 
-static struct endpoint *find_id(const struct endpoints *all, const char *id)
+static struct endpoint *find_id(const struct fleet *all, const char *id)
 {
 	struct endpoint *ep = all->first;
 
@@ -98,7 +98,7 @@ static struct endpoint *find_id(const struct endpoints *all, const char *id)
 }
 
 /* Directories that a crash left behind. */
-static void sweep(struct endpoints *all)
+static void sweep(struct fleet *all)
 {
 	int fd = openat(all->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_closedir_ DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -114,9 +114,9 @@ static void sweep(struct endpoints *all)
 	}
 }
 
-struct endpoints *endpoints_new(struct backend *be, struct err *e)
+struct fleet *fleet_new(struct backend *be, struct err *e)
 {
-	struct endpoints *all = calloc(1, sizeof *all);
+	struct fleet *all = calloc(1, sizeof *all);
 
 	if (!all) {
 		err_set(e, ENOMEM, "out of memory");
@@ -129,18 +129,18 @@ struct endpoints *endpoints_new(struct backend *be, struct err *e)
 		all->dirfd = openat(be->dirfd, "endpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (all->dirfd < 0) {
 		err_errno(e, "cannot open the store's 'endpoints'");
-		endpoints_free(all);
+		fleet_free(all);
 		return NULL;
 	}
 	if (resource_each(be, &KIND_ENDPOINT, load, all, e) < 0) {
-		endpoints_free(all);
+		fleet_free(all);
 		return NULL;
 	}
 	sweep(all);
 	return all;
 }
 
-void endpoints_free(struct endpoints *all)
+void fleet_free(struct fleet *all)
 {
 	if (!all)
 		return;
@@ -155,7 +155,7 @@ void endpoints_free(struct endpoints *all)
 	free(all);
 }
 
-void endpoints_start(struct endpoints *all)
+void fleet_start(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
@@ -168,7 +168,7 @@ void endpoints_start(struct endpoints *all)
 	}
 }
 
-void endpoints_stop(struct endpoints *all)
+void fleet_stop(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	all->stopping = true;
@@ -178,7 +178,7 @@ void endpoints_stop(struct endpoints *all)
 	}
 }
 
-unsigned endpoints_alive(struct endpoints *all)
+unsigned fleet_alive(struct fleet *all)
 {
 	unsigned n = 0;
 
@@ -188,7 +188,7 @@ unsigned endpoints_alive(struct endpoints *all)
 	return n;
 }
 
-void endpoints_tick(struct endpoints *all)
+void fleet_tick(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
@@ -197,7 +197,7 @@ void endpoints_tick(struct endpoints *all)
 	}
 }
 
-static struct endpoint *find_locked(struct endpoints *all, const char *name, size_t len)
+static struct endpoint *find_locked(struct fleet *all, const char *name, size_t len)
 {
 	struct endpoint *ep = all->first;
 
@@ -237,7 +237,7 @@ void endpoint_set_locked(struct endpoint *ep, enum status status, const char *fa
 		    failure ? ": " : "", failure ? failure : "");
 }
 
-int endpoints_create(struct endpoints *all, cJSON *plan, const cJSON *tags, struct err *e)
+int fleet_create(struct fleet *all, cJSON *plan, const cJSON *tags, struct err *e)
 {
 	const char *name = member_string(plan, "EndpointName");
 	char id[17];
@@ -283,7 +283,7 @@ static cJSON *describe_variant(const struct endpoint *ep)
 	return j;
 }
 
-cJSON *endpoints_describe(struct endpoints *all, const char *name)
+cJSON *fleet_describe(struct fleet *all, const char *name)
 {
 	char arn[256];
 
@@ -307,7 +307,7 @@ cJSON *endpoints_describe(struct endpoints *all, const char *name)
 	return j;
 }
 
-enum delete_result endpoints_delete(struct endpoints *all, const char *name, struct err *e)
+enum delete_result fleet_delete(struct fleet *all, const char *name, struct err *e)
 {
 	SCOPED_LOCK(&all->mu);
 	struct endpoint *ep = find_locked(all, name, strlen(name));
@@ -327,7 +327,7 @@ enum delete_result endpoints_delete(struct endpoints *all, const char *name, str
 	return DELETE_BEGUN;
 }
 
-struct listed *endpoints_list(struct endpoints *all, size_t *n)
+struct listed *fleet_list(struct fleet *all, size_t *n)
 {
 	size_t count = 0;
 
@@ -348,8 +348,8 @@ struct listed *endpoints_list(struct endpoints *all, size_t *n)
 	return rows;
 }
 
-enum invokable endpoints_target(struct endpoints *all, const char *name, size_t len,
-				struct invoke_target *out)
+enum invokable fleet_target(struct fleet *all, const char *name, size_t len,
+			    struct invoke_target *out)
 {
 	SCOPED_LOCK(&all->mu);
 	const struct endpoint *ep = find_locked(all, name, len);

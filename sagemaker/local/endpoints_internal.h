@@ -10,7 +10,7 @@ enum status { CREATING, IN_SERVICE, FAILED, DELETING, N_STATUS };
 
 struct endpoint {
 	struct endpoint *next;
-	struct endpoints *all;
+	struct fleet *all;
 	unsigned refs;
 	bool listed; /* in the table */
 	/* Never change: */
@@ -34,7 +34,7 @@ struct endpoint {
 	char server[512]; /* the model server's program */
 };
 
-struct endpoints {
+struct fleet {
 	struct backend *be;
 	int dirfd;          /* DIR/endpoints */
 	pthread_mutex_t mu; /* guards what follows and the endpoints' changing members */

@@ -196,7 +196,7 @@ void rt_invoke(struct request *r)
 		return;
 	}
 	c->r = r;
-	switch (endpoints_target(r->be->endpoints, name, (size_t)(end - name), &c->target)) {
+	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), &c->target)) {
 	case INVOKE_READY:
 		if (header_ok(r, &c->target)) {
 			forward(c);

@@ -174,7 +174,7 @@ static int start(struct backend *be, struct err *e)
 	    !MAKE(be->quick, pool_new(QUICK_THREADS, e)) ||
 	    !MAKE(be->slow, pool_new(SLOW_THREADS, e)))
 		return -1;
-	if (start_http(be, e) < 0 || !MAKE(be->endpoints, endpoints_new(be, e)) ||
+	if (start_http(be, e) < 0 || !MAKE(be->endpoints, fleet_new(be, e)) ||
 	    start_faults(be, e) < 0)
 		return -1;
 	return MAKE(be->server, server_new(be, o->listen ? o->listen : "127.0.0.1:0", e)) ? 0 : -1;
@@ -194,7 +194,7 @@ static void stop(struct backend *be)
 	pool_free(be->quick);
 	pool_free(be->slow);
 	server_free(be->server);
-	endpoints_free(be->endpoints);
+	fleet_free(be->endpoints);
 	spawner_free(be->spawner);
 	objects_free(be->objects);
 	db_close(be->db);
@@ -228,7 +228,7 @@ static void drain_events(struct loop *l)
 	int status, r;
 
 	while ((r = spawner_next(l->be->spawner, &tag, &status)) > 0)
-		endpoints_exited(l->be->endpoints, tag, status);
+		fleet_exited(l->be->endpoints, tag, status);
 	if (r < 0) {
 		logger_line(l->be->log, "the spawner has died: ending");
 		l->ending = true;
@@ -273,7 +273,7 @@ static void main_loop(struct loop *l)
 		if (time_mono() < tick)
 			continue;
 		tick = time_mono() + 1;
-		endpoints_tick(l->be->endpoints);
+		fleet_tick(l->be->endpoints);
 		if (l->users >= 0)
 			check_users(l);
 	}
@@ -283,8 +283,8 @@ static void stop_models(struct loop *l)
 {
 	double until = time_mono() + STOP_MS / 1e3;
 
-	endpoints_stop(l->be->endpoints);
-	while (endpoints_alive(l->be->endpoints) && time_mono() < until)
+	fleet_stop(l->be->endpoints);
+	while (fleet_alive(l->be->endpoints) && time_mono() < until)
 		wait_events(l, 100);
 }
 
@@ -305,7 +305,7 @@ static int run(struct backend *be, int signals, struct err *e)
 	if (publish(be, url, e) < 0)
 		return -1;
 	logger_line(be->log, "serving %s, process %d, region %s", url, (int)getpid(), be->region);
-	endpoints_start(be->endpoints);
+	fleet_start(be->endpoints);
 	tell(be->options, "ready", url);
 	main_loop(&l);
 	logger_line(be->log, "ending");
