@@ -135,18 +135,27 @@ static bool agrees(const struct part *p, const struct wish *w)
 	       (!w->crc32[0] || streq(w->crc32, z));
 }
 
-/* The parts that were asked for, in order, in place of rows. false: replied. */
+static bool in_order(const struct wishes *w)
+{
+	for (size_t i = 1; i < w->n; i++) {
+		if (w->rows[i].number <= w->rows[i - 1].number)
+			return false;
+	}
+	return true;
+}
+
+/* The parts that were asked for, into out. false: replied. */
 static bool choose(struct request *r, const struct wishes *w, const struct part *parts, size_t n,
 		   struct part *out)
 {
+	if (!in_order(w)) {
+		reply_error(
+			r, 400, "InvalidPartOrder",
+			"The list of parts was not in ascending order. Parts must be ordered by part number.");
+		return false;
+	}
 	for (size_t i = 0; i < w->n; i++) {
 		const struct part *p = find_part(parts, n, w->rows[i].number);
-		if (i && w->rows[i].number <= w->rows[i - 1].number) {
-			reply_error(
-				r, 400, "InvalidPartOrder",
-				"The list of parts was not in ascending order. Parts must be ordered by part number.");
-			return false;
-		}
 		if (!p || !agrees(p, &w->rows[i])) {
 			reply_error(
 				r, 400, "InvalidPart",
