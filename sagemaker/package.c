@@ -19,18 +19,20 @@ struct writer {
 	struct archive *tar;
 	struct gzip *gzip;
 	struct err failure; /* of the compressor or the sink, which libarchive cannot carry */
+	bool over;          /* after a failure: what libarchive still writes goes nowhere */
 	uint64_t written;   /* bytes of the tar stream */
 	char *block;
 };
 
+/* libarchive 3.6 leaks when a stream is not closed in good order, and does not close one that failed: so it never hears of a
+ * failure. Whoever calls it looks at w->failure. */
 static la_ssize_t take_tar(struct archive *a, void *arg, const void *p, size_t n)
 {
 	struct writer *w = arg;
 
-	if (gzip_write(w->gzip, p, n, &w->failure)) {
-		archive_set_error(a, w->failure.no, "%s", w->failure.text);
-		return -1;
-	}
+	(void)a;
+	if (!w->over && gzip_write(w->gzip, p, n, &w->failure))
+		w->over = true;
 	w->written += n;
 	return (la_ssize_t)n;
 }
@@ -61,13 +63,13 @@ static int put_header(struct writer *w, const struct package_member *m, struct e
 	archive_entry_set_mtime(t, 0, 0);
 	int rc = archive_write_header(w->tar, t);
 	archive_entry_free(t);
-	return rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? 0 : tar_failure(w, m->archive, e);
+	return rc >= ARCHIVE_WARN && !w->over ? 0 : tar_failure(w, m->archive, e);
 }
 
 static int put_data(struct writer *w, const struct package_member *m, const char *p, size_t n,
 		    struct err *e)
 {
-	if (archive_write_data(w->tar, p, n) != (la_ssize_t)n)
+	if (archive_write_data(w->tar, p, n) != (la_ssize_t)n || w->over)
 		return tar_failure(w, m->archive, e);
 	if (w->out->progress)
 		w->out->progress(w->out->arg, n);
@@ -132,7 +134,9 @@ static int put_member(struct writer *w, size_t i, struct err *e)
 		return m->size ? put_data(w, m, m->content, (size_t)m->size, e) : 0;
 	if (put_file(w, m, e))
 		return -1;
-	return archive_write_finish_entry(w->tar) == ARCHIVE_OK ? 0 : tar_failure(w, m->archive, e);
+	if (archive_write_finish_entry(w->tar) != ARCHIVE_OK || w->over)
+		return tar_failure(w, m->archive, e);
+	return 0;
 }
 
 static int put_all(struct writer *w, struct err *e)
@@ -145,10 +149,9 @@ static int put_all(struct writer *w, struct err *e)
 	for (size_t i = 0; i < w->plan->n_members; i++)
 		if (put_member(w, i, e))
 			return -1;
-	return archive_write_close(w->tar) == ARCHIVE_OK ? 0 : tar_failure(w, ".", e);
+	return archive_write_close(w->tar) == ARCHIVE_OK && !w->over ? 0 : tar_failure(w, ".", e);
 }
 
-/* What a failure leaves is given up: libarchive would otherwise finish the archive when freed. */
 static int write_archive(struct writer *w, struct err *e)
 {
 	w->tar = archive_write_new();
@@ -160,8 +163,7 @@ static int write_archive(struct writer *w, struct err *e)
 		rc = err_set(e, ENOMEM, "pack the model: out of memory");
 	if (rc == 0)
 		rc = put_all(w, e);
-	if (w->tar && rc)
-		archive_write_fail(w->tar);
+	w->over = true; /* closing pads an entry that broke off */
 	if (w->tar)
 		archive_write_free(w->tar);
 	if (rc == 0)
