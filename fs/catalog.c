@@ -195,7 +195,7 @@ static int listed(void *arg, const struct s3_item *item)
 	return 0;
 }
 
-/* Models that the listing did not name are gone; a job confirms before a staging copy is dropped (model lookup refreshes). */
+/* Models that the listing did not name are gone. */
 static void unlisted(struct models *s, int64_t began)
 {
 	SCOPED_LOCK(&s->mu);
@@ -207,6 +207,27 @@ static void unlisted(struct models *s, int64_t began)
 		}
 	}
 	s->listed = now_ms();
+}
+
+/* A clean copy of such a model goes only after its manifest was looked for by name. */
+static struct model *to_confirm(struct models *s)
+{
+	SCOPED_LOCK(&s->mu);
+
+	for (struct model *md = s->list; md; md = md->next) {
+		if (md->staged && !md->dirty && md->base[0] && md->known == KNOWN_NOT)
+			return md;
+	}
+	return NULL;
+}
+
+static void confirm(struct models *s, struct cancel *c)
+{
+	struct model *md;
+	struct err e = {0};
+
+	while ((md = to_confirm(s)) && catalog_refresh(md, c, &e) == 0)
+		; /* each is known now */
 }
 
 int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
@@ -229,6 +250,7 @@ int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
 			LIST_KEYS_MAX, prefix, bucket);
 	else
 		unlisted(s, l.began);
+	confirm(s, c);
 	SCOPED_LOCK(&s->mu);
 	s->listed = now_ms();
 	return 0;

@@ -126,7 +126,8 @@ static int check(struct commit *c, struct err *e)
 		*e = c->plan->why;
 		SCOPED_LOCK(&md->s->mu);
 		md->refused = true;
-		return -1;
+		/* .error of models/ must tell which one */
+		return strstr(e->text, md->name) ? -1 : err_prefix(e, "model '%s'", md->name);
 	}
 	{
 		SCOPED_LOCK(&md->s->mu);

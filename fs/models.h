@@ -27,7 +27,7 @@ struct model_version {
 	char uri[1100];		 /* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz */
 	char framework[32], framework_version[16], py_version[8], image[256] /* "" unless the model names one */, role[512], instance_type[32];
 	char content_type[64];	 /* of plain invoke/NAME */
-	char made_with[16];
+	char made_with[16]; /* "" also when it is newer than every image: the newest serves */
 	cJSON *environment;	 /* CreateModel's Environment, object or NULL; model_version_release */
 };
 void model_version_release(struct model_version *v);

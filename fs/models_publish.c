@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "fs/models_room.h"
+#include "sagemaker/images.h"
 
 #define RESOLVE_FRESH_MS 5000
 
@@ -100,6 +101,18 @@ static void version_of(const char *model, const char *bucket, const struct manif
 	v->environment = cJSON_IsObject(env) ? cJSON_Duplicate(env, true) : NULL;
 }
 
+/* The rule of versions: the lowest image not older than what the model was made with, else the newest. */
+static void newest_for_newer(const struct models *s, struct model_version *v)
+{
+	const char *type = v->instance_type[0] ? v->instance_type : MODEL_INSTANCE_TYPE;
+	char version[16];
+	struct err e;
+
+	if (images_default_version(v->framework, v->made_with, s->m->config.region, type, version,
+				   &e) < 0)
+		v->made_with[0] = 0;
+}
+
 int models_publish(struct models *s, const char *model, struct model_version *out, struct cancel *c,
 		   struct err *e)
 {
@@ -118,6 +131,7 @@ int models_publish(struct models *s, const char *model, struct model_version *ou
 	if (!man)
 		return nothing(e, model);
 	version_of(model, bucket, man, out);
+	newest_for_newer(s, out);
 	return 0;
 }
 

@@ -5,8 +5,6 @@
 #include "sagemaker/framework.h"
 #include "sagemaker/images.h"
 
-#define DEFAULT_INSTANCE "ml.m5.large"
-
 static int show_room_error(struct node *dir, struct buf *out, struct err *e)
 {
 	(void)e;
@@ -148,115 +146,108 @@ static int show_digest(struct node *dir, struct buf *out, struct err *e)
 	return buf_printf(out, "%s\n", manifest_text(md->man->current, "digest"));
 }
 
-static const char *instance_type(const struct mount *m, const char *of_model)
+static void put_text(char *out, size_t size, const cJSON *record, const char *key)
 {
-	if (of_model && *of_model)
-		return of_model;
-	return m->opt->instance_type ? m->opt->instance_type : DEFAULT_INSTANCE;
+	snprintf(out, size, "%s", manifest_text(record, key));
 }
 
-/* What decides the image of a model, wherever that is written. */
-struct choice {
-	char framework[32], version[16], py[8], made_with[16], image[256], instance[32];
-};
-
-static void put_text(char *out, size_t size, const char *text)
+/* What decides the image, as a plan without files. */
+static struct package_plan *plan_of_record(const cJSON *record)
 {
-	snprintf(out, size, "%s", text);
+	struct package_plan *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	p->dirfd = -1;
+	p->framework = framework_find(manifest_text(record, "framework"));
+	put_text(p->settings.framework, sizeof p->settings.framework, record, "framework");
+	put_text(p->settings.framework_version, sizeof p->settings.framework_version, record,
+		 "framework_version");
+	put_text(p->settings.py_version, sizeof p->settings.py_version, record, "py_version");
+	put_text(p->settings.image, sizeof p->settings.image, record, "image");
+	put_text(p->settings.instance_type, sizeof p->settings.instance_type, record,
+		 "instance_type");
+	put_text(p->made_with, sizeof p->made_with, record, "made_with");
+	return p;
 }
 
-static void choice_of_record(const cJSON *record, struct choice *c)
+/* The published record with the overrides that no commit has put there yet. */
+static struct package_plan *published_plan(struct model *md, const struct manifest *man)
 {
-	put_text(c->framework, sizeof c->framework, manifest_text(record, "framework"));
-	put_text(c->version, sizeof c->version, manifest_text(record, "framework_version"));
-	put_text(c->py, sizeof c->py, manifest_text(record, "py_version"));
-	put_text(c->made_with, sizeof c->made_with, manifest_text(record, "made_with"));
-	put_text(c->image, sizeof c->image, manifest_text(record, "image"));
-	put_text(c->instance, sizeof c->instance, manifest_text(record, "instance_type"));
+	struct package_plan *p = plan_of_record(man->current);
+	SCOPED_LOCK(&md->s->mu);
+
+	if (p && md->framework[0])
+		p->framework = framework_find(md->framework);
+	if (p && md->framework_version[0])
+		memcpy(p->settings.framework_version, md->framework_version,
+		       sizeof md->framework_version);
+	return p;
 }
 
-static void choice_of_plan(const struct package_plan *p, struct choice *c)
-{
-	put_text(c->framework, sizeof c->framework, p->framework ? p->framework->name : "");
-	put_text(c->version, sizeof c->version, p->settings.framework_version);
-	put_text(c->py, sizeof c->py, p->settings.py_version);
-	put_text(c->made_with, sizeof c->made_with, p->made_with);
-	put_text(c->image, sizeof c->image, p->settings.image);
-	put_text(c->instance, sizeof c->instance, p->settings.instance_type);
-}
-
-static int choice_get(struct model *md, struct choice *c, struct err *e)
+/* A plan of md as it is shown; one whose framework or image is known. */
+static int shown_plan(struct model *md, struct package_plan **out, struct err *e)
 {
 	_cleanup_(manifest_unrefp)
 	struct manifest *man = shown_manifest(md);
 	_cleanup_(package_plan_freep)
-	struct package_plan *plan = NULL;
+	struct package_plan *p = NULL;
 
-	*c = (struct choice){0};
-	if (man) {
-		choice_of_record(man->current, c);
-		SCOPED_LOCK(&md->s->mu);
-		if (md->framework[0])
-			memcpy(c->framework, md->framework, sizeof c->framework);
-		if (md->framework_version[0])
-			memcpy(c->version, md->framework_version, sizeof c->version);
-		return 0;
-	}
-	if (model_plan(md, &plan, e) < 0)
+	if (man)
+		p = published_plan(md, man);
+	else if (model_plan(md, &p, e) < 0)
 		return -1;
-	choice_of_plan(plan, c);
-	if (!c->framework[0] && !c->image[0])
-		return plan->why.no ? err_set(e, plan->why.no, "%s", plan->why.text)
-				    : err_set(e, EINVAL, "no framework is recognised in model '%s'",
-					      md->name);
+	if (!p)
+		return err_set(e, ENOMEM, "out of memory");
+	if (!p->framework && !p->settings.image[0])
+		return err_set(e, p->why.no ? p->why.no : EINVAL, "%s",
+			       p->why.no ? p->why.text : "its framework is not known here");
+	*out = steal(p);
 	return 0;
 }
 
-static int effective_version(struct model *md, struct choice *c, struct err *e)
+static const char *instance_type(const struct mount *m, const struct package_plan *p)
 {
+	if (p->settings.instance_type[0])
+		return p->settings.instance_type;
+	return m->opt->instance_type ? m->opt->instance_type : MODEL_INSTANCE_TYPE;
+}
+
+static int shown_image(struct model *md, struct image *out, struct err *e)
+{
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = NULL;
 	const struct mount *m = md->s->m;
 
-	if (choice_get(md, c, e) < 0)
+	if (shown_plan(md, &p, e) < 0)
 		return -1;
-	if (c->version[0] || c->image[0])
-		return 0;
-	return images_default_version(c->framework, c->made_with, m->config.region,
-				      instance_type(m, c->instance), c->version, e);
+	return package_image(p, m->config.region, instance_type(m, p), out, e);
 }
 
 static int fetch_framework(struct node *dir, struct buf *out, struct err *e)
 {
-	struct choice c;
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = NULL;
 
-	if (choice_get(side_model(dir), &c, e) < 0)
+	if (shown_plan(side_model(dir), &p, e) < 0)
 		return -1;
-	return buf_printf(out, "%s\n", c.framework);
+	return buf_printf(out, "%s\n", p->framework ? p->framework->name : p->settings.framework);
 }
 
 static int fetch_version(struct node *dir, struct buf *out, struct err *e)
 {
-	struct choice c;
+	struct image image;
 
-	if (effective_version(side_model(dir), &c, e) < 0)
-		return -1;
-	return buf_printf(out, "%s\n", c.version);
+	return shown_image(side_model(dir), &image, e) < 0 ? -1
+							   : buf_printf(out, "%s\n", image.version);
 }
 
 static int fetch_image(struct node *dir, struct buf *out, struct err *e)
 {
-	struct model *md = side_model(dir);
-	const struct mount *m = md->s->m;
-	struct choice c;
 	struct image image;
 
-	if (effective_version(md, &c, e) < 0)
-		return -1;
-	if (c.image[0])
-		return buf_printf(out, "%s\n", c.image);
-	if (images_uri(c.framework, c.version, c.py, m->config.region, instance_type(m, c.instance),
-		       &image, e) < 0)
-		return -1;
-	return buf_printf(out, "%s\n", image.uri);
+	return shown_image(side_model(dir), &image, e) < 0 ? -1
+							   : buf_printf(out, "%s\n", image.uri);
 }
 
 static int value_copy(char *out, size_t size, const char *what, const char *text, size_t n,
@@ -305,14 +296,17 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 	struct model *md = side_model(dir);
 	const struct mount *m = md->s->m;
 	char value[sizeof md->framework_version] = "";
-	struct choice c;
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = NULL;
 	struct image image;
 
 	if (value_copy(value, sizeof value, "framework version", text, n, e) < 0)
 		return -1;
-	if (value[0] &&
-	    (choice_get(md, &c, e) < 0 || images_uri(c.framework, value, c.py, m->config.region,
-						     instance_type(m, c.instance), &image, e) < 0))
+	if (value[0] && shown_plan(md, &p, e) < 0)
+		return err_prefix(e, "cannot check version '%s'", value);
+	if (p && p->framework &&
+	    images_uri(p->framework->name, value, p->settings.py_version, m->config.region,
+		       instance_type(m, p), &image, e) < 0)
 		return -1;
 	return override_set(md, md->framework_version, value, sizeof value, e);
 }

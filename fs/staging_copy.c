@@ -11,9 +11,10 @@ static int make_dirs(int dirfd, const char *path)
 	char name[NAME_MAX + 1];
 
 	while (fd >= 0 && *path) {
-		size_t n = strcspn(path, "/");
+		size_t n = MIN(strcspn(path, "/"), (size_t)NAME_MAX);
 
-		snprintf(name, sizeof name, "%.*s", (int)n, path);
+		memcpy(name, path, n);
+		name[n] = 0;
 		if (mkdirat(fd, name, 0755) < 0 && errno != EEXIST)
 			return -1;
 		int next = walk(fd, name);
