@@ -65,6 +65,16 @@ static void fill_environment(char **env, size_t n, char **strings, size_t n_stri
 	env[out] = NULL;
 }
 
+/* A standard input at its end; /dev/null may be closed to us. */
+static int empty_input(void)
+{
+	int ends[2], fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	return pipe2(ends, O_CLOEXEC) < 0 || close(ends[1]) < 0 ? -1 : ends[0];
+}
+
 /* In the child: never returns. fds 0-2 and 3 are what the model server gets. */
 static void become_server(char **strings, size_t n_strings, int listen_fd, int log_fd)
 {
@@ -79,11 +89,11 @@ static void become_server(char **strings, size_t n_strings, int listen_fd, int l
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int null = empty_input();
 	int keep = fcntl(listen_fd, F_DUPFD, 10); /* clear of the numbers that are filled next */
 	if (keep < 0 || dup2(null, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
 	    dup2(keep, 3) < 0)
-		_exit(126);
+		_exit(125);
 	close_range(4, ~0U, 0);
 	snprintf(base_dir, sizeof base_dir, "SAGEMAKER_BASE_DIR=%s", base);
 	snprintf(scratch, sizeof scratch, "%s/tmp", base);
@@ -95,8 +105,11 @@ static void become_server(char **strings, size_t n_strings, int listen_fd, int l
 	}
 	fill_environment(env, ARRAY_SIZE(env), strings, n_strings,
 			 isolated ? in_namespace : base_dir);
-	if (chdir(scratch) < 0)
+	if (chdir(scratch) < 0) {
+		err_errno(&e, "cannot enter '%s'", scratch);
+		note("start", &e);
 		_exit(126);
+	}
 	pid_t parent = getppid();
 	sandbox_limits();
 	if (getppid() != parent)
