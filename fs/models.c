@@ -6,6 +6,9 @@
 
 #include "fs/models_room.h"
 
+#define SLOW_FOR_MS   5000
+#define SLOW_LIMIT_MS 200
+
 static struct models *models_of(struct req *r)
 {
 	return req_mount(r)->models;
@@ -25,8 +28,7 @@ struct ask {
 	mode_t mode;
 	void (*then)(struct req *r, struct ask *a);
 	struct promise *promise;
-	struct err error; /* written before promise_settle */
-	bool settled;
+	bool settled;  /* atomic: S3 answered before the limit */
 	unsigned refs; /* atomic: the job and the answer */
 };
 
@@ -36,11 +38,26 @@ static void ask_unref(struct ask *a)
 		free(a);
 }
 
+/* How long S3 may take. Once it let somebody wait in vain, others are spared that for a while. */
+static long limit_locked(const struct models *s)
+{
+	return now_ms() < s->slow_until ? SLOW_LIMIT_MS : PROMISE_LIMIT_MS;
+}
+
+static void slow(struct models *s)
+{
+	SCOPED_LOCK(&s->mu);
+
+	s->slow_until = now_ms() + SLOW_FOR_MS;
+}
+
 static void answer_ask(struct req *r, void *arg, int no)
 {
 	struct ask *a = arg;
 
 	(void)no; /* an unreachable service: what is known decides */
+	if (!__atomic_load_n(&a->settled, __ATOMIC_ACQUIRE))
+		slow(a->md->s);
 	a->then(r, a);
 	ask_unref(a);
 }
@@ -60,6 +77,7 @@ static void ask_job(void *arg, struct cancel *cancel)
 
 	if (catalog_refresh(a->md, cancel, &e) < 0)
 		mount_fail(a->md->s->m, ROOM_MODELS, &e);
+	__atomic_store_n(&a->settled, true, __ATOMIC_RELEASE);
 	promise_settle(a->promise, 0);
 	ask_unref(a);
 }
@@ -67,6 +85,7 @@ static void ask_job(void *arg, struct cancel *cancel)
 static void ask(struct req *r, const struct ask *q)
 {
 	struct ask *a = malloc(sizeof *a);
+	long limit;
 	bool fresh;
 
 	if (!a) {
@@ -78,8 +97,9 @@ static void ask(struct req *r, const struct ask *q)
 	{
 		SCOPED_LOCK(&a->md->s->mu);
 		fresh = !a->md->deleting && model_fresh_locked(a->md);
+		limit = limit_locked(a->md->s);
 	}
-	a->promise = fresh ? NULL : promise_new(r, PROMISE_LIMIT_MS, answer_ask, a);
+	a->promise = fresh ? NULL : promise_new(r, limit, answer_ask, a);
 	if (!a->promise) { /* fresh, or no memory: as known */
 		a->then(r, a);
 		free(a);
@@ -179,6 +199,7 @@ static void list_job(void *arg, struct cancel *cancel)
 static void models_list(struct req *r, struct node *dir, struct dirfill *f)
 {
 	struct list *l = malloc(sizeof *l);
+	long limit;
 	bool fresh;
 
 	if (!l) {
@@ -189,8 +210,9 @@ static void models_list(struct req *r, struct node *dir, struct dirfill *f)
 	{
 		SCOPED_LOCK(&l->s->mu);
 		fresh = l->s->listed && now_ms() - l->s->listed <= MODEL_FRESH_MS;
+		limit = limit_locked(l->s);
 	}
-	l->promise = fresh ? NULL : promise_new(r, PROMISE_LIMIT_MS, answer_list, l);
+	l->promise = fresh ? NULL : promise_new(r, limit, answer_list, l);
 	if (!l->promise) {
 		l->refs = 1;
 		answer_list(r, l, 0);

@@ -99,8 +99,8 @@ struct models {
 	pthread_cond_t
 		changed; /* committing, copying, deleting, fetching went false; a writer closed */
 	struct model *list;
-	int64_t listed; /* now_ms() of the last whole listing, 0 never */
-	bool listing;   /* a job lists */
+	int64_t listed;     /* now_ms() of the last whole listing, 0 never */
+	int64_t slow_until; /* now_ms(): S3 has just not answered somebody in time */
 	bool stopping;
 };
 
