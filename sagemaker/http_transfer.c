@@ -16,7 +16,9 @@ const char *http_authority(const char *url, char out[128])
 	const char *at = strstr(url, "://");
 
 	at = at ? at + 3 : url;
-	snprintf(out, 128, "%.*s", (int)MIN(strcspn(at, "/?#"), 127), at);
+	size_t n = MIN(strcspn(at, "/?#"), (size_t)127);
+	memcpy(out, at, n);
+	out[n] = '\0';
 	return out;
 }
 

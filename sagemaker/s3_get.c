@@ -89,6 +89,15 @@ static bool can_go_on(const struct get *g, const struct err *e)
 	return false;
 }
 
+/* Whether the checksum is one of the object's bytes. Not every service says so; that of an object made of parts (its ETag
+ * has a '-') is then one of the parts' checksums. */
+static bool covers_bytes(const struct s3_object *o)
+{
+	if (!o->crc32c[0] || strchr(o->crc32c, '-'))
+		return false;
+	return o->checksum_type[0] ? streq(o->checksum_type, "FULL_OBJECT") : !strchr(o->etag, '-');
+}
+
 static int verify(const struct get *g, const char *bucket, const char *key, struct err *e)
 {
 	char crc[S3_CRC_TEXT];
@@ -98,8 +107,7 @@ static int verify(const struct get *g, const char *bucket, const char *key, stru
 			       bucket, key, (unsigned long long)g->got,
 			       (unsigned long long)g->o.size);
 	s3_crc_text(g->crc, crc);
-	if (g->o.crc32c[0] && !strchr(g->o.crc32c, '-') &&
-	    !streq(g->o.checksum_type, "COMPOSITE") && !streq(g->o.crc32c, crc))
+	if (covers_bytes(&g->o) && !streq(g->o.crc32c, crc))
 		return err_set(
 			e, EIO,
 			"read 's3://%s/%s': checksum does not match: CRC32C is %s, the object's is %s",

@@ -373,7 +373,7 @@ static void test_json(void **state)
 		else
 			assert_int_equal(e.no, EPROTO);
 	}
-	assert_true(starts_with(buf_cstr(&f.s.seen), "POST /? {\"Name\":\"x\"}\n"));
+	assert_true(starts_with(web_seen(f.w, &f.s), "POST /? {\"Name\":\"x\"}\n"));
 	aws_end(&f);
 }
 

@@ -33,7 +33,7 @@ static void test_create(void **state)
 	assert_int_equal(control_add_tags(f.a, "arn:e", tags, 1, NULL, &e), 0);
 	assert_string_equal(arn, "arn:e");
 	assert_string_equal(
-		buf_cstr(&f.s.seen),
+		web_seen(f.w, &f.s),
 		"POST /? {\"PrimaryContainer\":{\"Image\":\"i\",\"ModelDataUrl\":\"s3://b/k\",\"Environment\":{\"A\":\"b\"}},"
 		"\"ModelName\":\"m\",\"ExecutionRoleArn\":\"r\",\"Tags\":[{\"Key\":\"k\",\"Value\":\"v\"}]}\n"
 		"POST /? {\"EndpointConfigName\":\"c\",\"ProductionVariants\":[{\"VariantName\":\"AllTraffic\",\"ModelName\":\"m\","
@@ -121,7 +121,7 @@ static void test_lists(void **state)
 	assert_int_equal(control_list_tags(f.a, "arn", &tags, NULL, &e), 0);
 	assert_string_equal(cJSON_GetObjectItem(tags, "k")->valuestring, "v");
 	assert_true(starts_with(
-		buf_cstr(&f.s.seen),
+		web_seen(f.w, &f.s),
 		"POST /? {\"MaxResults\":100}\nPOST /? {\"MaxResults\":100,\"NextToken\":\"t1\"}\n"
 		"POST /? {\"MaxResults\":100,\"NameContains\":\"m\"}\n"));
 	aws_end(&f);
@@ -222,7 +222,7 @@ static void test_invoke(void **state)
 		if (cases[i].body)
 			assert_string_equal(buf_cstr(&a.body), cases[i].body);
 		assert_string_equal(buf_cstr(&a.container), cases[i].container);
-		assert_string_equal(buf_cstr(&f.s.seen), "POST /endpoints/e/invocations? [3]\n"); /* once, never again */
+		assert_string_equal(web_seen(f.w, &f.s), "POST /endpoints/e/invocations? [3]\n"); /* once, never again */
 		aws_end(&f);
 		buf_release(&a.body);
 		buf_release(&a.container);

@@ -451,10 +451,17 @@ static void test_whole_checksum(void **state)
 }
 
 /* Parts without replies: memory stays bounded, and cancelling frees the writer at once. */
-static void *cancel_later(void *arg)
+struct canceller {
+	struct web *w;
+	struct cancel *c;
+};
+
+static void *cancel_after_three_parts(void *arg)
 {
-	poll(NULL, 0, 300);
-	cancel_set(arg);
+	struct canceller *k = arg;
+
+	web_wait_requests(k->w, 4);
+	cancel_set(k->c);
 	return NULL;
 }
 
@@ -471,14 +478,14 @@ static void test_upload_is_cancelled(void **state)
 	(void)state;
 	begin(&x, HOLD_PARTS);
 	x.f.config.upload_memory = 24 * MIB;
+	struct canceller k = {x.f.w, c};
 	struct s3_upload *u = s3_upload_new(x.f.a, "bkt", "k", NULL, c, &e);
-	pthread_create(&t, NULL, cancel_later, c);
+	pthread_create(&t, NULL, cancel_after_three_parts, &k);
 	while (s3_upload_write(u, data, 4 * MIB, &e) == 0)
 		written += 4 * MIB;
 	assert_int_equal(e.no, ECANCELED);
-	assert_int_equal(written, 24 * MIB);
-	assert_int_equal(s3_upload_finish(u, NULL, &e),
-			 -1); /* what is not whole is not published */
+	assert_in_range(written, 20 * MIB, 24 * MIB); /* the last write may have been on its way */
+	assert_int_equal(s3_upload_finish(u, NULL, &e), -1); /* not whole: not published */
 	assert_int_equal(e.no, ECANCELED);
 	assert_int_equal(x.s.aborts, 1);
 	assert_false(x.s.exists);
@@ -513,7 +520,7 @@ static void test_list(void **state)
 	assert_int_equal(s3_list(f.a, "bkt", "m/", "/", list_row, &out, NULL, &e), 0);
 	assert_string_equal(buf_cstr(&out), "m/a b+ 3\nm/c/ (prefix) 0\nm/z 4\nn 5\n");
 	assert_string_equal(
-		buf_cstr(&f.s.seen),
+		web_seen(f.w, &f.s),
 		"GET /bkt?list-type=2&encoding-type=url&max-keys=1000&delimiter=%2F&prefix=m%2F \n"
 		"GET /bkt?list-type=2&encoding-type=url&max-keys=1000&delimiter=%2F&prefix=m%2F&"
 		"continuation-token=t%2F1%3D \n");

@@ -27,6 +27,12 @@ static inline void web_play(void *arg, const struct web_request *q, struct web_r
 	buf_str(&r->body, buf_cstr(&row->body));
 }
 
+/* What the server has seen so far; its lock orders this read after the writes. */
+static inline const char *web_seen(struct web *w, const struct script *s)
+{
+	return web_requests(w) ? buf_cstr(&s->seen) : "";
+}
+
 /* A buffer over a literal: borrowed, never released. */
 #define TEXT(s)                                              \
  {                                                           \
