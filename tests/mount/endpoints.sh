@@ -28,7 +28,7 @@ crash() {
 	kill -KILL "$(daemon_pid)"
 	sleep 0.3
 	fault '[]'
-	mount_start
+	"$SAGEMAKERFS" "local:$STORE" "$MNT"
 }
 
 mount_start
