@@ -859,6 +859,7 @@ def main():
     if B.process.poll() is None:
         B.kill()
     if not failed:
+        subprocess.run(["chmod", "-R", "u+w", ROOT])  # where there are no namespaces models are read-only
         shutil.rmtree(ROOT)
     else:
         print("the store is left in %s" % ROOT)
