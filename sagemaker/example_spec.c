@@ -80,49 +80,80 @@ static const Tf__FunctionDef *find_function(struct search *s, const Tf__NodeDef 
 	return NULL;
 }
 
+/* The number of the argument of f's function that input names; n_input_arg when there is none. */
+static size_t find_argument(const struct frame *f, const char *input)
+{
+	const Tf__OpDef *op = f->function->signature;
+	size_t i = 0;
+
+	while (i < op->n_input_arg && !refers(input, op->input_arg[i]->name))
+		i++;
+	return i;
+}
+
 /* The constant behind an input: in this body, or an argument of its function, then of the call. */
 static const Tf__TensorProto *find_const(struct search *s, const struct frame *f, const char *input,
 					 int depth)
 {
-	const Tf__NodeDef *node = depth ? find_node(s, f, input) : NULL;
+	while (depth--) {
+		const Tf__NodeDef *node = find_node(s, f, input);
 
-	if (!depth)
-		return NULL;
-	if (node && streq(node->op, "Const")) {
-		const Tf__AttrValue *v = attr(node, "value");
+		if (node && streq(node->op, "Const")) {
+			const Tf__AttrValue *v = attr(node, "value");
 
-		return v ? v->tensor : NULL;
+			return v ? v->tensor : NULL;
+		}
+		if (node) {
+			if (!streq(node->op, "Identity") || !node->n_input)
+				return NULL;
+			input = node->input[0];
+			continue;
+		}
+		size_t arg = f->function ? find_argument(f, input) : 0;
+		if (!f->function || arg >= f->call->n_input)
+			return NULL;
+		input = f->call->input[arg];
+		f = f->caller;
 	}
-	if (node)
-		return streq(node->op, "Identity") && node->n_input
-			       ? find_const(s, f, node->input[0], depth - 1)
-			       : NULL;
-	for (size_t i = 0; f->function && i < f->function->signature->n_input_arg; i++)
-		if (refers(input, f->function->signature->input_arg[i]->name))
-			return i < f->call->n_input
-				       ? find_const(s, f->caller, f->call->input[i], depth - 1)
-				       : NULL;
 	return NULL;
+}
+
+/* The UTF-8 character at p (n bytes left): its length, 0 when malformed. */
+static size_t character(const unsigned char *p, size_t n, uint32_t *c)
+{
+	static const struct {
+		unsigned char mask, lead;
+		uint32_t least;
+	} forms[] = {
+		{0x80, 0,    0      },
+                {0xe0, 0xc0, 0x80   },
+                {0xf0, 0xe0, 0x800  },
+                {0xf8, 0xf0, 0x10000}
+        };
+
+	size_t len = 0;
+
+	while (len < ARRAY_SIZE(forms) && (p[0] & forms[len].mask) != forms[len].lead)
+		len++;
+	if (len == ARRAY_SIZE(forms) || len >= n)
+		return 0;
+	*c = p[0] & (unsigned char)~forms[len].mask;
+	for (size_t k = 1; k <= len; k++) {
+		if ((p[k] & 0xc0) != 0x80)
+			return 0;
+		*c = *c << 6 | (p[k] & 0x3f);
+	}
+	return *c >= forms[len].least ? len + 1 : 0;
 }
 
 /* Well-formed UTF-8 without control characters, so that it can stand in JSON, Python and a line of text. */
 static bool is_text(const unsigned char *p, size_t n)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-
 	for (size_t i = 0, len; i < n; i += len) {
-		uint32_t c = p[i];
+		uint32_t c = 0;
 
-		len = c < 0x80 ? 1 : c >> 5 == 6 ? 2 : c >> 4 == 14 ? 3 : c >> 3 == 30 ? 4 : 0;
-		if (!len || len > n - i || c < ' ' || c == 0x7f)
-			return false;
-		c &= 0xffU >> (len == 1 ? 1 : len + 1);
-		for (size_t k = 1; k < len; k++) {
-			if ((p[i + k] & 0xc0) != 0x80)
-				return false;
-			c = c << 6 | (p[i + k] & 0x3f);
-		}
-		if (c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		len = character(p + i, n - i, &c);
+		if (!len || c < ' ' || c == 0x7f || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
 			return false;
 	}
 	return true;

@@ -99,7 +99,7 @@ static void give_locked(struct gzip *g, struct pool *p, unsigned char *b)
 }
 
 /* Deflate n bytes into at most max, ending on a byte boundary with no reference across it. 0: it did not fit. */
-static size_t deflate_into(struct deflater *d, const unsigned char *p, size_t n, unsigned char *out,
+static size_t deflate_into(struct deflater *d, unsigned char *p, size_t n, unsigned char *out,
 			   size_t max)
 {
 	isal_deflate_init(&d->z);
@@ -107,7 +107,7 @@ static size_t deflate_into(struct deflater *d, const unsigned char *p, size_t n,
 	d->z.level_buf = d->level;
 	d->z.level_buf_size = sizeof(d->level);
 	d->z.flush = FULL_FLUSH;
-	d->z.next_in = (unsigned char *)(uintptr_t)p; /* only read */
+	d->z.next_in = p; /* only read */
 	d->z.avail_in = (uint32_t)n;
 	d->z.next_out = out;
 	d->z.avail_out = (uint32_t)max;
@@ -117,7 +117,7 @@ static size_t deflate_into(struct deflater *d, const unsigned char *p, size_t n,
 }
 
 /* Deflating noise costs as much as deflating text and gains nothing: ask a few samples first. */
-static bool worth_it(struct deflater *d, const unsigned char *p, size_t n)
+static bool worth_it(struct deflater *d, unsigned char *p, size_t n)
 {
 	size_t gained = 0, stride = n / SAMPLES;
 
@@ -263,7 +263,7 @@ static void *work(void *arg)
 		err_set(&e, ENOMEM, "compress: out of memory");
 		fail_locked(g, &e);
 	}
-	while (!g->failed) {
+	while (d && !g->failed) {
 		if (take_job_locked(g, &j))
 			run_job_locked(g, d, j);
 		else if (g->stop && !first_queued_locked(g))
@@ -308,23 +308,25 @@ static int failure_locked(struct gzip *g, struct err *e)
 	return -1;
 }
 
-/* A new chunk to fill, waiting for a free buffer. */
-static int start_chunk(struct gzip *g, struct err *e)
+/* A new chunk to fill, waiting for a free buffer; NULL: failed. */
+static struct job *start_chunk(struct gzip *g, struct err *e)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
-	if (!j)
-		return err_set(e, ENOMEM, "compress: out of memory");
+	if (!j) {
+		err_set(e, ENOMEM, "compress: out of memory");
+		return NULL;
+	}
 	SCOPED_LOCK(&g->mu);
 	while (!g->failed && !(j->in = take_locked(g, &g->in)))
 		if (!g->failed)
 			pthread_cond_wait(&g->changed, &g->mu);
 	if (!j->in) {
 		free(j);
-		return failure_locked(g, e);
+		failure_locked(g, e);
+		return NULL;
 	}
-	g->fill = j;
-	return 0;
+	return j;
 }
 
 static int queue_chunk(struct gzip *g, struct err *e)
@@ -342,7 +344,9 @@ int gzip_write(struct gzip *g, const void *p, size_t n, struct err *e)
 	const unsigned char *from = p;
 
 	while (n) {
-		if (!g->fill && start_chunk(g, e))
+		if (!g->fill)
+			g->fill = start_chunk(g, e);
+		if (!g->fill)
 			return -1;
 		size_t part = MIN(n, CHUNK - g->fill->in_len);
 

@@ -135,7 +135,7 @@ static int hash_file(int fd, struct cancel *cancel, unsigned char out[SHA256_LEN
 int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e)
 {
-	struct key before, after;
+	struct key before = {0}, after = {0};
 
 	if (key_of(fd, &before, e))
 		return -1;

@@ -45,25 +45,38 @@ static bool has_prefix(const char *path, const char *prefix, size_t n, const cha
 	return strncmp(path, prefix, n) == 0 && streq(path + n, end);
 }
 
-int mxnet_detect(const struct source *s, struct buf *evidence)
+static const char *first_path(const struct source *s, bool (*test)(const char *path))
 {
-	const char *symbol = NULL, *params = NULL;
+	for (size_t i = 0; i < s->n; i++)
+		if (test(s->files[i].path))
+			return s->files[i].path;
+	return NULL;
+}
+
+static bool is_symbol(const char *path)
+{
+	return ends_with(path, symbol_end);
+}
+
+static bool is_params(const char *path)
+{
 	unsigned long epoch;
 	size_t prefix;
 
-	for (size_t i = 0; i < s->n; i++) {
-		const char *path = s->files[i].path;
+	return split_params(path, &prefix, &epoch);
+}
 
-		if (!symbol && ends_with(path, symbol_end))
-			symbol = path;
-		if (!params && split_params(path, &prefix, &epoch))
-			params = path;
-	}
+int mxnet_detect(const struct source *s, struct buf *evidence)
+{
+	const char *symbol = first_path(s, is_symbol), *params = first_path(s, is_params);
+
 	if (symbol)
 		buf_str(evidence, symbol);
 	if (params)
 		buf_printf(evidence, "%s%s", symbol ? ", " : "", params);
-	return symbol && params ? 100 : symbol || params ? 50 : 0;
+	if (symbol && params)
+		return 100;
+	return symbol || params ? 50 : 0; /* what an interrupted copy leaves */
 }
 
 /* All prefixes that have a symbol; more than one is the user's to sort out. */

@@ -75,7 +75,7 @@ static int get_shape(struct file *f, int32_t n, size_t width, uint64_t *values, 
 /* Device, type and values, after the shape. */
 static int skip_values(struct file *f, uint64_t values, struct err *e)
 {
-	int32_t head[3];
+	int32_t head[3] = {0};
 
 	if (get(f, head, sizeof(head), e))
 		return -1;
@@ -84,35 +84,40 @@ static int skip_values(struct file *f, uint64_t values, struct err *e)
 	return skip(f, values * value_size[head[2]], e);
 }
 
+/* The shape of so many dimensions of `width` bytes each, then the values. */
+static int skip_dense(struct file *f, int32_t dims, size_t width, struct err *e)
+{
+	uint64_t values = 0;
+
+	return get_shape(f, dims, width, &values, e) ? -1 : skip_values(f, values, e);
+}
+
 static int skip_array(struct file *f, struct err *e)
 {
-	uint32_t magic;
-	int32_t storage = 0, dims;
-	uint64_t values;
+	int32_t storage = 0, dims = 0;
+	uint32_t magic = 0;
 
 	if (get(f, &magic, sizeof(magic), e))
 		return -1;
-	if (magic < V1 || magic > V3) /* the oldest form begins with its dimensions */
-		return magic == 0                                    ? 0
-		       : magic > DIMS_MAX                            ? damaged(e)
-		       : get_shape(f, (int32_t)magic, 4, &values, e) ? -1
-								     : skip_values(f, values, e);
+	if (magic == 0)
+		return 0;
+	if (magic <= DIMS_MAX) /* the oldest form begins with its dimensions */
+		return skip_dense(f, (int32_t)magic, 4, e);
+	if (magic < V1 || magic > V3)
+		return damaged(e);
 	if (magic != V1 && get(f, &storage, sizeof(storage), e))
 		return -1;
-	if (storage != 0) {
-		f->sparse = true;
+	f->sparse = storage != 0;
+	if (f->sparse)
 		return 0;
-	}
 	if (get(f, &dims, sizeof(dims), e))
 		return -1;
-	if (magic == V3 ? dims == -1 : dims == 0)
-		return 0;
-	return get_shape(f, dims, 8, &values, e) ? -1 : skip_values(f, values, e);
+	return dims == (magic == V3 ? -1 : 0) ? 0 : skip_dense(f, dims, 8, e);
 }
 
 static int skip_names(struct file *f, uint64_t arrays, struct err *e)
 {
-	uint64_t n, len;
+	uint64_t n = 0, len = 0;
 
 	if (get(f, &n, sizeof(n), e))
 		return -1;
@@ -126,7 +131,7 @@ static int skip_names(struct file *f, uint64_t arrays, struct err *e)
 
 static int walk(struct file *f, struct err *e)
 {
-	uint64_t head[3];
+	uint64_t head[3] = {0};
 
 	if (get(f, head, sizeof(head), e))
 		return -1;

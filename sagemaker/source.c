@@ -149,6 +149,12 @@ static size_t enter_name(struct walk *w, size_t len, const char *name)
 	return what ? 0 : end;
 }
 
+/* Directory entries that are no files of the model: ".", "..", and the settings at the top. */
+static bool is_ours(const char *name, size_t len)
+{
+	return streq(name, ".") || streq(name, "..") || (len == 0 && streq(name, SETTINGS_FILE));
+}
+
 /* Every entry of fd, which is closed. */
 static int walk_dir(struct walk *w, int fd, size_t len, int depth, struct err *e)
 {
@@ -166,9 +172,7 @@ static int walk_dir(struct walk *w, int fd, size_t len, int depth, struct err *e
 
 		if (!de)
 			return errno ? err_errno(e, "read '%s'", len ? w->path : ".") : 0;
-		if (streq(de->d_name, ".") || streq(de->d_name, ".."))
-			continue;
-		if (len == 0 && streq(de->d_name, SETTINGS_FILE))
+		if (is_ours(de->d_name, len))
 			continue;
 		size_t end = enter_name(w, len, de->d_name);
 		if (end && walk_entry(w, fd, de->d_name, end, depth, e))
@@ -203,13 +207,14 @@ int source_walk(int dirfd, struct package_plan *p, struct source *out, struct er
 	return 0;
 }
 
+static int path_is(const void *path, const void *file)
+{
+	return strcmp(path, ((const struct source_file *)file)->path);
+}
+
 const struct source_file *source_find(const struct source *s, const char *path)
 {
-	struct source_file key;
-
-	memset(&key, 0, sizeof(key));
-	key.path = (char *)(uintptr_t)path; /* only compared */
-	return s->n ? bsearch(&key, s->files, s->n, sizeof(key), by_path) : NULL;
+	return s->n ? bsearch(path, s->files, s->n, sizeof(*s->files), path_is) : NULL;
 }
 
 const char *source_base_name(const char *path)

@@ -133,8 +133,8 @@ static int take_entry(struct bundle *b, const struct slice *v, struct err *e)
 
 static int read_block(struct bundle *b, struct slice block, struct err *e)
 {
-	struct slice value;
-	bool empty;
+	struct slice value = {0};
+	bool empty = false;
 
 	while (block.n) {
 		if (!next_entry(&block, &empty, &value))
@@ -148,11 +148,11 @@ static int read_block(struct bundle *b, struct slice block, struct err *e)
 static int read_table(struct bundle *b, struct err *e)
 {
 	const unsigned char *footer = b->file.p + b->file.n - FOOTER;
-	struct slice handles = {footer, FOOTER - 8}, index, block, value;
-	uint64_t skip;
+	struct slice handles = {footer, FOOTER - 8}, index = {0}, block = {0}, value = {0};
+	uint64_t at, n; /* of the meta index: unused */
 	bool empty;
 
-	if (!varint(&handles, &skip) || !varint(&handles, &skip)) /* the meta index: unused */
+	if (!varint(&handles, &at) || !varint(&handles, &n))
 		return err_set(e, EINVAL, "it is damaged: its footer makes no sense");
 	if (find_block(b, &handles, &index, e))
 		return -1;

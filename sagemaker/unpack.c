@@ -70,6 +70,14 @@ static struct reader *reader_new(int fd, const struct unpack_limits *l, struct c
 	return steal(r);
 }
 
+static bool has_control(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
+			return true;
+	return false;
+}
+
 /* One component of a path, n bytes at s: "" and "." vanish. */
 static int add_component(struct reader *r, size_t *len, const char *s, size_t n, struct err *e)
 {
@@ -79,10 +87,8 @@ static int add_component(struct reader *r, size_t *len, const char *s, size_t n,
 		return err_set(e, EINVAL, "the archive holds a path with '..'");
 	if (n > NAME_MAX || *len + n + 1 > PATH_LIMIT)
 		return err_set(e, EINVAL, "the archive holds a path that is too long");
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)s[i] < ' ' || s[i] == 0x7f)
-			return err_set(e, EINVAL,
-				       "the archive holds a file name with control characters");
+	if (has_control(s, n))
+		return err_set(e, EINVAL, "the archive holds a file name with control characters");
 	if (*len)
 		r->path[(*len)++] = '/';
 	memcpy(r->path + *len, s, n);
@@ -191,8 +197,8 @@ static int enter(int fd, const char *name, struct err *e)
 	return d < 0 ? err_errno(e, "open directory '%s'", name) : d;
 }
 
-/* The directory that holds path's last component, every directory on the way made; *leaf points into path, which is cut. */
-static int open_parent(int dirfd, char *path, const char **leaf, struct err *e)
+/* The directory that holds path's last component, every directory on the way made. */
+static int open_parent(int dirfd, char *path, struct err *e)
 {
 	_cleanup_close_ int at = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
 
@@ -208,7 +214,6 @@ static int open_parent(int dirfd, char *path, const char **leaf, struct err *e)
 		close(at);
 		at = next;
 	}
-	*leaf = path;
 	return steal_fd(&at);
 }
 
@@ -272,8 +277,9 @@ static int make_file(int parent, const char *leaf, struct reader *r, struct err 
 static int visit_unpack(void *arg, struct reader *r, struct err *e)
 {
 	int dirfd = *(int *)arg;
-	const char *leaf;
-	_cleanup_close_ int parent = open_parent(dirfd, r->path, &leaf, e);
+	const char *slash = strrchr(r->path, '/');
+	const char *leaf = slash ? slash + 1 : r->path;
+	_cleanup_close_ int parent = open_parent(dirfd, r->path, e);
 
 	if (parent < 0)
 		return -1;
