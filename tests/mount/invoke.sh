@@ -72,7 +72,7 @@ check_out 'NAME.json is JSON' "$(answer '[1]')" read_back "$X.json"
 check_out 'extensions are not listed' 'iris' ls "$MNT/invoke"
 check_errno 'an unknown extension' ENOENT cat "$X.xyz"
 check_errno 'an unknown endpoint' ENOENT cat "$MNT/invoke/nosuch"
-check_errno 'writing to an unknown endpoint' ENOENT write_to "$MNT/invoke/nosuch" '[1]'
+check_errno 'writing to an unknown endpoint' ENOENT bash -c "echo '[1]' >'$MNT/invoke/nosuch'"
 check_match 'and its sentence' "no endpoint 'nosuch'" cat "$MNT/invoke/.error"
 
 # --- whose answer
@@ -80,8 +80,9 @@ check_out 'parallel shells get their own answers' 'ok' bash -c "
 	for i in 1 2 3 4 5 6 7 8; do
 		bash -c 'for n in 1 2 3; do echo \"[\$0, \$n]\" >\"\$1\"; cat \"\$1\" | jq -r .echo | grep -qx \"\\[\$0, \$n\\]\" || echo \"\$0 \$n\"; done' \$i '$X' &
 	done; wait; echo ok"
-check_out 'a stranger reads nothing' '' setsid bash -c "
-	set -m; (sleep 0.3; cat '$X' >'$WORLD/stranger') & disown; exit 0"
+setsid -f bash -c "sleep 0.3; cat '$X' >'$WORLD/stranger.part' && mv '$WORLD/stranger.part' '$WORLD/stranger'"
+check 'a detached reader comes' wait_until 10 test -e "$WORLD/stranger"
+check_out 'and reads nothing: it never asked' 0 stat -c %s "$WORLD/stranger"
 check_out 'pipelines and command substitution are relatives' "$(answer '[8]')" bash -c "
 	printf '[8]' | cat >'$X'; echo \"\$(cat '$X' | jq -c .)\""
 
@@ -142,12 +143,13 @@ cp -rT "$WORLD/slow" "$MNT/models/slow" && mkdir "$MNT/endpoints/slow"
 check_errno 'before InService' EBUSY write_to "$MNT/invoke/slow" '[1]'
 check_match 'with the way to wait' "endpoints/.*/wait" cat "$MNT/invoke/.error"
 tf_export "$WORLD/export-later" later
-cp -rT "$WORLD/export-later" "$MNT/models/later"
 mount_at "$WORLD/mnt2" -o wait=30
+cp -rT "$WORLD/export-later" "$WORLD/mnt2/models/later"
 mkdir "$WORLD/mnt2/endpoints/later"
 check '-o wait: the open waits' write_to "$WORLD/mnt2/invoke/later" '[1]'
 check_out 'and the answer comes' "$(answer '[1]')" read_back "$WORLD/mnt2/invoke/later"
 rmdir "$WORLD/mnt2/endpoints/later"
+cat "$WORLD/mnt2/endpoints/.deleting/later/wait" >/dev/null 2>&1 || :
 mount_stop "$WORLD/mnt2"
 
 # --- last: it ends the model server
