@@ -208,26 +208,37 @@ bool config_is_loopback(const char *url)
 	return inet_pton(AF_INET6, host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-static int check_endpoint(struct config *c, struct err *e)
+static void cut_slashes(char *s)
 {
-	char host[256];
-	char *url = c->endpoint_url;
+	for (size_t n = strlen(s); n && s[n - 1] == '/'; n--)
+		s[n - 1] = '\0';
+}
+
+static bool has_blank_or_control(const char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s <= ' ' || *s == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+static int check_endpoint(const struct config *c, struct err *e)
+{
+	char host[256], *url = c->endpoint_url;
 
 	if (!url)
 		return 0;
-	for (size_t n = strlen(url); n && url[n - 1] == '/'; n--)
-		url[n - 1] = '\0';
-	for (const unsigned char *s = (const unsigned char *)url; *s; s++) {
-		if (*s <= ' ' || *s == 0x7f)
-			return err_set(e, EINVAL,
-				       "the endpoint URL has a blank or a control character in it");
-	}
-	if (!(starts_with(url, "https://") || starts_with(url, "http://")) ||
-	    !url_host(url, host, sizeof host))
+	cut_slashes(url);
+	if (has_blank_or_control(url))
+		return err_set(e, EINVAL,
+			       "the endpoint URL has a blank or a control character in it");
+	bool tls = starts_with(url, "https://"), plain = starts_with(url, "http://");
+	if (!(tls || plain) || !url_host(url, host, sizeof host))
 		return err_set(e, EINVAL,
 			       "'%s' is no endpoint URL: it takes the form https://HOST[:PORT]",
 			       strchr(url, '@') ? "(not shown)" : url);
-	if (starts_with(url, "http://") && !config_is_loopback(url))
+	if (plain && !config_is_loopback(url))
 		return err_set(e, EINVAL,
 			       "endpoint URL '%s' is refused: plain http is only for this machine "
 			       "(127.0.0.1, localhost); use https",
@@ -263,8 +274,7 @@ static int tidy_prefix(struct config *c, struct err *e)
 	tidy = strdup(from);
 	if (!tidy)
 		return err_set(e, ENOMEM, "could not keep the settings: out of memory");
-	for (size_t n = strlen(tidy); n && tidy[n - 1] == '/'; n--)
-		tidy[n - 1] = '\0';
+	cut_slashes(tidy);
 	free(c->prefix);
 	c->prefix = tidy;
 	return 0;

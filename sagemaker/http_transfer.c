@@ -36,38 +36,49 @@ static size_t refused(struct xfer *x)
 	return 0;
 }
 
-static size_t on_header(char *p, size_t one, size_t n, void *arg)
+/* A reply begins, perhaps after an interim one whose headers do not count. */
+static size_t on_status_line(struct xfer *x, const char *p, size_t n)
 {
-	struct xfer *x = arg;
-	const char *colon = memchr(p, ':', n), *end = p + n;
+	const char *blank = memchr(p, ' ', n);
 
-	(void)one;
-	if (n > 5 && memcmp(p, "HTTP/", 5) == 0) {
-		const char *blank = memchr(p, ' ', n);
+	http_headers_release(&x->resp.headers);
+	x->resp.status = blank && p + n - blank > 3 ? strtol(blank, NULL, 10) : 0;
+	return n;
+}
 
-		http_headers_release(&x->resp.headers); /* those of an interim reply */
-		x->resp.status = blank && end - blank > 3 ? strtol(blank, NULL, 10) : 0;
+static size_t on_headers_end(struct xfer *x, size_t n)
+{
+	if (!x->q.on_reply || !is_success(x))
 		return n;
-	}
-	if (!colon) {
-		bool at_end = n <= 2 && x->resp.status >= 200;
+	return x->q.on_reply(x->q.body_arg, &x->resp) ? refused(x) : n;
+}
 
-		return at_end && x->q.on_reply && is_success(x) &&
-				       x->q.on_reply(x->q.body_arg, &x->resp)
-			       ? refused(x)
-			       : n;
-	}
+static size_t on_header_line(struct xfer *x, const char *p, const char *colon, const char *end)
+{
 	const char *value = colon + 1;
+
 	while (value < end && isspace((unsigned char)*value))
 		value++;
 	while (end > value && isspace((unsigned char)end[-1]))
 		end--;
 	if (http_header_put(&x->resp.headers, p, (size_t)(colon - p), value,
-			    (size_t)(end - value))) {
-		err_set(&x->why, EPROTO, "the reply has too many headers");
-		return 0;
-	}
-	return n;
+			    (size_t)(end - value)) == 0)
+		return 1;
+	err_set(&x->why, EPROTO, "the reply has too many headers");
+	return 0;
+}
+
+static size_t on_header(char *p, size_t one, size_t n, void *arg)
+{
+	const char *colon = memchr(p, ':', n);
+	struct xfer *x = arg;
+
+	(void)one;
+	if (n > 5 && memcmp(p, "HTTP/", 5) == 0)
+		return on_status_line(x, p, n);
+	if (colon)
+		return on_header_line(x, p, colon, p + n) ? n : 0;
+	return n <= 2 ? on_headers_end(x, n) : n;
 }
 
 static size_t on_data(char *p, size_t one, size_t n, void *arg)
@@ -114,6 +125,7 @@ size_t xfer_sent(const struct xfer *x)
 
 /* The connection is there and the request is about to go out: for the first time, or because curl found that the
  * server had closed a kept connection. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl's signature */
 static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	struct xfer *x = arg;
@@ -241,25 +253,29 @@ static const struct result {
 	{CURLE_OK,		       EIO,          "the connection broke to",                      true }, /* every other result */
 };
 
-void xfer_explain(struct xfer *x, CURLcode code)
+static const struct result *find_result(CURLcode code)
 {
 	const struct result *r = results;
-	char host[128], reason[128];
-	long os = 0;
 
 	while (r->code != code && r->code != CURLE_OK)
 		r++;
+	return r;
+}
+
+void xfer_explain(struct xfer *x, CURLcode code)
+{
+	const struct result *r = find_result(code);
+	const char *said = x->curl_says[0] ? x->curl_says : curl_easy_strerror(code);
+	char host[128], reason[128];
+	int no = r->no;
+	long os = 0;
+
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
 	if (r->os_errno && os > 0 && os < 512) {
-		const char *said = strerror_r((int)os, reason, sizeof reason);
-
-		err_set(&x->why, code == CURLE_COULDNT_CONNECT ? (int)os : r->no, "%s %s: %c%s",
-			r->what, http_authority(x->url, host), tolower((unsigned char)said[0]),
-			said + 1);
-		return;
+		said = strerror_r((int)os, reason, sizeof reason);
+		no = code == CURLE_COULDNT_CONNECT ? (int)os : no;
 	}
-	const char *said = x->curl_says[0] ? x->curl_says : curl_easy_strerror(code);
-	err_set(&x->why, r->no, "%s %s: %c%s", r->what, http_authority(x->url, host),
+	err_set(&x->why, no, "%s %s: %c%s", r->what, http_authority(x->url, host),
 		tolower((unsigned char)said[0]), said + 1);
 }
 

@@ -9,15 +9,20 @@
 #define MAX_PARAMETERS 256 /* query parameters in one request */
 #define DATE_LEN       8   /* "20261123" of "20261123T175500Z" */
 
+static bool is_unreserved(char c)
+{
+	static const char plain[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	return c && strchr(plain, c);
+}
+
 int uri_encode(const char *s, size_t n, bool keep_slash, struct buf *out)
 {
 	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
-			     (c >= 'a' && c <= 'z') || (c && strchr("-._~", c)) ||
-			     (c == '/' && keep_slash);
+		bool plain = is_unreserved(s[i]) || (s[i] == '/' && keep_slash);
 
-		if (plain ? buf_char(out, (char)c) : buf_printf(out, "%%%02X", c))
+		if (plain ? buf_char(out, s[i]) : buf_printf(out, "%%%02X", (unsigned char)s[i]))
 			return -1;
 	}
 	return 0;
@@ -59,27 +64,29 @@ static void drop_segment(struct buf *path)
 	buf_terminate(path);
 }
 
-/* Drops empty, "." and ".." segments, as AWS does for every service but S3. */
-static int normal_path(const char *path, struct buf *out)
+static void cut_last(struct buf *b)
 {
-	if (buf_char(out, '/'))
-		return -1;
+	b->len--;
+	buf_terminate(b);
+}
+
+/* Drops empty, "." and ".." segments, as AWS does for every service but S3. */
+static void normal_path(const char *path, struct buf *out)
+{
+	buf_char(out, '/');
 	for (const char *at = path; *at;) {
 		size_t n = strcspn(at, "/");
 
-		if (n == 2 && starts_with(at, ".."))
+		if (n == 2 && starts_with(at, "..")) {
 			drop_segment(out);
-		else if (n && !(n == 1 && *at == '.') &&
-			 (buf_add(out, at, n) || buf_char(out, '/')))
-			return -1;
+		} else if (n > 1 || (n && *at != '.')) {
+			buf_add(out, at, n);
+			buf_char(out, '/');
+		}
 		at += at[n] ? n + 1 : n;
 	}
-	/* Only a slash that was sent stays at the end. */
-	if (out->len > 1 && !ends_with(path, "/")) {
-		out->len--;
-		buf_terminate(out);
-	}
-	return 0;
+	if (out->len > 1 && !ends_with(path, "/")) /* only a slash that was sent stays at the end */
+		cut_last(out);
 }
 
 static int add_path(const struct sig_request *q, struct buf *out)
@@ -88,9 +95,8 @@ static int add_path(const struct sig_request *q, struct buf *out)
 
 	if (!q->double_encode)
 		return buf_str(out, q->path);
-	if (normal_path(q->path, &path))
-		return -1;
-	return uri_encode(path.data, path.len, true, out);
+	normal_path(q->path, &path);
+	return path.failed ? -1 : uri_encode(path.data, path.len, true, out);
 }
 
 struct slice {
@@ -168,7 +174,8 @@ static int sort_headers(const struct sig_request *q, struct sorted *s, struct er
 	}
 	if (!host)
 		return err_set(e, EINVAL, "the headers to sign lack 'host'");
-	qsort(s->rows, s->n, sizeof s->rows[0], compare_headers);
+	qsort(s->rows, s->n, sizeof s->rows[0],
+	      compare_headers); /* NOLINT(bugprone-sizeof-expression): of pointers */
 	return 0;
 }
 
@@ -234,7 +241,7 @@ static int whole(const struct buf *b, struct err *e)
 
 int sigv4_canonical(const struct sig_request *q, struct buf *out, struct err *e)
 {
-	struct sorted s;
+	struct sorted s = {.n = 0};
 
 	if (sort_headers(q, &s, e))
 		return -1;
@@ -254,7 +261,7 @@ int sigv4_canonical(const struct sig_request *q, struct buf *out, struct err *e)
 
 int sigv4_signed_headers(const struct sig_request *q, struct buf *out, struct err *e)
 {
-	struct sorted s;
+	struct sorted s = {.n = 0};
 
 	if (sort_headers(q, &s, e))
 		return -1;
