@@ -21,13 +21,25 @@ static void put_tags(cJSON *in, const struct tag *tags, size_t n)
 }
 
 /* The calls that take one name and nothing else. */
-static int by_name(struct aws *a, const char *action, const char *member, const char *name,
-		   cJSON **out, struct cancel *c, struct err *e)
+struct by_name {
+	const char *action, *member;
+};
+
+static const struct by_name DESCRIBE_MODEL = {"DescribeModel", "ModelName"};
+static const struct by_name DELETE_MODEL = {"DeleteModel", "ModelName"};
+static const struct by_name DESCRIBE_ENDPOINT_CONFIG = {"DescribeEndpointConfig",
+							"EndpointConfigName"};
+static const struct by_name DELETE_ENDPOINT_CONFIG = {"DeleteEndpointConfig", "EndpointConfigName"};
+static const struct by_name DESCRIBE_ENDPOINT = {"DescribeEndpoint", "EndpointName"};
+static const struct by_name DELETE_ENDPOINT = {"DeleteEndpoint", "EndpointName"};
+
+static int by_name(struct aws *a, const struct by_name *call, const char *name, cJSON **out,
+		   struct cancel *c, struct err *e)
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject();
 
-	json_put(in, member, name);
-	return aws_json(a, &AWS_SAGEMAKER, action, in, c, out, e);
+	json_put(in, call->member, name);
+	return aws_json(a, &AWS_SAGEMAKER, call->action, in, c, out, e);
 }
 
 /* Models ----------------------------------------------------------------------------------- */
@@ -54,7 +66,7 @@ int control_describe_model(struct aws *a, const char *name, struct model_state *
 {
 	_cleanup_json_ cJSON *o = NULL;
 
-	if (by_name(a, "DescribeModel", "ModelName", name, &o, c, e))
+	if (by_name(a, &DESCRIBE_MODEL, name, &o, c, e))
 		return -1;
 	const cJSON *container = cJSON_GetObjectItemCaseSensitive(o, "PrimaryContainer");
 	if (!container) /* a pipeline: its first container stands for it */
@@ -70,7 +82,7 @@ int control_describe_model(struct aws *a, const char *name, struct model_state *
 
 int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
 {
-	return by_name(a, "DeleteModel", "ModelName", name, NULL, c, e);
+	return by_name(a, &DELETE_MODEL, name, NULL, c, e);
 }
 
 /* Endpoint configurations ------------------------------------------------------------------ */
@@ -101,7 +113,7 @@ int control_describe_endpoint_config(struct aws *a, const char *name,
 
 	if (raw)
 		*raw = NULL;
-	if (by_name(a, "DescribeEndpointConfig", "EndpointConfigName", name, &o, c, e))
+	if (by_name(a, &DESCRIBE_ENDPOINT_CONFIG, name, &o, c, e))
 		return -1;
 	const cJSON *variant =
 		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "ProductionVariants"), 0);
@@ -117,7 +129,7 @@ int control_describe_endpoint_config(struct aws *a, const char *name,
 
 int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e)
 {
-	return by_name(a, "DeleteEndpointConfig", "EndpointConfigName", name, NULL, c, e);
+	return by_name(a, &DELETE_ENDPOINT_CONFIG, name, NULL, c, e);
 }
 
 /* Endpoints -------------------------------------------------------------------------------- */
@@ -161,7 +173,7 @@ int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_s
 {
 	_cleanup_json_ cJSON *o = NULL;
 
-	if (by_name(a, "DescribeEndpoint", "EndpointName", name, &o, c, e))
+	if (by_name(a, &DESCRIBE_ENDPOINT, name, &o, c, e))
 		return -1;
 	const cJSON *variant =
 		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(o, "ProductionVariants"), 0);
@@ -182,7 +194,7 @@ int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_s
 
 int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e)
 {
-	return by_name(a, "DeleteEndpoint", "EndpointName", name, NULL, c, e);
+	return by_name(a, &DELETE_ENDPOINT, name, NULL, c, e);
 }
 
 /* Tags ------------------------------------------------------------------------------------- */
@@ -310,18 +322,22 @@ static int take_name(void *arg, const cJSON *item)
 	return cJSON_AddItemToArray(s->array, cJSON_CreateString(name)) ? 0 : -1;
 }
 
-static int list_names(struct aws *a, struct list *l, const char *member, const char *contains,
+/* A List call whose elements have a name: the call, its array, the name's member. */
+struct name_list {
+	const char *action, *array, *member;
+};
+
+static int list_names(struct aws *a, const struct name_list *what, const char *contains,
 		      cJSON **out, struct cancel *c, struct err *e)
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *array = cJSON_CreateArray();
-	struct names names = {array, member};
+	struct names names = {array, what->member};
+	const struct list l = {what->action, what->array, take_name, &names};
 
 	*out = NULL;
-	l->row = take_name;
-	l->arg = &names;
 	json_put_number(in, "MaxResults", 100);
 	json_put(in, "NameContains", contains);
-	if (list_all(a, l, in, c, e))
+	if (list_all(a, &l, in, c, e))
 		return -1;
 	*out = steal(array);
 	return 0;
@@ -330,17 +346,18 @@ static int list_names(struct aws *a, struct list *l, const char *member, const c
 int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c,
 			struct err *e)
 {
-	struct list l = {.action = "ListModels", .member = "Models"};
+	static const struct name_list models = {"ListModels", "Models", "ModelName"};
 
-	return list_names(a, &l, "ModelName", contains, out, c, e);
+	return list_names(a, &models, contains, out, c, e);
 }
 
 int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
 				  struct cancel *c, struct err *e)
 {
-	struct list l = {.action = "ListEndpointConfigs", .member = "EndpointConfigs"};
+	static const struct name_list configs = {"ListEndpointConfigs", "EndpointConfigs",
+						 "EndpointConfigName"};
 
-	return list_names(a, &l, "EndpointConfigName", contains, out, c, e);
+	return list_names(a, &configs, contains, out, c, e);
 }
 
 /* Sentences -------------------------------------------------------------------------------- */

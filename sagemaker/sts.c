@@ -6,25 +6,32 @@
 #include "sagemaker/sigv4.h"
 #include "sagemaker/xml.h"
 
-/* One call of the query protocol: a form goes out, XML comes back. */
-static int query(struct aws *a, const struct aws_service *s, const char *form, xml_fn *fn,
-		 void *arg, struct cancel *c, struct err *e)
+/* One call of the query protocol: a form goes out, XML comes back and is read by fn into arg. */
+struct query {
+	const struct aws_service *service;
+	const char *form;
+	xml_fn *fn;
+	void *arg;
+};
+
+static int run(struct aws *a, const struct query *q, struct cancel *c, struct err *e)
 {
 	struct http_headers headers _cleanup_(http_headers_release) = {NULL, 0};
 	struct http_resp r _cleanup_http_resp_ = {0};
-	const struct aws_req q = {.method = "POST",
-				  .path = "/",
-				  .headers = &headers,
-				  .body = form,
-				  .body_len = strlen(form),
-				  .cancel = c};
+	const struct aws_req request = {.method = "POST",
+					.path = "/",
+					.headers = &headers,
+					.body = q->form,
+					.body_len = strlen(q->form),
+					.cancel = c};
 
 	if (http_header_add(&headers, "Content-Type",
 			    "application/x-www-form-urlencoded; charset=utf-8"))
-		return err_set(e, ENOMEM, "could not begin the call to %s: out of memory", s->name);
-	if (aws_raw(a, s, &q, &r, e))
+		return err_set(e, ENOMEM, "could not begin the call to %s: out of memory",
+			       q->service->name);
+	if (aws_raw(a, q->service, &request, &r, e))
 		return -1;
-	return xml_scan(r.body.data, r.body.len, fn, arg, e);
+	return xml_scan(r.body.data, r.body.len, q->fn, q->arg, e);
 }
 
 static void take(char *out, size_t size, const char *text)
@@ -45,6 +52,9 @@ static int on_identity(void *arg, const char *path, const char *text)
 
 int sts_identity(struct aws *a, struct identity *out, struct cancel *c, struct err *e)
 {
+	const struct query q = {&AWS_STS, "Action=GetCallerIdentity&Version=2011-06-15",
+				on_identity, out};
+
 	*out = (struct identity){"", ""};
 	if (query(a, &AWS_STS, "Action=GetCallerIdentity&Version=2011-06-15", on_identity, out, c,
 		  e))
@@ -139,7 +149,8 @@ static int look_up(struct aws *a, const char *name, char role[512], struct cance
 	buf_str(&form, "Action=GetRole&Version=2010-05-08&RoleName=");
 	if (uri_encode(name, strlen(name), false, &form))
 		return err_set(e, ENOMEM, "could not begin the call to iam: out of memory");
-	if (query(a, &AWS_IAM, buf_cstr(&form), on_role, &found, c, e)) {
+	const struct query q = {&AWS_IAM, buf_cstr(&form), on_role, &found};
+	if (run(a, &q, c, e)) {
 		err_prefix(e, "no execution role: look up the caller's role '%s'", name);
 		return err_append(e, SET_A_ROLE);
 	}
