@@ -56,8 +56,7 @@ int sts_identity(struct aws *a, struct identity *out, struct cancel *c, struct e
 				on_identity, out};
 
 	*out = (struct identity){"", ""};
-	if (query(a, &AWS_STS, "Action=GetCallerIdentity&Version=2011-06-15", on_identity, out, c,
-		  e))
+	if (run(a, &q, c, e))
 		return err_prefix(e, "ask who these AWS keys belong to");
 	if (strlen(out->account) != 12 || out->account[strspn(out->account, "0123456789")] ||
 	    !out->arn[0])
