@@ -7,6 +7,7 @@
 #ifndef SAGEMAKER_LOCAL_BACKEND_H
 #define SAGEMAKER_LOCAL_BACKEND_H
 
+#include "sagemaker/config.h"
 #include "sagemaker/local/local.h"
 
 #define LOCAL_ROLE_NAME "sagemakerfs-local"
@@ -36,8 +37,9 @@ struct backend {
 	struct db *db;
 	struct objects *objects;
 	struct fleet *endpoints;
-	struct faults *faults; /* NULL: none asked for */
-	struct http *http;     /* towards the model servers */
+	struct faults *faults;     /* NULL: none asked for */
+	struct config http_config; /* borrowed by http */
+	struct http *http;         /* towards the model servers */
 	struct logger *log;
 	struct pool *quick; /* calls that touch the disk */
 	struct pool *slow;  /* unpacking models, removing their files */

@@ -201,35 +201,50 @@ static void combine(const struct part *parts, size_t n, bool c, uint32_t *full, 
 		c ? crc32c(0, buf_cstr(&all), all.len) : crc32_gzip(0, buf_cstr(&all), all.len);
 }
 
+/* What the whole's CRC is called and is worth: the full object's, or that of the parts' CRCs with their number. */
+static void crc_text(const struct part *parts, size_t n, bool c, bool full, char out[48])
+{
+	uint32_t whole, composite;
+	char crc[16];
+
+	combine(parts, n, c, &whole, &composite);
+	crc_base64(full ? whole : composite, crc);
+	if (full)
+		snprintf(out, 48, "%s", crc);
+	else
+		snprintf(out, 48, "%s-%zu", crc, n);
+}
+
+/* A composite checksum may be given without the number of its parts. */
+static bool same_checksum(const char *given, const char *value)
+{
+	size_t n = strcspn(value, "-");
+
+	return streq(given, value) || (strlen(given) == n && strncmp(given, value, n) == 0);
+}
+
 /* The object's checksum as it is remembered, compared with the one that the client sent. false: replied. */
 static bool checksum_of(struct request *r, const struct multipart *m, const struct part *parts,
 			size_t n, char out[128])
 {
-	const char *given_c = request_header(r, "x-amz-checksum-crc32c"),
-		   *given_z = request_header(r, "x-amz-checksum-crc32");
-	bool c = given_c || streq(m->algorithm, "CRC32C");
-	const char *given = c ? given_c : given_z;
-	uint32_t full, composite;
-	char value[48], crc[16];
+	const char *given = request_header(r, "x-amz-checksum-crc32c");
+	bool c = given || streq(m->algorithm, "CRC32C"), full = m->full || !m->algorithm[0];
+	char value[48];
 
 	out[0] = '\0';
+	if (!c)
+		given = request_header(r, "x-amz-checksum-crc32");
 	if (!given && !m->algorithm[0])
 		return true;
-	combine(parts, n, c, &full, &composite);
-	crc_base64(m->full || !m->algorithm[0] ? full : composite, crc);
-	if (m->full || !m->algorithm[0])
-		snprintf(value, sizeof value, "%s", crc);
-	else
-		snprintf(value, sizeof value, "%s-%zu", crc, n);
-	if (given && !streq(given, value) &&
-	    !(strlen(given) < strlen(value) && starts_with(value, given))) {
+	crc_text(parts, n, c, full, value);
+	if (given && !same_checksum(given, value)) {
 		reply_error(r, 400, "BadDigest",
 			    "The %s you specified did not match the calculated checksum.",
 			    c ? "CRC32C" : "CRC32");
 		return false;
 	}
 	snprintf(out, 128, "%s:%s:%s", c ? "crc32c" : "crc32", value,
-		 strchr(value, '-') ? "COMPOSITE" : "FULL_OBJECT");
+		 full ? "FULL_OBJECT" : "COMPOSITE");
 	return true;
 }
 

@@ -18,32 +18,39 @@ static bool number(const char *s, size_t n, uint64_t *out)
 	return !errno;
 }
 
-/* "bytes=A-B", "bytes=A-", "bytes=-N" of an object of `size` bytes; what is not understood is ignored, as S3 does. */
-static enum range parse_range(const char *s, uint64_t size, uint64_t *first, uint64_t *n)
+/* The last n bytes of so many. */
+static enum range last_bytes(uint64_t last, uint64_t size, uint64_t *first, uint64_t *n)
 {
-	uint64_t a = 0, b = 0;
+	*n = MIN(last, size);
+	*first = size - *n;
+	return *n ? RANGE_OK : RANGE_BAD;
+}
 
-	if (!s || !starts_with(s, "bytes=") || strchr(s, ','))
-		return RANGE_NONE;
-	s += 6;
+/* "A-B", "A-", "-N"; what is not understood is ignored, as S3 does. */
+static enum range read_bounds(const char *s, uint64_t size, uint64_t *first, uint64_t *n)
+{
 	const char *dash = strchr(s, '-');
-	if (!dash)
+	uint64_t a = 0, b = UINT64_MAX;
+
+	if (!dash || (dash > s && !number(s, (size_t)(dash - s), &a)) ||
+	    (dash[1] && !number(dash + 1, strlen(dash + 1), &b)))
 		return RANGE_NONE;
-	bool has_a = number(s, (size_t)(dash - s), &a),
-	     has_b = number(dash + 1, strlen(dash + 1), &b);
-	if ((!has_a && dash != s) || (!has_b && dash[1]) || (!has_a && !has_b) ||
-	    (has_a && has_b && b < a))
+	if (dash == s)
+		return dash[1] ? last_bytes(b, size, first, n) : RANGE_NONE;
+	if (b < a)
 		return RANGE_NONE;
-	if (!has_a) {
-		*n = MIN(b, size);
-		*first = size - *n;
-		return *n ? RANGE_OK : RANGE_BAD;
-	}
 	if (a >= size)
 		return RANGE_BAD;
 	*first = a;
-	*n = (has_b ? MIN(b, size - 1) : size - 1) - a + 1;
+	*n = MIN(b, size - 1) - a + 1;
 	return RANGE_OK;
+}
+
+static enum range parse_range(const char *s, uint64_t size, uint64_t *first, uint64_t *n)
+{
+	if (!s || !starts_with(s, "bytes=") || strchr(s, ','))
+		return RANGE_NONE;
+	return read_bounds(s + strlen("bytes="), size, first, n);
 }
 
 /* One of "etag", "etag2" or *; quotes may be missing. */

@@ -73,24 +73,38 @@ void xml_text(struct buf *out, const char *s, size_t n)
 	}
 }
 
-/* Length of the well-formed UTF-8 sequence at p, 0 when there is none. */
+/* Well-formed UTF-8 (Unicode, table 3-7): by first byte, how long, and what the second byte may be. */
+static const struct {
+	unsigned char first, last; /* of the first byte */
+	unsigned char len;
+	unsigned char low, high; /* of the second */
+} utf8_rows[] = {
+	{0x00, 0x7f, 1, 0,    0   },
+        {0xc2, 0xdf, 2, 0x80, 0xbf},
+        {0xe0, 0xe0, 3, 0xa0, 0xbf},
+	{0xe1, 0xec, 3, 0x80, 0xbf},
+        {0xed, 0xed, 3, 0x80, 0x9f},
+        {0xee, 0xef, 3, 0x80, 0xbf},
+	{0xf0, 0xf0, 4, 0x90, 0xbf},
+        {0xf1, 0xf3, 4, 0x80, 0xbf},
+        {0xf4, 0xf4, 4, 0x80, 0x8f},
+};
+
+/* Length of the sequence at p, 0 when it is not well-formed. */
 static size_t utf8_len(const unsigned char *p, size_t n)
 {
-	size_t len = p[0] < 0x80                   ? 1
-		     : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-		     : (p[0] & 0xf0) == 0xe0       ? 3
-		     : p[0] >= 0xf0 && p[0] < 0xf5 ? 4
-						   : 0;
+	size_t i = 0, len;
 
-	if (len > n)
+	while (i < ARRAY_SIZE(utf8_rows) && (p[0] < utf8_rows[i].first || p[0] > utf8_rows[i].last))
+		i++;
+	len = i < ARRAY_SIZE(utf8_rows) ? utf8_rows[i].len : 0;
+	if (len > n || (len > 1 && (p[1] < utf8_rows[i].low || p[1] > utf8_rows[i].high)))
 		return 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
+	for (size_t k = 2; k < len; k++) {
+		if ((p[k] & 0xc0) != 0x80)
 			return 0;
 	}
-	bool overlong = (p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xf0 && p[1] < 0x90);
-	bool outside = (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf4 && p[1] > 0x8f);
-	return len > 2 && (overlong || outside) ? 0 : len;
+	return len;
 }
 
 void utf8_clean(char *s, size_t n)

@@ -8,7 +8,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 
-#include "sagemaker/config.h"
 #include "sagemaker/hash.h"
 #include "sagemaker/http.h"
 #include "sagemaker/local/backend.h"
@@ -49,8 +48,10 @@ static int make_dir(const char *path, struct err *e)
 		       : 0;
 }
 
-static int open_store(struct backend *be, const char *path, struct err *e)
+static int open_store(struct backend *be, struct err *e)
 {
+	const char *path = be->options->store;
+
 	if (make_dir(path, e) < 0)
 		return -1;
 	be->dir = realpath(path, NULL);
@@ -132,12 +133,11 @@ static int publish(struct backend *be, const char *url, struct err *e)
 
 static int start_http(struct backend *be, struct err *e)
 {
-	struct config c = {.region = be->region,
-			   .connect_timeout_ms = 2000,
-			   .timeout_ms = 70000,
-			   .max_attempts = 1};
-
-	be->http = http_new(&c, e);
+	be->http_config = (struct config){.region = be->region,
+					  .connect_timeout_ms = 2000,
+					  .timeout_ms = 70000,
+					  .max_attempts = 1};
+	be->http = http_new(&be->http_config, e);
 	return be->http ? 0 : -1;
 }
 
@@ -161,23 +161,56 @@ static int open_database(struct backend *be, struct err *e)
 	return be->db ? 0 : -1;
 }
 
-#define MAKE(member, call) (((member) = (call)) != NULL)
+static int start_spawner(struct backend *be, struct err *e)
+{
+	be->spawner = spawner_new(e);
+	return be->spawner ? 0 : -1;
+}
 
+static int start_log(struct backend *be, struct err *e)
+{
+	be->log = logger_new(be->dirfd, e);
+	return be->log ? 0 : -1;
+}
+
+static int start_objects(struct backend *be, struct err *e)
+{
+	be->objects = objects_new(be, e);
+	return be->objects ? 0 : -1;
+}
+
+static int start_pools(struct backend *be, struct err *e)
+{
+	be->quick = pool_new(QUICK_THREADS, e);
+	be->slow = be->quick ? pool_new(SLOW_THREADS, e) : NULL;
+	return be->slow ? 0 : -1;
+}
+
+static int start_fleet(struct backend *be, struct err *e)
+{
+	be->endpoints = fleet_new(be, e);
+	return be->endpoints ? 0 : -1;
+}
+
+static int start_server(struct backend *be, struct err *e)
+{
+	be->server = server_new(be, be->options->listen ? be->options->listen : "127.0.0.1:0", e);
+	return be->server ? 0 : -1;
+}
+
+/* In this order: the spawner forks before there are threads, the server answers when all else is there. */
 static int start(struct backend *be, struct err *e)
 {
-	const struct local_options *o = be->options;
+	static int (*const steps[])(struct backend * be, struct err * e) = {
+		open_store,  start_spawner, start_log,   load_keys,    open_database, start_objects,
+		start_pools, start_http,    start_fleet, start_faults, start_server,
+	};
 
-	if (open_store(be, o->store, e) < 0 || !MAKE(be->spawner, spawner_new(e)))
-		return -1;
-	if (!MAKE(be->log, logger_new(be->dirfd, e)) || load_keys(be, e) < 0 ||
-	    open_database(be, e) < 0 || !MAKE(be->objects, objects_new(be, e)) ||
-	    !MAKE(be->quick, pool_new(QUICK_THREADS, e)) ||
-	    !MAKE(be->slow, pool_new(SLOW_THREADS, e)))
-		return -1;
-	if (start_http(be, e) < 0 || !MAKE(be->endpoints, fleet_new(be, e)) ||
-	    start_faults(be, e) < 0)
-		return -1;
-	return MAKE(be->server, server_new(be, o->listen ? o->listen : "127.0.0.1:0", e)) ? 0 : -1;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (steps[i](be, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* In the order of use. Requests in work keep what they need alive, so first they have to be gone. */
