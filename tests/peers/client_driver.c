@@ -1,4 +1,5 @@
-/* Drives the S3, STS and control clients against a server at argv[1]: one line per check, "ok NAME" or "FAIL NAME: why". */
+/* usage: client_driver URL [ACCESS_KEY SECRET_KEY]
+ * Region by AWS_REGION. Drives the S3, STS and control clients against a server: one line per check, "ok NAME" or "FAIL NAME: why". */
 #include <errno.h>
 
 #include "sagemaker/control.h"
@@ -185,14 +186,14 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	struct run r = {NULL, malloc(BIG)};
 
-	if (argc != 2 || !r.data)
+	if ((argc != 2 && argc != 4) || !r.data)
 		return 2;
 	for (size_t i = 0; i < BIG; i++)
 		r.data[i] = (char)(i * 2654435761U >> 11);
 	c.endpoint_url = strdup(argv[1]);
-	c.region = strdup("eu-west-1");
-	c.access_key = strdup("AKIDEXAMPLE");
-	c.secret_key = strdup("secret");
+	c.region = strdup(getenv("AWS_REGION") ? getenv("AWS_REGION") : "eu-west-1");
+	c.access_key = strdup(argc == 4 ? argv[2] : "AKIDEXAMPLE");
+	c.secret_key = strdup(argc == 4 ? argv[3] : "secret");
 	r.a = config_load(&c, &e) ? NULL : aws_new(&c, &e);
 	if (!r.a) {
 		printf("FAIL start: %s\n", e.text);
