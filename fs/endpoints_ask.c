@@ -177,46 +177,57 @@ static bool listed(const struct endpoint_summary *all, size_t n, const char *nam
 	return false;
 }
 
-/* What a whole listing does not name is gone, but for what was made so lately that the listing may not know. */
+/* What a whole listing does not name is gone; of what was made so lately that the listing may not know it, the service is asked. */
 static void bury_unlisted_locked(struct endpoints *s, const struct endpoint_summary *all, size_t n,
-				 int64_t asked_at, struct names *changed)
+				 int64_t asked_at, struct names *changed, struct names *doubtful)
 {
 	for (struct ep *ep = s->all; ep; ep = ep->next) {
-		if (!ep_exists(ep) || listed(all, n, ep->name) ||
-		    (ep->stamp && asked_at - ep->stamp < LISTING_LAG_MS))
+		if (!ep_exists(ep) || listed(all, n, ep->name))
 			continue;
-		if (ep_hear_gone_locked(s, ep, asked_at))
+		if (ep->stamp && asked_at - ep->stamp < LISTING_LAG_MS)
+			names_add(doubtful, ep->name);
+		else if (ep_hear_gone_locked(s, ep, asked_at))
 			names_add(changed, ep->name);
 	}
+}
+
+/* Puts the listing into the table. */
+static void hear_all_locked(struct endpoints *s, const struct endpoint_summary *all, size_t n,
+			    int64_t asked_at, struct names *changed, struct names *doubtful)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ep *ep = deploy_name_ok(all[i].name) ? ep_get_locked(s, all[i].name) : NULL;
+
+		if (ep && ep_hear_summary_locked(ep, &all[i], asked_at))
+			names_add(changed, ep->name);
+	}
+	bury_unlisted_locked(s, all, n, asked_at, changed, doubtful);
+	s->listed_at = asked_at;
+	s->listed_ever = true;
+	ep_sweep_locked(s);
 }
 
 int ask_all(struct endpoints *s, struct cancel *c, struct err *e)
 {
 	const int64_t asked_at = now_ms();
 	_cleanup_free_ struct endpoint_summary *all = NULL;
-	struct names changed = {0};
+	struct names changed = {0}, doubtful = {0};
+	struct err one;
 	size_t n = 0;
 
 	err_clear(e);
 	int rc = control_list_endpoints(s->m->aws, &all, &n, c, e);
 	pthread_mutex_lock(&s->mu);
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct ep *ep = deploy_name_ok(all[i].name) ? ep_get_locked(s, all[i].name) : NULL;
-
-		if (ep && ep_hear_summary_locked(ep, &all[i], asked_at))
-			names_add(&changed, ep->name);
-	}
-	if (rc == 0) {
-		bury_unlisted_locked(s, all, n, asked_at, &changed);
-		s->listed_at = asked_at;
-		s->listed_ever = true;
-		ep_sweep_locked(s);
-	}
-	s->listing = *e;
+	if (rc == 0)
+		hear_all_locked(s, all, n, asked_at, &changed, &doubtful);
 	poll_kick_locked(s, 0);
 	pthread_mutex_unlock(&s->mu);
 	for (size_t i = 0; i < changed.n; i++)
 		ep_tell(s, changed.rows[i]);
+	for (size_t i = 0; i < doubtful.n; i++)
+		if (ask_one(s, doubtful.rows[i], c, &one))
+			ep_log(s, LOG_LEVEL_DEBUG, "%s", one.text);
 	free(changed.rows);
+	free(doubtful.rows);
 	return rc ? err_prefix(e, "list endpoints") : 0;
 }

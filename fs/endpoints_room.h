@@ -98,7 +98,6 @@ struct endpoints {
 	pthread_cond_t quiet; /* a deletion got further */
 	struct ep *all;
 	int64_t listed_at;  /* of the last whole listing; 0: never */
-	struct err listing; /* why the last one failed */
 	bool listed_ever;
 	char default_type[32];
 	int default_count;
