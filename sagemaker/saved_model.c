@@ -5,10 +5,8 @@
 #include "sagemaker/saved_model.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
+#include "sagemaker/buf.h"
 #include "sagemaker/example_spec.h"
 
 #define FILE_MAX  ((uint64_t)2 << 30) /* protobuf's own limit */
@@ -167,24 +165,22 @@ int saved_model_parse(const void *p, size_t n, struct saved_model *out, struct e
 
 int saved_model_read(int dirfd, const char *path, struct saved_model *out, struct err *e)
 {
-	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
+	/* read, not mapped: whoever writes the file may cut it meanwhile, and a mapping would then be fatal */
+	_cleanup_buf_ struct buf b = BUF_INIT(FILE_MAX);
 
 	memset(out, 0, sizeof(*out));
-	if (fd < 0 || fstat(fd, &st))
+	if (buf_read_file(&b, dirfd, path)) {
+		if (errno == EFBIG)
+			return err_set(e, EINVAL,
+				       "'%s' cannot be used: TensorFlow reads no more than 2 GiB",
+				       path);
 		return err_errno(e, "read '%s'", path);
-	if (!S_ISREG(st.st_mode) || st.st_size == 0)
+	}
+	if (!b.len)
 		return err_set(e, EINVAL, "'%s' cannot be used: it is empty", path);
-	if ((uint64_t)st.st_size > FILE_MAX)
-		return err_set(e, EINVAL,
-			       "'%s' cannot be used: TensorFlow reads no more than 2 GiB", path);
-	/* private: a file that is written to meanwhile may change under the parser but not grow */
-	void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (p == MAP_FAILED)
-		return err_errno(e, "read '%s'", path);
-	int rc = saved_model_parse(p, (size_t)st.st_size, out, e);
-	munmap(p, (size_t)st.st_size);
-	return rc ? err_prefix(e, "'%s' cannot be used", path) : 0;
+	if (saved_model_parse(b.data, b.len, out, e))
+		return err_prefix(e, "'%s' cannot be used", path);
+	return 0;
 }
 
 void saved_model_release(struct saved_model *m)
