@@ -1,4 +1,4 @@
-/* Buffers, errors, hashes, cancelling. */
+/* Buffers, errors, hashes, cancelling, XML. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -13,6 +13,7 @@
 #include "sagemaker/cancel.h"
 #include "sagemaker/err.h"
 #include "sagemaker/hash.h"
+#include "sagemaker/xml.h"
 
 static void test_buf_has_a_ceiling(void **state)
 {
@@ -289,6 +290,32 @@ static void test_cancel_ends_sleep(void **state)
 	assert_ptr_equal(result, c);
 }
 
+static int ignore(void *arg, const char *path, const char *text)
+{
+	(void)arg;
+	(void)path;
+	(void)text;
+	return 0;
+}
+
+static void test_hostile_xml(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"<a>",
+		"<a><b></a></b>",
+		"<!DOCTYPE a [<!ENTITY x \"y\"><!ENTITY z \"&x;&x;\">]><a>&z;</a>",
+		"<a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a></a>",
+	};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(xml_scan(bad[i], strlen(bad[i]), ignore, NULL, &e), -1);
+		assert_int_equal(e.no, EPROTO);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +331,7 @@ int main(void)
 		cmocka_unit_test(test_cancel_hooks),
 		cmocka_unit_test(test_cancel_off_waits),
 		cmocka_unit_test(test_cancel_ends_sleep),
+		cmocka_unit_test(test_hostile_xml),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

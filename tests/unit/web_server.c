@@ -121,33 +121,34 @@ static void wait_for_release(struct web *w)
 	pthread_mutex_unlock(&w->mu);
 }
 
+/* Faults that leave no reply at all. */
+static bool reply_is_lost(struct connection *c, enum web_fault fault)
+{
+	if (fault == WEB_RESET)
+		reset(c->fd);
+	if (fault == WEB_GARBAGE)
+		send_all(c->fd, "\x16\x03\x01 no HTTP here\r\n\r\n", 20);
+	return fault == WEB_RESET || fault == WEB_CLOSE || fault == WEB_GARBAGE;
+}
+
 /* false: the connection ends here. */
 static bool reply(struct connection *c, const struct web_request *q, struct web_reply *r)
 {
 	_cleanup_buf_ struct buf out = BUF_INIT((size_t)64 << 20);
-	bool head = streq(q->method, "HEAD");
+	size_t body = streq(q->method, "HEAD") ? 0 : r->body.len;
 
 	if (r->delay_ms)
 		poll(NULL, 0, r->delay_ms);
 	if (r->fault == WEB_WITHHOLD)
 		wait_for_release(c->w);
-	if (r->fault == WEB_RESET)
-		reset(c->fd);
-	if (r->fault == WEB_RESET || r->fault == WEB_CLOSE)
+	if (reply_is_lost(c, r->fault))
 		return false;
-	if (r->fault == WEB_GARBAGE) {
-		send_all(c->fd, "\x16\x03\x01 no HTTP here\r\n\r\n", 20);
-		return false;
-	}
 	buf_printf(&out, "HTTP/1.1 %d Test\r\n%s", r->status ? r->status : 200,
 		   buf_cstr(&r->headers));
 	if (!strstr(buf_cstr(&r->headers), "Content-Length:"))
 		buf_printf(&out, "Content-Length: %zu\r\n", r->body.len);
 	buf_str(&out, "\r\n");
-	size_t body = head ? 0 : r->body.len;
-	if (r->fault == WEB_TRUNCATE)
-		body /= 2;
-	buf_add(&out, buf_cstr(&r->body), body);
+	buf_add(&out, buf_cstr(&r->body), r->fault == WEB_TRUNCATE ? body / 2 : body);
 	return send_all(c->fd, out.data, out.len) && r->fault != WEB_TRUNCATE &&
 	       r->fault != WEB_CLOSE_IDLE;
 }
