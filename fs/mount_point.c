@@ -71,8 +71,10 @@ int mountpoint_check(char **path, struct err *e)
 	char real[PATH_MAX];
 	struct stat st;
 
-	if (!absolute || check_ours(absolute, e) < 0)
-		return err_prefix(e, "mountpoint '%s'", *path);
+	if (!absolute)
+		return err_prefix(e, "mountpoint");
+	if (check_ours(absolute, e) < 0)
+		return -1;
 	if (stat(absolute, &st) < 0 && errno == ENOENT)
 		return err_set(e, ENOENT, "mountpoint '%s' does not exist: run mkdir -p '%s'",
 			       *path, *path);
@@ -80,7 +82,7 @@ int mountpoint_check(char **path, struct err *e)
 		return err_errno(e, "mountpoint '%s'", *path);
 	/* Through a symbolic link the mount may lie elsewhere. */
 	if (!streq(real, absolute) && check_ours(real, e) < 0)
-		return err_prefix(e, "mountpoint '%s'", *path);
+		return -1;
 	if (stat(real, &st) < 0)
 		return err_errno(e, "mountpoint '%s'", *path);
 	if (!S_ISDIR(st.st_mode))

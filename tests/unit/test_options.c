@@ -1,0 +1,130 @@
+#include "scratch.h"
+
+#include "fs/options.h"
+
+#define PARSE(o, e, ...) parse(o, e, (const char *const[]){"sagemakerfs", __VA_ARGS__, NULL})
+
+static int parse(struct options *o, struct err *e, const char *const args[])
+{
+	char *argv[16] = {NULL};
+	int n = 0;
+
+	for (; args[n]; n++)
+		argv[n] = strdup(args[n]);
+	int rc = options_parse(n, argv, o, e);
+	for (int i = 0; i < n; i++)
+		free(argv[i]);
+	return rc;
+}
+
+static void source_is_optional(void **state)
+{
+	struct options o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &e, "/mnt"), 0);
+	assert_string_equal(o.source, "local");
+	assert_string_equal(o.mountpoint, "/mnt");
+	assert_int_equal(o.wait, 0);
+	assert_int_equal(o.delete_what, DELETE_OWN);
+	assert_false(o.commit_explicit);
+	options_release(&o);
+	assert_int_equal(PARSE(&o, &e, "aws:eu-west-1", "/mnt", "-f"), 0);
+	assert_string_equal(o.source, "aws:eu-west-1");
+	assert_true(o.foreground);
+	assert_false(o.debug);
+	options_release(&o);
+}
+
+static void all_kinds(void **state)
+{
+	struct options o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+		PARSE(&o, &e, "aws", "/mnt", "-o",
+		      "region=eu-west-1,bucket=mine/some/prefix/,wait=30", "-oro", "-o",
+		      "commit=explicit,delete=any,upload_memory=64M,instance_count=2,allow_other"),
+		0);
+	assert_string_equal(o.region, "eu-west-1");
+	assert_string_equal(o.bucket, "mine");
+	assert_string_equal(o.prefix, "some/prefix");
+	assert_int_equal(o.wait, 30);
+	assert_true(o.read_only && o.commit_explicit && o.allow_other);
+	assert_int_equal(o.delete_what, DELETE_ANY);
+	assert_int_equal(o.upload_memory, 64 << 20);
+	assert_int_equal(o.instance_count, 2);
+	options_release(&o);
+}
+
+static void fstab_words(void **state)
+{
+	struct options o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(
+		PARSE(&o, &e, "local", "/mnt", "-o",
+		      "rw,nosuid,nodev,noatime,user=me,setuid=me,x-systemd.automount,_netdev,dev,suid"),
+		0);
+	assert_string_equal(o.fuse_args, "nosuid,nodev,noatime");
+	assert_false(o.read_only);
+	options_release(&o);
+}
+
+static void refusals(void **state)
+{
+	static const struct {
+		const char *args[4];
+		const char *says;
+	} rows[] = {
+		{{"/m", "-o", "frob"},                               "unknown option 'frob'"                       },
+		{{"/m", "-o", "frob=1"},                             "unknown option 'frob'"                       },
+		{{"/m", "-o", "regio=x"},                            "unknown option 'regio'"                      },
+		{{"/m", "-o", "kms_key=x"},                          "unknown option 'kms_key'"                    },
+		{{"/m", "-o", "wait=soon"},                          "option 'wait' takes SECONDS, not 'soon'"     },
+		{{"/m", "-o", "wait=-1"},                            "option 'wait' takes SECONDS, not '-1'"       },
+		{{"/m", "-o", "wait"},                               "option 'wait' needs a value"                 },
+		{{"/m", "-o", "ro=1"},                               "option 'ro' takes no value"                  },
+		{{"/m", "-o", "instance_count=0"},                   "option 'instance_count' takes N, not '0'"    },
+		{{"/m", "-o", "upload_memory=1T"},                   "option 'upload_memory' takes BYTES"          },
+		{{"/m", "-o", "upload_memory=99999999999999999999"},
+		 "option 'upload_memory' takes BYTES"							      },
+		{{"/m", "-o", "delete=al"},                          "option 'delete' takes own|any|none, not 'al'"},
+		{{"/m", "-o", "bucket=s3://x"},                      "option 'bucket' takes NAME"                  },
+		{{"/m", "-o", NULL},                                 "'-o' needs options"                          },
+		{{"/m", "--frob", NULL},                             "unknown argument '--frob'"                   },
+		{{"ftp", "/m", NULL},                                "unknown source 'ftp'"                        },
+		{{"aws:", "/m", NULL},                               "source 'aws:' ends early"                    },
+		{{"local", NULL},				    "no mountpoint given after 'local'"           },
+		{{"a", "b", "c", NULL},                              "one word too many: 'c'"                      },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct options o;
+		struct err e = {0};
+		const char *args[6] = {"sagemakerfs", rows[i].args[0], rows[i].args[1],
+				       rows[i].args[2], NULL};
+
+		assert_int_equal(parse(&o, &e, args), -1);
+		assert_int_equal(e.no, EINVAL);
+		if (!starts_with(e.text, rows[i].says))
+			fail_msg("'%s' instead of '%s'", e.text, rows[i].says);
+		options_release(&o);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(source_is_optional),
+		cmocka_unit_test(all_kinds),
+		cmocka_unit_test(fstab_words),
+		cmocka_unit_test(refusals),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
