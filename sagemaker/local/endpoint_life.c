@@ -80,7 +80,7 @@ void endpoint_fail(struct endpoint *ep, const char *fmt, ...)
 	va_end(ap);
 	utf8_clean(reason, strlen(reason));
 	SCOPED_LOCK(&ep->all->mu);
-	if (ep->status == CREATING)
+	if (ep->status == CREATING && !ep->all->stopping)
 		fail_locked(ep, reason);
 }
 
@@ -198,6 +198,8 @@ static void prepare(void *arg)
 
 static void run_locked(struct endpoint *ep, void (*job)(void *))
 {
+	if (ep->all->stopping)
+		return; /* the next start takes it up again */
 	endpoint_ref_locked(ep);
 	if (pool_run(ep->all->be->slow, job, ep) == 0)
 		return;
@@ -207,6 +209,7 @@ static void run_locked(struct endpoint *ep, void (*job)(void *))
 
 void endpoint_begin_locked(struct endpoint *ep)
 {
+	ep->begun = true;
 	run_locked(ep, prepare);
 }
 
@@ -247,6 +250,7 @@ static void kill_late(void *arg)
 
 void endpoint_end_locked(struct endpoint *ep)
 {
+	ep->begun = true;
 	ep->ready = false;
 	if (!ep->alive) {
 		run_locked(ep, remove_endpoint);

@@ -51,6 +51,7 @@ int endpoint_choose(struct endpoint *ep, struct err *e)
 
 struct feed {
 	struct reader *reader;
+	struct cancel *cancel;
 	int fd;
 	int result;
 	struct err err;
@@ -60,15 +61,15 @@ static void *feed(void *arg)
 {
 	struct feed *f = arg;
 
-	f->result = reader_copy(f->reader, f->fd, &f->err);
+	f->result = reader_copy(f->reader, f->fd, f->cancel, &f->err);
 	close(f->fd);
 	return NULL;
 }
 
 /* The archive goes through a pipe, its bytes compared with what was uploaded on the way. */
-static int unpack_reader(struct reader *rd, int dirfd, struct err *e)
+static int unpack_reader(struct reader *rd, int dirfd, struct cancel *cancel, struct err *e)
 {
-	struct feed f = {.reader = rd};
+	struct feed f = {.reader = rd, .cancel = cancel};
 	pthread_t thread;
 	int ends[2];
 
@@ -83,7 +84,7 @@ static int unpack_reader(struct reader *rd, int dirfd, struct err *e)
 		errno = no;
 		return err_errno(e, "cannot start a thread");
 	}
-	int r = unpack(ends[0], dirfd, NULL, NULL, e);
+	int r = unpack(ends[0], dirfd, NULL, cancel, e);
 	close(ends[0]);
 	pthread_join(thread, NULL);
 	if (f.result < 0) {
@@ -152,7 +153,7 @@ static int unpack_model(struct endpoint *ep, int base, const char *url, struct e
 		r < 0 ? -1 : openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0)
 		r = dir < 0 ? err_errno(e, "cannot open the endpoint's 'model'")
-			    : unpack_reader(rd, dir, e);
+			    : unpack_reader(rd, dir, ep->all->ending, e);
 	reader_free(rd);
 	return r < 0 ? err_prefix(e, "Failed to extract model data archive from URL \"%s\"", url)
 		     : mark_whole(base, e);

@@ -124,6 +124,7 @@ struct fleet *fleet_new(struct backend *be, struct err *e)
 	}
 	all->be = be;
 	pthread_mutex_init(&all->mu, NULL);
+	all->ending = cancel_new();
 	all->dirfd = -1;
 	if (mkdirat(be->dirfd, "endpoints", 0700) == 0 || errno == EEXIST)
 		all->dirfd = openat(be->dirfd, "endpoints", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -151,6 +152,7 @@ void fleet_free(struct fleet *all)
 	}
 	if (all->dirfd >= 0)
 		close(all->dirfd);
+	cancel_unref(all->ending);
 	pthread_mutex_destroy(&all->mu);
 	free(all);
 }
@@ -159,6 +161,8 @@ void fleet_start(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
+		if (ep->begun)
+			continue; /* a request came first */
 		if (ep->status == IN_SERVICE)
 			endpoint_set_locked(ep, CREATING, NULL);
 		if (ep->status == CREATING)
@@ -172,6 +176,7 @@ void fleet_stop(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	all->stopping = true;
+	cancel_set(all->ending);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
 		if (ep->alive)
 			spawner_kill(all->be->spawner, ep->process, SIGTERM);

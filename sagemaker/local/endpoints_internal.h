@@ -13,6 +13,7 @@ struct endpoint {
 	struct fleet *all;
 	unsigned refs;
 	bool listed; /* in the table */
+	bool begun;  /* its first step was taken since the backend started */
 	/* Never change: */
 	char name[64], config[64], variant[64], id[17];
 	char *base; /* DIR/endpoints/ID */
@@ -40,6 +41,7 @@ struct fleet {
 	pthread_mutex_t mu; /* guards what follows and the endpoints' changing members */
 	struct endpoint *first;
 	uint64_t last_tag;
+	struct cancel *ending; /* set with stopping: ends unpacking */
 	bool stopping;
 };
 

@@ -330,42 +330,58 @@ static int write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
-static int copy_segment(struct reader *rd, size_t i, char *buffer, size_t size, int *fd,
-			struct err *e)
+struct copy {
+	struct reader *reader;
+	int fd; /* -1: the receiver has had enough */
+	const struct cancel *cancel;
+	char *buffer;
+	size_t size;
+};
+
+static int copy_some(struct copy *c, size_t n, uint32_t *crc, struct err *e)
 {
-	uint32_t crc = 0;
+	*crc = crc32c(*crc, c->buffer, n);
+	if (cancel_is_set(c->cancel))
+		return err_set(e, ECANCELED, "the local backend is ending");
+	if (c->fd < 0 || write_all(c->fd, c->buffer, n) == 0)
+		return 0;
+	c->fd = -1;
+	return errno == EPIPE ? 0 : err_errno(e, "cannot copy an object");
+}
+
+static int copy_segment(struct copy *c, size_t i, struct err *e)
+{
+	const struct segment *g = &c->reader->segments[i];
 	uint64_t done = 0;
+	uint32_t crc = 0;
 	ssize_t n = 1;
 
-	if (use_segment(rd, i) < 0)
+	if (use_segment(c->reader, i) < 0)
 		return err_errno(e, "cannot open a file of the store");
-	while (done < rd->segments[i].size && (n = read(rd->fd, buffer, size)) > 0) {
-		crc = crc32c(crc, buffer, (size_t)n);
+	while (done < g->size && (n = read(c->reader->fd, c->buffer, c->size)) > 0) {
+		if (copy_some(c, (size_t)n, &crc, e) < 0)
+			return -1;
 		done += (uint64_t)n;
-		if (*fd >= 0 && write_all(*fd, buffer, (size_t)n) < 0) {
-			if (errno != EPIPE)
-				return err_errno(e, "cannot copy an object");
-			*fd = -1; /* the receiver has had enough */
-		}
 	}
 	if (n < 0)
 		return err_errno(e, "cannot read a file of the store");
-	if (done != rd->segments[i].size || crc != rd->segments[i].crc32c)
+	if (done != g->size || crc != g->crc32c)
 		return err_set(
 			e, EIO,
 			"the object's bytes in the store have changed since they were uploaded");
 	return 0;
 }
 
-int reader_copy(struct reader *rd, int fd, struct err *e)
+int reader_copy(struct reader *rd, int fd, const struct cancel *cancel, struct err *e)
 {
 	const size_t size = (size_t)1 << 20;
 	_cleanup_free_ char *buffer = malloc(size);
+	struct copy c = {rd, fd, cancel, buffer, size};
 
 	if (!buffer)
 		return err_set(e, ENOMEM, "out of memory");
 	for (size_t i = 0; i < rd->n; i++) {
-		if (copy_segment(rd, i, buffer, size, &fd, e) < 0)
+		if (copy_segment(&c, i, e) < 0)
 			return -1;
 	}
 	return 0;

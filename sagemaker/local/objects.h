@@ -7,6 +7,7 @@
 #ifndef SAGEMAKER_LOCAL_OBJECTS_H
 #define SAGEMAKER_LOCAL_OBJECTS_H
 
+#include "sagemaker/cancel.h"
 #include "sagemaker/local/db.h"
 #include "sagemaker/local/request.h"
 #include "sagemaker/local/upload.h"
@@ -47,9 +48,9 @@ void reader_free(struct reader *rd);
 
 /*
  * reader_copy: all bytes into fd (a pipe or file), each segment's CRC-32C compared with what was computed when it came
- * in. EPIPE ends the writing, not the check. -1: EIO (changed on disk), errors of read and write.
+ * in. EPIPE ends the writing, not the check; cancel (may be NULL) ends both. -1: EIO (changed on disk), errors of read and write.
  */
-int reader_copy(struct reader *rd, int fd, struct err *e) _must_check_;
+int reader_copy(struct reader *rd, int fd, const struct cancel *cancel, struct err *e) _must_check_;
 
 struct segment {
 	char file[FILE_NAME];

@@ -194,8 +194,7 @@ static int start_fleet(struct backend *be, struct err *e)
 
 static int start_server(struct backend *be, struct err *e)
 {
-	be->server = server_new(be, be->options->listen ? be->options->listen : "127.0.0.1:0", e);
-	return be->server ? 0 : -1;
+	return server_new(be, be->options->listen ? be->options->listen : "127.0.0.1:0", e);
 }
 
 /* In this order: the spawner forks before there are threads, the server answers when all else is there. */
@@ -213,19 +212,21 @@ static int start(struct backend *be, struct err *e)
 	return 0;
 }
 
-/* In the order of use. Requests in work keep what they need alive, so first they have to be gone. */
+/* Requests and steps in work keep what they need alive: first they have to be gone. */
 static void stop(struct backend *be)
 {
 	bool quiet = !be->server || server_drain(be->server, 500);
 
 	faults_free(be->faults); /* lets go what is withheld */
 	be->faults = NULL;
+	if (be->endpoints)
+		fleet_stop(be->endpoints);
+	pool_free(be->slow);
 	http_free(be->http); /* ends invocations in flight */
 	quiet = quiet || server_drain(be->server, 500);
 	if (!quiet)
 		return; /* a call is stuck: the process ends, nothing is freed under it */
 	pool_free(be->quick);
-	pool_free(be->slow);
 	server_free(be->server);
 	fleet_free(be->endpoints);
 	spawner_free(be->spawner);

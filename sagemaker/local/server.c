@@ -25,6 +25,7 @@
 struct server {
 	struct backend *be;
 	struct MHD_Daemon *daemon;
+	bool quiesced;
 	atomic_uint active; /* requests between dispatch and reply */
 };
 
@@ -456,18 +457,15 @@ static int listen_on(const char *text, unsigned *port, struct err *e)
 	return steal_fd(&fd);
 }
 
-struct server *server_new(struct backend *be, const char *listen, struct err *e)
+int server_new(struct backend *be, const char *listen, struct err *e)
 {
-	int fd = listen_on(listen, &be->port, e);
+	_cleanup_close_ int fd = listen_on(listen, &be->port, e);
 	struct server *s = fd < 0 ? NULL : calloc(1, sizeof *s);
 
-	if (!s) {
-		if (fd >= 0)
-			close(fd);
-		return NULL;
-	}
+	if (!s)
+		return fd < 0 ? -1 : err_set(e, ENOMEM, "out of memory");
 	s->be = be;
-	be->server = s;
+	be->server = s; /* before its threads are there to ask for it */
 	s->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC, 0, NULL,
 		NULL, on_request, s, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE, 2u,
@@ -475,20 +473,20 @@ struct server *server_new(struct backend *be, const char *listen, struct err *e)
 		4096u, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_URI_LOG_CALLBACK,
 		on_uri, s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
-	if (!s->daemon) {
-		err_set(e, EIO, "cannot start the HTTP server on '%s'", listen);
-		close(fd);
-		free(s);
-		be->server = NULL;
-		return NULL;
+	if (s->daemon) {
+		steal_fd(&fd);
+		return 0;
 	}
-	return s;
+	be->server = NULL;
+	free(s);
+	return err_set(e, EIO, "cannot start the HTTP server on '%s'", listen);
 }
 
 bool server_drain(struct server *s, long ms)
 {
-	int fd = MHD_quiesce_daemon(s->daemon);
+	int fd = s->quiesced ? -1 : MHD_quiesce_daemon(s->daemon);
 
+	s->quiesced = true;
 	if (fd >= 0)
 		close(fd);
 	for (; atomic_load(&s->active) && ms > 0; ms -= 10)

@@ -15,17 +15,24 @@ static bool is_name(const char *s)
 	return n && all_of(s, ALNUM "-") && s[0] != '-' && s[n - 1] != '-';
 }
 
+/* The rest of s behind prefix, or NULL. */
+static const char *behind(const char *s, const char *prefix)
+{
+	return s && starts_with(s, prefix) ? s + strlen(prefix) : NULL;
+}
+
 static bool is_role(const char *s)
 {
-	if (!starts_with(s, "arn:aws"))
+	s = behind(s, "arn:aws");
+	if (s)
+		s += strspn(s, "abcdefghijklmnopqrstuvwxyz-");
+	s = behind(s, ":iam::");
+	if (!s || strspn(s, DIGITS) != 12)
 		return false;
-	s += 7 + strspn(s + 7, "abcdefghijklmnopqrstuvwxyz-");
-	if (!starts_with(s, ":iam::") || strspn(s + 6, DIGITS) != 12 ||
-	    !starts_with(s + 18, ":role"))
-		return false;
-	s += 23;
-	s += *s == '/';
-	return *s && all_of(s, ALNUM "_+=,.@-/");
+	s = behind(s + 12, ":role");
+	if (s)
+		s += *s == '/';
+	return s && *s && all_of(s, ALNUM "_+=,.@-/");
 }
 
 static bool is_image(const char *s)
