@@ -169,27 +169,39 @@ static int store_locked(struct handle *h, const char *p, size_t size, size_t at)
 	return buf_add(b, p + over, size - over);
 }
 
+/* Whether the body, after size bytes at `at` (before its beginning: negative), is as large as an endpoint takes. */
+static bool fits(size_t len, off_t at, size_t size)
+{
+	if (size > RUNTIME_MAX_BODY || at < -RUNTIME_MAX_BODY || at > RUNTIME_MAX_BODY)
+		return false;
+	off_t end = MAX((off_t)len, at + (off_t)size);
+	return end - MIN(at, 0) <= RUNTIME_MAX_BODY;
+}
+
+static int begin_locked(struct handle *h, off_t off)
+{
+	if (h->begun)
+		return own_body_locked(h);
+	if (fresh_body_locked(h) < 0)
+		return -1;
+	h->begun = true;
+	h->base = off;
+	return 0;
+}
+
 /* Bytes into the body. 0, or the errno. */
 static int put_locked(struct handle *h, const char *p, size_t size, off_t off)
 {
-	if (!h->begun) {
-		if (fresh_body_locked(h) < 0)
-			return ENOMEM;
-		h->begun = true;
-		h->base = off;
-	} else if (own_body_locked(h) < 0) {
+	if (begin_locked(h, off) < 0)
 		return ENOMEM;
-	}
 	size_t len = h->body->bytes.len;
 	off_t at = h->append ? (off_t)len : off - h->base;
-	off_t before = at < 0 ? -at : 0;
 
-	if ((at < 0 ? (off_t)len : at + (off_t)size) > RUNTIME_MAX_BODY - before ||
-	    size > RUNTIME_MAX_BODY)
+	if (!fits(len, at, size))
 		return EFBIG;
-	if (before && shift_locked(h, (size_t)before) < 0)
+	if (at < 0 && shift_locked(h, (size_t)-at) < 0)
 		return ENOMEM;
-	if (store_locked(h, p, size, before ? 0 : (size_t)at) < 0)
+	if (store_locked(h, p, size, (size_t)MAX(at, 0)) < 0)
 		return ENOMEM;
 	h->dirty = h->unread = true;
 	h->end = off + (off_t)size;
@@ -200,8 +212,10 @@ static int put_locked(struct handle *h, const char *p, size_t size, off_t off)
 static void refuse_locked(struct handle *h, int no)
 {
 	h->refused = no;
+	h->begun = true; /* what follows would be the rest of it */
 	h->dirty = false;
-	body_unref(h->body);
+	if (h->body)
+		body_unref(h->body);
 	h->body = NULL;
 }
 

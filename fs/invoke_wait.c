@@ -46,6 +46,7 @@ void waiting_done(struct waiting *w)
 {
 	if (timer_disarm(w->room->m->watch, &w->timer))
 		waiting_unref(w);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): references are counted */
 	waiting_unref(w);
 }
 
@@ -91,6 +92,7 @@ struct waiting *waiting_new(struct invoke *s, struct req *r, const struct waitin
 	if (stopping && waiting_claim(w)) {
 		reply_err(r, ESHUTDOWN);
 		waiting_done(w);
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): references are counted */
 		waiting_unref(w);
 		return NULL;
 	}
@@ -126,6 +128,7 @@ void waiting_job(struct waiting *w)
 		reply_err(w->r, ENOMEM);
 		waiting_done(w);
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): references are counted */
 	waiting_unref(w);
 }
 
@@ -157,6 +160,7 @@ void waiting_news(struct invoke *s, const char *endpoint)
 			all[i]->news(all[i], endpoint);
 		waiting_unref(all[i]);
 	}
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): freed by its attribute */
 }
 
 void waiting_stop(struct invoke *s)
