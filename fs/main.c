@@ -78,29 +78,38 @@ static bool is_one_of(const char *arg, const char *a, const char *b)
 	return streq(arg, a) || streq(arg, b);
 }
 
-int main(int argc, char **argv)
+/* The questions about the program itself: -1 when it is none of them, else the exit status. */
+static int about(int argc, char **argv)
 {
-	const struct command *c = argc > 1 ? find(argv[1]) : NULL;
-	_cleanup_buf_ struct buf text = {0};
-	struct err e = {0};
-	int status = 0;
-
-	if (argc > 1 && is_one_of(argv[1], "--help", "-h")) {
+	if (argc < 2) {
+		help(stderr);
+		return 1;
+	}
+	if (is_one_of(argv[1], "--help", "-h")) {
 		help(stdout);
 		return 0;
 	}
-	if (argc > 1 && is_one_of(argv[1], "--version", "-V")) {
+	if (is_one_of(argv[1], "--version", "-V")) {
 		puts("sagemakerfs " SMFS_VERSION);
 		return 0;
 	}
-	if (argc < 2) {
-		help(stderr);
-		return 2;
-	}
-	if (c && argc > 2 && is_one_of(argv[2], "--help", "-h")) {
-		printf("usage: sagemakerfs %s\n\n%s\n", c->usage, c->help);
-		return 0;
-	}
+	const struct command *c = find(argv[1]);
+	if (!c || argc < 3 || !is_one_of(argv[2], "--help", "-h"))
+		return -1;
+	printf("usage: sagemakerfs %s\n\n%s\n", c->usage, c->help);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	_cleanup_buf_ struct buf text = {0};
+	struct err e = {0};
+	int status = about(argc, argv);
+
+	if (status >= 0)
+		return status;
+	status = 0;
+	const struct command *c = find(argv[1]);
 	int rc = c ? c->run(argc - 1, argv + 1, &status, &e) : mount_command(argc, argv, &e);
 	if (rc == 0)
 		return status;

@@ -65,31 +65,41 @@ static int check_ours(const char *path, struct err *e)
 	return 0;
 }
 
+static int check_directory(const char *real, const char *given, struct err *e)
+{
+	struct stat st;
+
+	if (stat(real, &st) < 0)
+		return err_errno(e, "mountpoint '%s'", given);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(e, ENOTDIR, "mountpoint '%s' is no directory", given);
+	if (geteuid() != 0 && access(real, W_OK) < 0)
+		return err_set(e, EACCES, "mountpoint '%s': mounting needs write permission there",
+			       given);
+	return 0;
+}
+
 int mountpoint_check(char **path, struct err *e)
 {
 	_cleanup_free_ char *absolute = path_absolute(*path, e);
 	char real[PATH_MAX];
-	struct stat st;
 
 	if (!absolute)
 		return err_prefix(e, "mountpoint");
 	if (check_ours(absolute, e) < 0)
 		return -1;
-	if (stat(absolute, &st) < 0 && errno == ENOENT)
-		return err_set(e, ENOENT, "mountpoint '%s' does not exist: run mkdir -p '%s'",
-			       *path, *path);
-	if (!realpath(absolute, real))
+	if (!realpath(absolute, real)) {
+		if (errno == ENOENT)
+			return err_set(e, ENOENT,
+				       "mountpoint '%s' does not exist: run mkdir -p '%s'", *path,
+				       *path);
 		return err_errno(e, "mountpoint '%s'", *path);
+	}
 	/* Through a symbolic link the mount may lie elsewhere. */
 	if (!streq(real, absolute) && check_ours(real, e) < 0)
 		return -1;
-	if (stat(real, &st) < 0)
-		return err_errno(e, "mountpoint '%s'", *path);
-	if (!S_ISDIR(st.st_mode))
-		return err_set(e, ENOTDIR, "mountpoint '%s' is no directory", *path);
-	if (geteuid() != 0 && access(real, W_OK) < 0)
-		return err_set(e, EACCES, "mountpoint '%s': mounting needs write permission there",
-			       *path);
+	if (check_directory(real, *path, e) < 0)
+		return -1;
 	free(*path);
 	*path = strdup(real);
 	return *path ? 0 : err_set(e, ENOMEM, "out of memory");

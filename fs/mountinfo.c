@@ -115,10 +115,19 @@ const struct mount_line *mountinfo_around(const struct mount_lines *l, const cha
 	return best;
 }
 
+static char *resolve(const char *path, struct err *e)
+{
+	char real[PATH_MAX];
+
+	if (realpath(path, real))
+		return strdup(real);
+	err_errno(e, "'%s'", path);
+	return NULL;
+}
+
 char *path_absolute(const char *path, struct err *e)
 {
 	_cleanup_free_ char *copy = strdup(path);
-	char real[PATH_MAX];
 
 	if (!copy) {
 		err_set(e, ENOMEM, "out of memory");
@@ -127,21 +136,12 @@ char *path_absolute(const char *path, struct err *e)
 	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/';)
 		copy[--n] = '\0';
 	char *slash = strrchr(copy, '/');
-	const char *last = slash ? slash + 1 : copy, *dir = !slash          ? "."
-							    : slash == copy ? "/"
-									    : copy;
+	const char *last = slash ? slash + 1 : copy;
 	/* A path that ends in no name of its own is resolved whole. */
-	if (!*last || streq(last, ".") || streq(last, "..")) {
-		if (realpath(copy, real))
-			return strdup(real);
-		err_errno(e, "'%s'", path);
-		return NULL;
-	}
+	if (!*last || streq(last, ".") || streq(last, ".."))
+		return resolve(copy, e);
 	if (slash)
 		*slash = '\0';
-	if (!realpath(*dir ? dir : "/", real)) {
-		err_errno(e, "'%s'", path);
-		return NULL;
-	}
-	return str_printf("%s%s%s", streq(real, "/") ? "" : real, "/", last);
+	_cleanup_free_ char *dir = resolve(!slash ? "." : *copy ? copy : "/", e);
+	return dir ? str_printf("%s/%s", streq(dir, "/") ? "" : dir, last) : NULL;
 }

@@ -35,6 +35,17 @@ static void refuse(struct req *r, const char *what, const char *name)
 	reply_err(r, EPERM);
 }
 
+static void refuse_kind(struct req *r, const char *name)
+{
+	struct err e;
+
+	err_set(&e, EPERM,
+		"cannot create '%s': only files, directories and symbolic links can be made here",
+		name);
+	mount_fail(r->s->m, node_room(r->node), &e);
+	reply_err(r, EPERM);
+}
+
 static void op_init(void *data, struct fuse_conn_info *c)
 {
 	struct session *s = data;
@@ -149,8 +160,12 @@ static void op_mknod(fuse_req_t fuse, fuse_ino_t ino, const char *name, mode_t m
 	(void)rdev;
 	if (!r)
 		return;
-	if (!S_ISREG(mode) || !r->node->ops->create) {
+	if (!r->node->ops->create) {
 		refuse(r, "create", name);
+		return;
+	}
+	if (!S_ISREG(mode)) {
+		refuse_kind(r, name);
 		return;
 	}
 	r->kind = REQ_MKNOD;

@@ -391,6 +391,13 @@ void node_move(struct tree *t, struct node *dir, const char *name, struct node *
 	node_unref(t, old);
 }
 
+/* Half of an exchange: n, unlinked already, goes to dir under name; without a name (no memory) nobody finds it any more. */
+static struct node *replace_locked(struct tree *t, struct node *n, struct node *dir, char *name)
+{
+	n->detached = !name;
+	return name ? place_locked(t, n, dir, name) : NULL;
+}
+
 void node_exchange(struct tree *t, struct node *dir, const char *name, struct node *newdir,
 		   const char *newname)
 {
@@ -399,19 +406,16 @@ void node_exchange(struct tree *t, struct node *dir, const char *name, struct no
 
 	pthread_mutex_lock(&t->mu);
 	struct node *a = find_locked(t, dir, name), *b = find_locked(t, newdir, newname);
-	bool known = a_name && b_name && a != b;
-	if (a && a != b)
+	if (a == b)
+		a = b = NULL;
+	if (a)
 		unlink_name(t, a);
-	if (b && a != b)
+	if (b)
 		unlink_name(t, b);
-	if (a && a != b) {
-		a->detached = !known;
-		old_a = known ? place_locked(t, a, newdir, steal(a_name)) : NULL;
-	}
-	if (b && a != b) {
-		b->detached = !known;
-		old_b = known ? place_locked(t, b, dir, steal(b_name)) : NULL;
-	}
+	if (a)
+		old_a = replace_locked(t, a, newdir, steal(a_name));
+	if (b)
+		old_b = replace_locked(t, b, dir, steal(b_name));
 	pthread_mutex_unlock(&t->mu);
 	free(a_name);
 	free(b_name);

@@ -82,13 +82,29 @@ static void start_fetch(struct req *r, struct vhandle *h)
 	reply_err(r, ENOMEM);
 }
 
+/* Reading: by what the row has. Opened to read and write with O_TRUNC it still reads what the row says: a value is never
+ * empty on the way. */
+static void open_for_reading(struct req *r, struct vhandle *h)
+{
+	struct err e = {0};
+
+	if (h->row->fetch) {
+		start_fetch(r, h);
+		return;
+	}
+	if (h->row->show && take(h, h->row->show, &e) < 0) {
+		refuse_open(r, h, &e);
+		return;
+	}
+	h->ready |= !h->row->settled;
+	answer_open(r, h);
+}
+
 static void file_open(struct req *r, struct node *n, int flags)
 {
 	bool reads = (flags & O_ACCMODE) != O_WRONLY, writes = (flags & O_ACCMODE) != O_RDONLY;
-	const struct vfile *row = n->row;
-	struct err e = {0};
 
-	if ((writes || flags & O_TRUNC) && !row->store) {
+	if ((writes || flags & O_TRUNC) && !n->row->store) {
 		reply_err(r, EACCES);
 		return;
 	}
@@ -97,17 +113,11 @@ static void file_open(struct req *r, struct node *n, int flags)
 		reply_err(r, ENOMEM);
 		return;
 	}
-	if (reads && row->fetch) {
-		start_fetch(r, h);
+	if (reads) {
+		open_for_reading(r, h);
 		return;
 	}
-	/* Opened to read and write with O_TRUNC still reads what the row says: a value is never empty on the way. */
-	if (reads && row->show && take(h, row->show, &e) < 0) {
-		refuse_open(r, h, &e);
-		return;
-	}
-	if (!reads || (!row->show && !row->settled))
-		h->ready = true;
+	h->ready = true;
 	answer_open(r, h);
 }
 

@@ -106,10 +106,12 @@ void reply_data(struct req *r, const void *p, size_t n)
 
 int reply_open(struct req *r, void *h, unsigned flags)
 {
+	int rc = r->gone ? -1 : 0; /* after the answer r may be gone itself */
+
 	(void)flags;
 	r->handle = h;
 	answer(r, GOT_OPEN);
-	return r->gone ? -1 : 0;
+	return rc;
 }
 
 void reply_write(struct req *r, size_t n)
