@@ -125,6 +125,12 @@ static char *resolve(const char *path, struct err *e)
 	return NULL;
 }
 
+static void strip_slashes(char *path)
+{
+	for (size_t n = strlen(path); n > 1 && path[n - 1] == '/';)
+		path[--n] = '\0';
+}
+
 char *path_absolute(const char *path, struct err *e)
 {
 	_cleanup_free_ char *copy = strdup(path);
@@ -133,8 +139,7 @@ char *path_absolute(const char *path, struct err *e)
 		err_set(e, ENOMEM, "out of memory");
 		return NULL;
 	}
-	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/';)
-		copy[--n] = '\0';
+	strip_slashes(copy);
 	char *slash = strrchr(copy, '/');
 	const char *last = slash ? slash + 1 : copy;
 	/* A path that ends in no name of its own is resolved whole. */
