@@ -1,6 +1,7 @@
 /* models_rows.c: the rows of models/ and of models/NAME/.sagemaker/. */
 #include <errno.h>
 
+#include "fs/endpoints.h"
 #include "fs/models_room.h"
 #include "sagemaker/framework.h"
 #include "sagemaker/images.h"
@@ -206,11 +207,12 @@ static int shown_plan(struct model *md, struct package_plan **out, struct err *e
 	return 0;
 }
 
-static const char *instance_type(const struct mount *m, const struct package_plan *p)
+/* The model's own, else what a plain mkdir in endpoints/ would take now. */
+static const char *instance_type(const struct mount *m, struct package_plan *p)
 {
-	if (p->settings.instance_type[0])
-		return p->settings.instance_type;
-	return m->opt->instance_type ? m->opt->instance_type : MODEL_INSTANCE_TYPE;
+	if (!p->settings.instance_type[0])
+		endpoints_default_type(m->endpoints, p->settings.instance_type);
+	return p->settings.instance_type;
 }
 
 static int shown_image(struct model *md, struct image *out, struct err *e)
