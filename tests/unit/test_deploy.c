@@ -215,6 +215,7 @@ int control_delete_endpoint_config(struct aws *a, const char *name, struct cance
 	return discard("DeleteEndpointConfig", CONFIG, "endpoint configuration", name, e);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): control.h's parameters */
 int control_create_endpoint(struct aws *a, const char *name, const char *config,
 			    const struct tag *tags, size_t n_tags, char arn[256], struct cancel *c,
 			    struct err *e)
