@@ -160,7 +160,7 @@ double time_now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)t.tv_sec + (double)(t.tv_nsec / 1000000) / 1e3;
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 double time_mono(void)
@@ -192,6 +192,6 @@ void http_time(double t, char out[40])
 
 	gmtime_r(&s, &tm);
 	strftime(date, sizeof date, "%Y %H:%M:%S", &tm);
-	snprintf(out, 40, "%.3s, %02u %.3s %s GMT", days + 3 * tm.tm_wday,
-		 (unsigned)tm.tm_mday % 32, months + 3 * tm.tm_mon, date);
+	snprintf(out, 40, "%.3s, %02u %.3s %s GMT", days + (size_t)3 * (size_t)tm.tm_wday,
+		 (unsigned)tm.tm_mday % 32, months + (size_t)3 * (size_t)tm.tm_mon, date);
 }

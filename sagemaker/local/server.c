@@ -440,7 +440,7 @@ static int parse_listen(const char *text, struct sockaddr_storage *out, socklen_
 static int listen_on(const char *text, unsigned *port, struct err *e)
 {
 	struct sockaddr_storage a;
-	socklen_t len;
+	socklen_t len = 0;
 	int on = 1;
 
 	if (parse_listen(text, &a, &len, e) < 0)
