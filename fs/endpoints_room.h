@@ -97,7 +97,7 @@ struct endpoints {
 		mu; /* guards all below and every struct ep; never held across the network, replies or other rooms */
 	pthread_cond_t quiet; /* a deletion got further */
 	struct ep *all;
-	int64_t listed_at;  /* of the last whole listing; 0: never */
+	int64_t listed_at; /* of the last whole listing; 0: never */
 	bool listed_ever;
 	char default_type[32];
 	int default_count;
