@@ -1,0 +1,119 @@
+"""The process's own life: faults, kill -9, restarts, the end."""
+import fcntl
+import json
+import os
+import subprocess
+import threading
+import time
+
+from harness import B, Backend, await_status, code_of, invoke
+
+
+def test_faults():
+    s3 = B.client("s3", read_timeout=2, retries={"total_max_attempts": 1})
+    table = B.store + "/faults.json"
+
+    def set_faults(rows):
+        with open(table + ".new", "w") as f:
+            json.dump(rows, f)
+        os.rename(table + ".new", table)
+    set_faults([{"operation": "PutObject", "nth": 1, "action": "status", "arg": 503, "code": "SlowDown"}])
+    assert code_of(s3.put_object, Bucket="models", Key="fault", Body=b"1") == "SlowDown"
+    s3.put_object(Bucket="models", Key="fault", Body=b"1")
+    set_faults([{"operation": "GetObject", "nth": 0, "action": "reset"}])
+    try:
+        s3.get_object(Bucket="models", Key="fault")
+        raise SystemError("no reset")
+    except SystemError:
+        raise
+    except Exception:
+        pass
+    set_faults([{"operation": "PutObject", "nth": 0, "action": "withhold"}])
+    got = []
+    t = threading.Thread(target=lambda: got.append(B.client("s3").put_object(Bucket="models", Key="held", Body=b"1")))
+    t.start()
+    time.sleep(0.6)
+    assert not got
+    assert B.client("s3").head_object(Bucket="models", Key="held")["ContentLength"] == 1
+    set_faults([])
+    t.join(5)
+    assert got
+    set_faults([{"operation": "ListModels", "nth": 1, "action": "delay", "arg": 300}])
+    began = time.time()
+    B.client("sagemaker").list_models()
+    assert 0.29 < time.time() - began < 2
+    set_faults([])
+
+
+def descendants(pid):
+    out = []
+    for p in os.listdir("/proc"):
+        if p.isdigit():
+            try:
+                fields = open("/proc/%s/stat" % p).read().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[1]) == pid:
+                out += [int(p)] + descendants(int(p))
+    return out
+
+
+def test_kill_and_restart():
+    s3 = B.client("s3")
+    s3.put_object(Bucket="models", Key="durable", Body=b"still here")
+    up = s3.create_multipart_upload(Bucket="models", Key="later")["UploadId"]
+    part = s3.upload_part(Bucket="models", Key="later", UploadId=up, PartNumber=1, Body=b"part")
+    children = descendants(B.process.pid)
+    assert len(children) >= 2, children
+    B.kill()
+    time.sleep(0.3)
+    assert not [c for c in children if os.path.exists("/proc/%d" % c) and
+                open("/proc/%d/stat" % c).read().rsplit(")", 1)[1].split()[0] != "Z"]
+    B.start()
+    s3 = B.client("s3")
+    assert s3.get_object(Bucket="models", Key="durable")["Body"].read() == b"still here"
+    s3.complete_multipart_upload(Bucket="models", Key="later", UploadId=up,
+                                 MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
+    assert s3.get_object(Bucket="models", Key="later")["Body"].read() == b"part"
+    await_status("Echo", "InService")
+    assert json.loads(invoke("Echo", b"[7]")["Body"].read())["echo"] == "[7]"
+    assert "never" in [e["EndpointName"] for e in B.client("sagemaker").list_endpoints(StatusEquals="Creating")["Endpoints"]]
+
+
+def test_second_backend_is_refused():
+    p = subprocess.run([B.setup.serve, B.store], capture_output=True, text=True, timeout=20)
+    assert p.returncode == 1 and "another local backend" in p.stderr and p.stdout.startswith("error "), p
+    assert B.client("s3").list_buckets()["Buckets"]
+
+
+def test_orphans_are_swept():
+    B.stop()
+    open(B.store + "/objects/orphan", "w").close()
+    os.makedirs(B.store + "/endpoints/orphan/model/x")
+    B.start()
+    assert not os.path.exists(B.store + "/objects/orphan")
+    assert not os.path.exists(B.store + "/endpoints/orphan")
+    await_status("Echo", "InService")
+
+
+def test_no_secret_in_logs():
+    text = open(B.store + "/log").read()
+    for r, _, files in os.walk(B.store + "/endpoints"):
+        text += "".join(open(os.path.join(r, f), errors="replace").read() for f in files if f == "log")
+    assert B.run["secret_key"] not in text and len(text) > 100
+    assert os.stat(B.store + "/run.json").st_mode & 0o77 == 0 and os.stat(B.store + "/keys.json").st_mode & 0o77 == 0
+
+
+def test_stop():
+    seconds = B.stop()
+    assert seconds < 5, seconds
+    assert not os.path.exists(B.store + "/run.json")
+
+
+def test_until_unused():
+    b = Backend().open(B.setup, "unused", ["--until-unused"])
+    with open(b.store + "/users", "a") as users:
+        fcntl.flock(users, fcntl.LOCK_SH)
+        time.sleep(2)
+        assert b.process.poll() is None
+    assert b.process.wait(timeout=20) == 0
