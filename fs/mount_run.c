@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "fs/mount_gone.h"
 #include "fs/mount_private.h"
 #include "fs/ops.h"
 #include "fs/rooms.h"
@@ -16,6 +17,7 @@ struct making {
 	struct mount m;
 	struct local_backend *backend;
 	struct cancel *cancel; /* of the first call */
+	struct mount_gone *gone;
 	bool rooms;
 };
 
@@ -175,7 +177,10 @@ static int begin(struct making *k, struct err *e)
 	k->rooms = true;
 	if (k->backend && local_guard(k->backend, m->log, e) < 0)
 		return -1;
-	return ops_mount(m, e);
+	if (ops_mount(m, e) < 0)
+		return -1;
+	k->gone = mount_gone_start(m->mountpoint, e);
+	return k->gone ? 0 : -1;
 }
 
 /* The end, in order: nobody asks any more, commits get their time, jobs end, the kernel lets go, memory. */
@@ -183,6 +188,7 @@ static void end(struct making *k)
 {
 	struct mount *m = &k->m;
 
+	mount_gone_stop(k->gone);
 	if (m->vfiles && m->tree)
 		vfiles_stop(m);
 	if (k->rooms)

@@ -59,7 +59,8 @@ static int take_line(struct mount_lines *l, const char *line)
 	struct mount_line *m = &rows[l->n++];
 	m->mountpoint = word_copy(line, 4);
 	m->source = word_copy(after + 3, 1);
-	return m->mountpoint && m->source ? 0 : -1;
+	m->device = word_copy(line, 2);
+	return m->mountpoint && m->source && m->device ? 0 : -1;
 }
 
 int mountinfo_read(struct mount_lines *out, struct err *e)
@@ -83,6 +84,7 @@ void mountinfo_release(struct mount_lines *l)
 	for (size_t i = 0; i < l->n; i++) {
 		free(l->rows[i].mountpoint);
 		free(l->rows[i].source);
+		free(l->rows[i].device);
 	}
 	free(l->rows);
 	*l = (struct mount_lines){0};

@@ -6,6 +6,7 @@
 
 struct mount_line {
 	char *mountpoint, *source;
+	char *device; /* "0:45" */
 };
 
 struct mount_lines {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <mntent.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
@@ -152,6 +153,22 @@ static int hide_store(const char *store, const char *scratch, int scratch_fd, st
 	return -1;
 }
 
+/*
+ * The mounts of sagemakerfs itself are nothing to a model, and a copy of them here would keep their daemon from learning that
+ * the user unmounted them. Only a hope where the namespace is an unprivileged user's: the kernel locks what it inherits.
+ */
+static void drop_own_mounts(void)
+{
+	_cleanup_fclose_ FILE *f = setmntent("/proc/self/mounts", "r");
+	struct mntent row;
+	char text[PATH_SIZE];
+
+	while (f && getmntent_r(f, &row, text, sizeof text)) {
+		if (streq(row.mnt_type, "fuse.sagemakerfs"))
+			umount2(row.mnt_dir, MNT_DETACH | UMOUNT_NOFOLLOW);
+	}
+}
+
 int sandbox_mounts(const char *store, const char *base, struct err *e)
 {
 	char model[PATH_SIZE], scratch[PATH_SIZE];
@@ -161,8 +178,10 @@ int sandbox_mounts(const char *store, const char *base, struct err *e)
 		return err_set(e, ENAMETOOLONG, "the store's path is too long");
 	if (enter_namespaces(e) < 0)
 		return -1;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	/* Slave, not private: what is unmounted outside goes here too. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
 		return err_errno(e, "cannot make mounts private");
+	drop_own_mounts();
 	_cleanup_close_ int model_fd = open(model, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int scratch_fd = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (model_fd < 0 || scratch_fd < 0)
