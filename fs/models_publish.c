@@ -1,6 +1,7 @@
 /* models_publish.c: what endpoints/ and `sagemakerfs status` ask of models/. */
 #include <errno.h>
 
+#include "fs/endpoints.h"
 #include "fs/models_room.h"
 #include "sagemaker/images.h"
 
@@ -104,10 +105,12 @@ static void version_of(const char *model, const char *bucket, const struct manif
 /* The rule of versions: the lowest image not older than what the model was made with, else the newest. */
 static void newest_for_newer(const struct models *s, struct model_version *v)
 {
-	const char *type = v->instance_type[0] ? v->instance_type : MODEL_INSTANCE_TYPE;
-	char version[16];
+	char type[32], version[16];
 	struct err e;
 
+	endpoints_default_type(s->m->endpoints, type);
+	if (v->instance_type[0])
+		memcpy(type, v->instance_type, sizeof type);
 	if (images_default_version(v->framework, v->made_with, s->m->config.region, type, version,
 				   &e) < 0)
 		v->made_with[0] = 0;

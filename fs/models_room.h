@@ -29,11 +29,16 @@
 #define MODEL_SIDE       ".sagemaker" /* the directory of a model's own virtual files */
 #define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name */
 #define MODEL_TOP_TTL    0.25         /* and models/NAME itself, which another mount may change */
-#define MODEL_INSTANCE_TYPE \
- "ml.m5.large" /* images are shown for it unless the mount or model names another */
+
+"ml.m5.large" /* images are shown for it unless the mount or model names another */
+
 #define MODEL_NAME_RULE "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 
-enum known { KNOWN_NOT, KNOWN_ABSENT, KNOWN_PUBLISHED };
+	enum known {
+		KNOWN_NOT,
+		KNOWN_ABSENT,
+		KNOWN_PUBLISHED
+	};
 
 enum phase { PHASE_IDLE, PHASE_CHECKING, PHASE_UPLOADING };
 
@@ -207,6 +212,7 @@ struct file {
 	struct node *n;
 	int fd;
 	bool writer, wrote;
+	bool failed; /* a write: the file will hardly be kept */
 };
 
 void file_open(struct req *r, struct node *n, int flags);

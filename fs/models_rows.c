@@ -208,11 +208,13 @@ static int shown_plan(struct model *md, struct package_plan **out, struct err *e
 }
 
 /* The model's own, else what a plain mkdir in endpoints/ would take now. */
-static const char *instance_type(const struct mount *m, struct package_plan *p)
+/* What a plain mkdir in endpoints/ would take. */
+static void instance_type(const struct mount *m, const struct package_plan *p, char out[32])
 {
-	if (!p->settings.instance_type[0])
-		endpoints_default_type(m->endpoints, p->settings.instance_type);
-	return p->settings.instance_type;
+	if (p->settings.instance_type[0])
+		memcpy(out, p->settings.instance_type, sizeof p->settings.instance_type);
+	else
+		endpoints_default_type(m->endpoints, out);
 }
 
 static int shown_image(struct model *md, struct image *out, struct err *e)
@@ -220,10 +222,12 @@ static int shown_image(struct model *md, struct image *out, struct err *e)
 	_cleanup_(package_plan_freep)
 	struct package_plan *p = NULL;
 	const struct mount *m = md->s->m;
+	char type[32];
 
 	if (shown_plan(md, &p, e) < 0)
 		return -1;
-	return package_image(p, m->config.region, instance_type(m, p), out, e);
+	instance_type(m, p, type);
+	return package_image(p, m->config.region, type, out, e);
 }
 
 static int fetch_framework(struct node *dir, struct buf *out, struct err *e)
@@ -293,22 +297,32 @@ static int store_framework(struct node *dir, const char *text, size_t n, struct 
 	return override_set(md, md->framework, value, sizeof value, e);
 }
 
+/* Whether AWS has an image of that version for this model. */
+static int version_exists(struct model *md, const char *version, struct err *e)
+{
+	_cleanup_(package_plan_freep)
+	struct package_plan *p = NULL;
+	const struct mount *m = md->s->m;
+	struct image image;
+	char type[32];
+
+	if (shown_plan(md, &p, e) < 0)
+		return err_prefix(e, "cannot check version '%s'", version);
+	if (!p->framework)
+		return 0;
+	instance_type(m, p, type);
+	return images_uri(p->framework->name, version, p->settings.py_version, m->config.region,
+			  type, &image, e);
+}
+
 static int store_version(struct node *dir, const char *text, size_t n, struct err *e)
 {
 	struct model *md = side_model(dir);
-	const struct mount *m = md->s->m;
 	char value[sizeof md->framework_version] = "";
-	_cleanup_(package_plan_freep)
-	struct package_plan *p = NULL;
-	struct image image;
 
 	if (value_copy(value, sizeof value, "framework version", text, n, e) < 0)
 		return -1;
-	if (value[0] && shown_plan(md, &p, e) < 0)
-		return err_prefix(e, "cannot check version '%s'", value);
-	if (p && p->framework &&
-	    images_uri(p->framework->name, value, p->settings.py_version, m->config.region,
-		       instance_type(m, p), &image, e) < 0)
+	if (value[0] && version_exists(md, value, e) < 0)
 		return -1;
 	return override_set(md, md->framework_version, value, sizeof value, e);
 }

@@ -322,6 +322,8 @@ void file_write(struct req *r, struct node *n, void *h, const void *p, size_t si
 	}
 	f->wrote = true;
 	ssize_t k = write_all(f->fd, p, size, off);
+	if (k < 0)
+		f->failed = true;
 	if (staging_went(&c, k < 0 ? -1 : 0))
 		reply_write(r, (size_t)k);
 }
@@ -355,7 +357,8 @@ static void hash_early(const struct file *f)
 	struct stat st;
 	struct hashing *h;
 
-	if (!f->wrote || fstat(f->fd, &st) < 0 || st.st_size < HASH_EARLY || !st.st_nlink)
+	if (!f->wrote || f->failed || fstat(f->fd, &st) < 0 || st.st_size < HASH_EARLY ||
+	    !st.st_nlink)
 		return;
 	h = malloc(sizeof *h);
 	if (!h)
