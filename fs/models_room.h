@@ -30,15 +30,9 @@
 #define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name */
 #define MODEL_TOP_TTL    0.25         /* and models/NAME itself, which another mount may change */
 
-"ml.m5.large" /* images are shown for it unless the mount or model names another */
-
 #define MODEL_NAME_RULE "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 
-	enum known {
-		KNOWN_NOT,
-		KNOWN_ABSENT,
-		KNOWN_PUBLISHED
-	};
+enum known { KNOWN_NOT, KNOWN_ABSENT, KNOWN_PUBLISHED };
 
 enum phase { PHASE_IDLE, PHASE_CHECKING, PHASE_UPLOADING };
 
