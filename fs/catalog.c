@@ -82,42 +82,57 @@ static void invalidate(struct model *md)
 		node_unref(m->tree, room);
 }
 
+static bool same_version(const struct manifest *a, const struct manifest *b)
+{
+	return a == b || (a && b && streq(a->version, b->version));
+}
+
+/* Takes in what is published now. true: another version than before; temp as model_drop_locked gives it. */
+static bool take_in(struct model *md, struct manifest *man, const char *etag, char temp[32])
+{
+	SCOPED_LOCK(&md->s->mu);
+	bool other = !same_version(md->man, man);
+
+	manifest_unref(md->man);
+	md->man = manifest_ref(man);
+	snprintf(md->etag, sizeof md->etag, "%s", etag);
+	md->known = man ? KNOWN_PUBLISHED : KNOWN_ABSENT;
+	md->stale = false;
+	md->seen = now_ms();
+	if (other && !md->staged) {
+		md->epoch++;
+		names_clear(&md->gone);
+	}
+	if (outdated_locked(md))
+		model_drop_locked(md, temp);
+	return other;
+}
+
+static void sweep(struct model *md, const char *temp, bool removed)
+{
+	struct log *l = md->s->m->log;
+	struct err e = {0};
+
+	if (remove_tree(md->s->m->staging_fd, temp, &e) < 0)
+		log_line(l, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	if (model_persist(md, &e) < 0)
+		log_line(l, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	log_line(l, LOG_LEVEL_INFO, "models",
+		 "model '%s': another mount %s; the clean copy here was dropped", md->name,
+		 removed ? "removed it" : "published a newer version");
+}
+
 void catalog_learn(struct model *md, struct manifest *man, const char *etag)
 {
-	char temp[32] = "", keep[48];
-	bool other;
+	char temp[32] = "";
+	bool other = take_in(md, man, etag, temp);
 
-	{
-		SCOPED_LOCK(&md->s->mu);
-		other = !md->man || !man || !streq(md->man->version, man->version);
-		other = other && (md->man || man);
-		manifest_unref(md->man);
-		md->man = manifest_ref(man);
-		snprintf(md->etag, sizeof md->etag, "%s", etag);
-		snprintf(keep, sizeof keep, "%s", man ? man->version : "");
-		md->known = man ? KNOWN_PUBLISHED : KNOWN_ABSENT;
-		md->stale = false;
-		md->seen = now_ms();
-		if (other && !md->staged) {
-			md->epoch++;
-			names_clear(&md->gone);
-		}
-		if (outdated_locked(md))
-			model_drop_locked(md, temp);
-	}
-	struct err e = {0};
-	if (temp[0]) {
-		(void)!remove_tree(md->s->m->staging_fd, temp, &e);
-		if (model_persist(md, &e) < 0)
-			log_line(md->s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
-		log_line(md->s->m->log, LOG_LEVEL_INFO, "models",
-			 "model '%s': another mount %s; the clean copy here was dropped", md->name,
-			 man ? "published a newer version" : "removed it");
-	}
-	if (other) {
-		invalidate(md);
-		catalog_forget(md->s, md->name, keep);
-	}
+	if (temp[0])
+		sweep(md, temp, !man);
+	if (!other)
+		return;
+	invalidate(md);
+	catalog_forget(md->s, md->name, man ? man->version : "");
 }
 
 /* 1: the manifest is still the one we have. */

@@ -154,35 +154,39 @@ int models_upload_percent(struct models *s, const char *model)
 	return md && md->committing ? model_percent_locked(md) : -1;
 }
 
-/* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz */
-void models_of_uri(struct models *s, const char *uri, char model[64])
+static bool our_bucket(struct models *s, const char *name, size_t n)
+{
+	SCOPED_LOCK(&s->m->mu);
+	const char *ours = s->m->bucket;
+
+	return !ours[0] || (strlen(ours) == n && strncmp(ours, name, n) == 0);
+}
+
+/* The key of a URI in our bucket, below our prefix: "NAME/VERSION/model.tar.gz"; NULL for any other. */
+static const char *our_key(struct models *s, const char *uri)
 {
 	_cleanup_free_ char *prefix =
 		str_printf("/%s/", s->m->config.prefix ? s->m->config.prefix : "model");
-	char name[64];
+	const char *bucket = starts_with(uri, "s3://") ? uri + strlen("s3://") : "";
+	const char *key = strchr(bucket, '/');
+
+	if (!key || !prefix || !starts_with(key, prefix))
+		return NULL;
+	return our_bucket(s, bucket, (size_t)(key - bucket)) ? key + strlen(prefix) : NULL;
+}
+
+void models_of_uri(struct models *s, const char *uri, char model[64])
+{
+	const char *key = our_key(s, uri), *slash = key ? strchr(key, '/') : NULL;
+	const char *last = slash ? strchr(slash + 1, '/') : NULL;
 
 	model[0] = 0;
-	const char *key = starts_with(uri, "s3://") ? strchr(uri + 5, '/') : NULL;
-	if (!key || !prefix || !starts_with(key, prefix))
+	if (!last || !streq(last, "/model.tar.gz") || slash - key >= 64)
 		return;
-	{
-		size_t n = (size_t)(key - uri - 5);
-		SCOPED_LOCK(&s->m->mu);
-
-		if (s->m->bucket[0] &&
-		    (strlen(s->m->bucket) != n || strncmp(s->m->bucket, uri + 5, n) != 0))
-			return;
-	}
-	key += strlen(prefix);
-	const char *slash = strchr(key, '/');
-	size_t n = slash ? (size_t)(slash - key) : 0;
-	if (!n || n >= sizeof name || !ends_with(key, "/model.tar.gz"))
-		return;
-	snprintf(name, sizeof name, "%.*s", (int)n, key);
-	/* name, VERSION and model.tar.gz, no more */
-	const char *last = strchr(slash + 1, '/');
-	if (model_name_ok(name) && last && streq(last, "/model.tar.gz"))
-		memcpy(model, name, sizeof name);
+	memcpy(model, key, (size_t)(slash - key));
+	model[slash - key] = 0;
+	if (!model_name_ok(model))
+		model[0] = 0;
 }
 
 static void bar(struct buf *out, int percent)
