@@ -3,6 +3,8 @@
 #include "fs/endpoints_room.h"
 #include "fs/thread.h"
 
+#define SEE_GONE_MS 3000
+
 struct endpoints *endpoints_start(struct mount *m, struct err *e)
 {
 	struct endpoints *s = calloc(1, sizeof *s);
@@ -23,22 +25,37 @@ struct endpoints *endpoints_start(struct mount *m, struct err *e)
 	return s;
 }
 
-/* A deletion that is accepted and whose parts are gone needs us no more. */
-static bool busy_locked(const struct endpoints *s)
+/* How far the deletions are: the service still has to be told, or does the rest by itself, or there are none. */
+static enum { UNTOLD, GOING, NONE } deletions_locked(const struct endpoints *s)
 {
-	for (const struct ep *ep = s->all; ep; ep = ep->next)
-		if (ep->deletion && !(ep->deletion->accepted && ep->deletion->released))
-			return true;
-	return false;
+	bool going = false;
+
+	for (const struct ep *ep = s->all; ep; ep = ep->next) {
+		if (!ep->deletion)
+			continue;
+		if (!ep->deletion->accepted || !ep->deletion->released)
+			return UNTOLD;
+		going = true;
+	}
+	return going ? GOING : NONE;
+}
+
+/* Waits while the deletions are at `state` and the time is not over. */
+static void await_locked(struct endpoints *s, int state, long ms)
+{
+	const struct timespec until = thread_deadline(now_ms() + ms);
+
+	while ((int)deletions_locked(s) == state &&
+	       pthread_cond_timedwait(&s->quiet, &s->mu, &until) == 0)
+		;
 }
 
 void endpoints_stop(struct endpoints *s, long grace_ms)
 {
-	const struct timespec until = thread_deadline(now_ms() + grace_ms);
-
 	pthread_mutex_lock(&s->mu);
-	while (busy_locked(s) && pthread_cond_timedwait(&s->quiet, &s->mu, &until) == 0)
-		;
+	await_locked(s, UNTOLD, grace_ms);
+	/* Accepted ones end without us; seeing the end spares the next mount the question. */
+	await_locked(s, GOING, MIN(grace_ms, SEE_GONE_MS));
 	s->stopping = true;
 	pthread_mutex_unlock(&s->mu);
 	timer_disarm(s->m->watch, &s->timer);

@@ -31,9 +31,10 @@ check_match 'the root has the newest' 'none' cat "$MNT/.error"
 eval "$("$SAGEMAKERFS" env "$MNT")"
 secret=$AWS_SECRET_ACCESS_KEY
 check 'env gives a secret key' test "${#secret}" -ge 20
-check_out 'it is not in the mount' "" bash -c "grep -rlF '$secret' '$MNT' 2>/dev/null || :"
-check_out 'nor in logs and state' "" bash -c "grep -rlF '$secret' '$WORLD/state' '$STORE'/log* '$STORE'/endpoints 2>/dev/null || :"
-check_out 'nor in a command line' "" bash -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -F '$secret' | grep -v grep || :"
+printf '%s\n' "$secret" >"$WORLD/secret"
+check_out 'it is not in the mount' "" bash -c "grep -rlFf '$WORLD/secret' '$MNT' 2>/dev/null || :"
+check_out 'nor in logs and state' "" bash -c "grep -rlFf '$WORLD/secret' '$WORLD/state' '$STORE'/log* '$STORE'/endpoints 2>/dev/null || :"
+check_out 'nor in a command line' "" bash -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -Ff '$WORLD/secret' || :"
 check_out 'the store is closed to others' 700 stat -c %a "$STORE"
 check_out 'run.json too' 600 stat -c %a "$STORE/run.json"
 server=$(pgrep -f "echo-serve/tensorflow_server.py" | head -1)
@@ -64,5 +65,5 @@ check_out 'the same process serves' "$serving" jq -r .pid "$WORLD/store2/run.jso
 check 'unmount it' mount_stop "$WORLD/mnt4"
 check 'serve goes on' kill -0 "$serving"
 kill -TERM "$serving"
-check 'serve ends on SIGTERM' wait "$serving"
+check_wait 'serve ends on SIGTERM' "$serving"
 done_testing

@@ -25,7 +25,7 @@ s3_get() { # URI FILE: by an independent client (curl's own signer)
 	local uri=${1#s3://}
 	(
 		eval "$("$SAGEMAKERFS" env "$MNT")"
-		curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -o "$2" "$AWS_ENDPOINT_URL/$uri"
+		curl -fsS -H "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -o "$2" "$AWS_ENDPOINT_URL/$uri"
 	)
 }
 

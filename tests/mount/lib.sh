@@ -67,7 +67,7 @@ mounted() {
 mount_at() {
 	local at=$1
 	shift
-	mkdir -p "$at"
+	mkdir -p "$at" 2>/dev/null || : # a dead mount there is replaced
 	"$SAGEMAKERFS" "local:$STORE" "$at" "$@"
 }
 
@@ -179,6 +179,13 @@ check_errno() {
 	else
 		fail "$name" "not $errno ('$text'): ${out:0:400}"
 	fi
+}
+
+# check_wait NAME PID: a background job of this shell ended well.
+check_wait() {
+	local rc=0
+	wait "$2" || rc=$?
+	if [ "$rc" -eq 0 ]; then pass "$1"; else fail "$1" "exit $rc"; fi
 }
 
 # write_to FILE TEXT: one write and a checked close (shell builtins ignore errors of close).

@@ -30,5 +30,6 @@ check_out '.sagemaker is not listed' "" bash -c "ls -a '$MNT/models/iris' | grep
 check_out 'endpoints are as before' "iris
 slow" ls "$MNT/endpoints"
 rmdir "$MNT/endpoints/slow" "$MNT/endpoints/iris"
-check 'unmount' mount_stop
+check_match 'unmount tells what is not finished' 'slow' mount_stop
+check_not 'and is done' mounted "$MNT"
 done_testing
