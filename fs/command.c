@@ -22,15 +22,27 @@ bool command_find(const char *name)
 	return false;
 }
 
+int null_fd(int mode)
+{
+	int ends[2], fd = open("/dev/null", mode | O_CLOEXEC);
+
+	if (fd >= 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return fd;
+	bool reads = mode == O_RDONLY;
+	close(ends[reads]);
+	return ends[!reads];
+}
+
 int command_run(const char *const argv[])
 {
 	posix_spawn_file_actions_t to_null;
 	int status = 0;
 	pid_t pid;
 
+	_cleanup_close_ int null = null_fd(O_WRONLY);
 	posix_spawn_file_actions_init(&to_null);
-	posix_spawn_file_actions_addopen(&to_null, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addopen(&to_null, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	posix_spawn_file_actions_adddup2(&to_null, null, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&to_null, null, STDERR_FILENO);
 
 	/* posix_spawn's declaration predates const; it changes nothing. */
 	union {

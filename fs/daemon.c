@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "fs/command.h"
 #include "fs/mount_private.h"
 
 #define READY     'K' /* what the daemon writes when usable; else the sentence */
@@ -27,10 +28,13 @@ static void write_all(int fd, const char *p, size_t n)
 
 static void to_null(void)
 {
-	_cleanup_close_ int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_close_ int in = null_fd(O_RDONLY), out = null_fd(O_WRONLY);
 
-	for (int i = 0; i < 3 && fd >= 0; i++)
-		dup2(fd, i);
+	if (in < 0 || out < 0)
+		return;
+	dup2(in, STDIN_FILENO);
+	dup2(out, STDOUT_FILENO);
+	dup2(out, STDERR_FILENO);
 }
 
 static void usable(void *arg)

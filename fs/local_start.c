@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "fs/command.h"
 #include "fs/dirs.h"
 #include "fs/jobs.h"
 #include "fs/thread.h"
@@ -162,9 +163,10 @@ static int spawn_serve(const struct local_backend *b, const char *listen, int re
 	if (b->strict_runtimes)
 		argv[n++] = "--strict-runtimes";
 	posix_spawn_file_actions_init(&files);
-	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+	_cleanup_close_ int in = null_fd(O_RDONLY), out = null_fd(O_WRONLY);
+	posix_spawn_file_actions_adddup2(&files, in, STDIN_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
+	posix_spawn_file_actions_adddup2(&files, out, STDERR_FILENO);
 	posix_spawn_file_actions_adddup2(&files, ready_fd, STDERR_FILENO + 1);
 	posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 2);
 	posix_spawnattr_init(&attr);
