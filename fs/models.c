@@ -377,17 +377,13 @@ static void rename_job(void *arg, struct cancel *cancel)
 			mount_fail(s->m, ROOM_MODELS, &e);
 		reply_err(c->r, 0);
 	}
-	call_free(c);
+	free(c);
 }
 
 static void models_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
 			  const char *newname, unsigned flags)
 {
-	struct call c = {.r = r,
-			 .n = dir,
-			 .n2 = newdir,
-			 .name = (char *)(uintptr_t)name,
-			 .name2 = (char *)(uintptr_t)newname};
+	struct call c = {.r = r, .n = dir, .n2 = newdir, .name = name, .name2 = newname};
 	struct err e = {0};
 
 	if (newdir != dir || flags & RENAME_EXCHANGE) {

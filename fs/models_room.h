@@ -149,7 +149,8 @@ void model_side_reply(struct req *r, struct node *dir, struct model *md);
 
 /* staging.c: the operations of a model's own directories and files */
 extern const struct node_ops model_dir_ops, model_file_ops;
-/* A call of the kernel, so that it can be made again after a copy-up. Strings are borrowed until it is deferred. */
+/* A call of the kernel, so that it can be made again after a copy-up. Strings are borrowed; a deferred copy has
+ * its own in its block of memory, which free() releases. */
 struct call;
 typedef void call_fn(struct call *c);
 
@@ -159,12 +160,12 @@ struct call {
 	struct req *r;
 	struct model *md;
 	struct node *n, *n2;
-	char *name, *name2;
+	const char *name, *name2;
 	mode_t mode;
 	int flags;
 	unsigned set;
 	struct stat st;
-	void *value;
+	const void *value;
 	size_t size;
 };
 
@@ -180,7 +181,6 @@ struct entry *entry_of(const struct node *n);
 struct model *model_of(const struct node *n);
 /* call_defer: fn(copy of c) on a job thread; answers ENOMEM itself. */
 void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel));
-void call_free(struct call *c);
 void model_published_stat(struct model *md, const struct manifest_member *f, struct stat *st);
 
 /* staging_path.c: from nodes to descriptors */

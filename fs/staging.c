@@ -22,44 +22,42 @@ static void entry_free(struct node *n)
 	free(n->data);
 }
 
-void call_free(struct call *c)
+static size_t text_size(const char *s)
 {
-	if (!c)
-		return;
-	free(c->name);
-	free(c->name2);
-	free(c->value);
-	free(c);
+	return s ? strlen(s) + 1 : 0;
 }
 
-static int copied(char **out, const char *s)
+/* Copies n bytes to *at and steps over them. */
+static const void *put(char **at, const void *p, size_t n)
 {
-	*out = s ? strdup(s) : NULL;
-	return s && !*out ? -1 : 0;
+	char *copy = *at;
+
+	if (!p)
+		return NULL;
+	memcpy(copy, p, n);
+	*at += n;
+	return copy;
 }
 
 void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel))
 {
-	struct call *d = malloc(sizeof *d);
+	size_t name = text_size(c->name), name2 = text_size(c->name2),
+	       value = c->value ? c->size : 0;
+	struct call *d = malloc(sizeof *d + name + name2 + value);
 
 	if (!d) {
 		reply_err(c->r, ENOMEM);
 		return;
 	}
+	char *at = (char *)(d + 1);
 	*d = *c;
-	d->name = d->name2 = d->value = NULL;
-	if (copied(&d->name, c->name) < 0 || copied(&d->name2, c->name2) < 0 ||
-	    (c->value && !(d->value = malloc(c->size + 1)))) {
-		call_free(d);
-		reply_err(c->r, ENOMEM);
+	d->name = put(&at, c->name, name);
+	d->name2 = put(&at, c->name2, name2);
+	d->value = put(&at, c->value, value);
+	if (jobs_run(c->md->s->m->jobs, run, d) == 0)
 		return;
-	}
-	if (c->value)
-		memcpy(d->value, c->value, c->size);
-	if (jobs_run(c->md->s->m->jobs, run, d) < 0) {
-		call_free(d);
-		reply_err(c->r, ENOMEM);
-	}
+	free(d);
+	reply_err(c->r, ENOMEM);
 }
 
 static void staged_call(struct call *c)
@@ -82,7 +80,7 @@ static void change_job(void *arg, struct cancel *cancel)
 		model_fail_reply(c->md, c->r, &e);
 	else
 		staged_call(c);
-	call_free(c);
+	free(c);
 }
 
 void model_change(struct call *c, call_fn *fn, bool dirties)
@@ -359,11 +357,7 @@ static void do_mkdir(struct call *c)
 
 static void staging_mkdir(struct req *r, struct node *dir, const char *name, mode_t mode)
 {
-	struct call c = {.r = r,
-			 .md = model_of(dir),
-			 .n = dir,
-			 .name = (char *)(uintptr_t)name,
-			 .mode = mode};
+	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .mode = mode};
 
 	if (is_side(dir, name))
 		reply_err(r, EEXIST);
@@ -386,11 +380,7 @@ static void do_symlink(struct call *c)
 
 static void staging_symlink(struct req *r, struct node *dir, const char *name, const char *target)
 {
-	struct call c = {.r = r,
-			 .md = model_of(dir),
-			 .n = dir,
-			 .name = (char *)(uintptr_t)name,
-			 .name2 = (char *)(uintptr_t)target};
+	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .name2 = target};
 
 	if (is_side(dir, name))
 		reply_err(r, EEXIST);
@@ -444,11 +434,7 @@ static int note_gone(struct model *md, const char *path, bool dir)
 
 static void remove_one(struct req *r, struct node *dir, const char *name, int flags)
 {
-	struct call c = {.r = r,
-			 .md = model_of(dir),
-			 .n = dir,
-			 .name = (char *)(uintptr_t)name,
-			 .flags = flags};
+	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .flags = flags};
 	_cleanup_buf_ struct buf path = BUF_INIT(0);
 
 	if (is_side(dir, name)) {
@@ -502,8 +488,8 @@ static void staging_rename(struct req *r, struct node *dir, const char *name, st
 			 .md = model_of(dir),
 			 .n = dir,
 			 .n2 = newdir,
-			 .name = (char *)(uintptr_t)name,
-			 .name2 = (char *)(uintptr_t)newname,
+			 .name = name,
+			 .name2 = newname,
 			 .flags = (int)flags};
 
 	if (newdir->ops != &model_dir_ops || model_of(newdir) != c.md)

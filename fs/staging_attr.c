@@ -127,8 +127,8 @@ void staging_setxattr(struct req *r, struct node *n, const char *name, const voi
 	struct call c = {.r = r,
 			 .md = model_of(n),
 			 .n = n,
-			 .name = (char *)(uintptr_t)name,
-			 .value = (void *)(uintptr_t)p,
+			 .name = name,
+			 .value = p,
 			 .size = size,
 			 .flags = flags};
 
@@ -209,7 +209,7 @@ static void do_removexattr(struct call *c)
 
 void staging_removexattr(struct req *r, struct node *n, const char *name)
 {
-	struct call c = {.r = r, .md = model_of(n), .n = n, .name = (char *)(uintptr_t)name};
+	struct call c = {.r = r, .md = model_of(n), .n = n, .name = name};
 
 	if (!kept(name) || !is_staged(c.md))
 		reply_err(r, ENODATA);

@@ -86,11 +86,11 @@ static int copy_member(int cache, int top, const struct manifest_member *f, stru
 }
 
 /* Copies what is left of the published view into the new directory temp of staging. */
-static int copy_all(struct model *md, const struct manifest *man, const char *temp,
-		    struct cancel *c, struct err *e)
+static int copy_all(struct model *md, struct manifest *man, const char *temp, struct cancel *c,
+		    struct err *e)
 {
 	int staging = md->s->m->staging_fd;
-	_cleanup_close_ int cache = catalog_fetch(md, (struct manifest *)(uintptr_t)man, c, e);
+	_cleanup_close_ int cache = catalog_fetch(md, man, c, e);
 
 	if (cache < 0)
 		return -1;

@@ -210,7 +210,7 @@ static void fetch_job(void *arg, struct cancel *cancel)
 		model_fail_reply(c->md, c->r, &e);
 	else
 		open_published(c->r, c->n, fd);
-	call_free(c);
+	free(c);
 }
 
 void file_open(struct req *r, struct node *n, int flags)
@@ -276,12 +276,8 @@ static void do_create(struct call *c)
 
 void file_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags)
 {
-	struct call c = {.r = r,
-			 .md = model_of(dir),
-			 .n = dir,
-			 .name = (char *)(uintptr_t)name,
-			 .mode = mode,
-			 .flags = flags};
+	struct call c = {
+		.r = r, .md = model_of(dir), .n = dir, .name = name, .mode = mode, .flags = flags};
 
 	model_change(&c, do_create, true);
 }
