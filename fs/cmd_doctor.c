@@ -120,6 +120,7 @@ static int check_mounts(struct buf *out, struct err *e)
 
 	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
+	mountinfo_own(&mounts);
 	buf_printf(out, "%zu", mounts.n);
 	for (size_t i = 0; i < mounts.n; i++) {
 		if (stat(mounts.rows[i].mountpoint, &st) < 0 && errno == ENOTCONN)

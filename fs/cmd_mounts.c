@@ -22,6 +22,8 @@ static char *find_mount(const char *path, struct err *e)
 
 	if (mountinfo_read(&mounts, e) < 0)
 		return NULL;
+	if (!path)
+		mountinfo_own(&mounts);
 	if (!path && mounts.n > 1) {
 		err_set(e, EINVAL, "%zu mounts: name the one that is meant", mounts.n);
 		return NULL;
@@ -71,6 +73,7 @@ int cmd_status(int argc, char **argv, int *status, struct err *e)
 	}
 	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
+	mountinfo_own(&mounts);
 	if (!mounts.n)
 		puts("nothing is mounted");
 	for (size_t i = 0; i < mounts.n; i++) {

@@ -45,6 +45,14 @@ static char *word_copy(const char *line, int n)
 	return copy;
 }
 
+/* "...,user_id=1000,...", which the kernel writes itself; -1: not there. */
+static long uid_of(const char *options)
+{
+	const char *at = strstr(options, ",user_id=");
+
+	return at ? strtol(at + strlen(",user_id="), NULL, 10) : -1;
+}
+
 /* 36 35 0:40 / MOUNTPOINT rw,... shared:1 ... - fuse.sagemakerfs SOURCE rw,... */
 static int take_line(struct mount_lines *l, const char *line)
 {
@@ -60,6 +68,7 @@ static int take_line(struct mount_lines *l, const char *line)
 	m->mountpoint = word_copy(line, 4);
 	m->source = word_copy(after + 3, 1);
 	m->device = word_copy(line, 2);
+	m->uid = uid_of(after);
 	return m->mountpoint && m->source && m->device ? 0 : -1;
 }
 
@@ -79,13 +88,30 @@ int mountinfo_read(struct mount_lines *out, struct err *e)
 	return 0;
 }
 
+static void line_release(struct mount_line *m)
+{
+	free(m->mountpoint);
+	free(m->source);
+	free(m->device);
+}
+
+void mountinfo_own(struct mount_lines *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (l->rows[i].uid == (long)getuid())
+			l->rows[kept++] = l->rows[i];
+		else
+			line_release(&l->rows[i]);
+	}
+	l->n = kept;
+}
+
 void mountinfo_release(struct mount_lines *l)
 {
-	for (size_t i = 0; i < l->n; i++) {
-		free(l->rows[i].mountpoint);
-		free(l->rows[i].source);
-		free(l->rows[i].device);
-	}
+	for (size_t i = 0; i < l->n; i++)
+		line_release(&l->rows[i]);
 	free(l->rows);
 	*l = (struct mount_lines){0};
 }
