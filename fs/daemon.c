@@ -82,7 +82,7 @@ static _Noreturn void be_daemon(struct options *o, int fd)
 	int rc = mount_run(o, usable, &fd, &e);
 	if (rc < 0 && fd >= 0)
 		write_all(fd, e.text, strlen(e.text));
-	_exit(rc < 0 ? 1 : 0);
+	exit(rc < 0 ? 1 : 0); /* not _exit: leak checkers report at exit */
 }
 
 static int await_daemon(int fd, struct err *e)
