@@ -187,8 +187,6 @@ int cmd_unmount(int argc, char **argv, int *status, struct err *e)
 {
 	_cleanup_(leaving_release)
 	struct leaving l = {.pidfd = -1};
-	_cleanup_(mountinfo_release)
-	struct mount_lines mounts = {0};
 
 	if (argc != 2)
 		return usage_error("unmount", e);

@@ -23,27 +23,29 @@ static void name_of(const struct mount *m, const char *key, int nth, char out[64
 		snprintf(out + n, 64 - (size_t)n, "-%d", nth);
 }
 
+static int cannot_use(const char *name, struct err *e)
+{
+	err_errno(e, "cannot use state directory '%s'", name);
+	return -2;
+}
+
 /* The directory, if nobody holds it. -1: held; -2: cannot. The lock file stays open as long as the process lives. */
 static int try_hold(int base, const char *name, struct err *e)
 {
-	_cleanup_close_ int dir = -1;
-
 	if (mkdirat(base, name, 0700) < 0 && errno != EEXIST)
-		goto fail;
-	dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		return cannot_use(name, e);
+	_cleanup_close_ int dir =
+		openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0)
-		goto fail;
+		return cannot_use(name, e);
 	_cleanup_close_ int lock =
 		openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0)
-		goto fail;
+		return cannot_use(name, e);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
 		return -1;
 	steal_fd(&lock); /* held until the process ends, whatever way */
 	return steal_fd(&dir);
-fail:
-	err_errno(e, "cannot use state directory '%s'", name);
-	return -2;
 }
 
 static int open_staging(int dir, struct err *e)

@@ -36,7 +36,7 @@ static struct {
 	char line[256];
 } said;
 
-static void hear(enum fuse_log_level level, const char *fmt, va_list ap)
+_printf_(2, 0) static void hear(enum fuse_log_level level, const char *fmt, va_list ap)
 {
 	(void)level;
 	vsnprintf(said.line, sizeof said.line, fmt, ap);

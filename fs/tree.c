@@ -173,8 +173,8 @@ struct tree *tree_new(const struct node_ops *root_ops, const struct vfile *root_
 
 	if (!t || !root)
 		goto fail;
-	t->ids = (struct table){calloc(TABLE_MIN, sizeof(struct node *)), TABLE_MIN};
-	t->names = (struct table){calloc(TABLE_MIN, sizeof(struct node *)), TABLE_MIN};
+	t->ids = (struct table){calloc(TABLE_MIN, sizeof *t->ids.rows), TABLE_MIN};
+	t->names = (struct table){calloc(TABLE_MIN, sizeof *t->names.rows), TABLE_MIN};
 	if (!t->ids.rows || !t->names.rows)
 		goto fail;
 	pthread_mutex_init(&t->mu, NULL);
