@@ -7,7 +7,7 @@ set -euo pipefail
 . "$(dirname "$0")/../mount/lib.sh"
 MIB=${MIB:-1024}
 ROUNDS=${ROUNDS:-1}
-VENV=${XDG_CACHE_HOME_REAL:-$HOME/.cache}/sagemakerfs-tests/boto3
+VENV=${XDG_CACHE_HOME_REAL:-$HOME/.cache}/sagemakerfs-tests/bench
 if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import boto3, numpy' 2>/dev/null; then
 	/usr/bin/python3 -m venv "$VENV" && "$VENV/bin/pip" -q install boto3 numpy
 fi

@@ -37,7 +37,7 @@ check_out 'ls -a shows what can be set' ". .. .defaults .deleting .error" bash -
 check_out 'the default count' 1 cat "$MNT/endpoints/.defaults/instance_count"
 published iris
 
-fault '[{"operation":"CreateEndpoint","nth":0,"action":"status","arg":400}]'
+fault '[{"operation":"CreateEndpoint","nth":0,"action":"status","arg":400,"code":"ValidationException","message":"refused"}]'
 check_not 'a refused CreateEndpoint fails mkdir' mkdir "$MNT/endpoints/iris"
 check_match 'with the step and the name' "endpoint 'iris': create endpoint" cat "$MNT/endpoints/.error"
 check_out 'no directory is left' "" ls "$MNT/endpoints"
