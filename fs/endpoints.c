@@ -3,7 +3,8 @@
 #include "fs/endpoints_room.h"
 #include "fs/thread.h"
 
-#define SEE_GONE_MS 3000
+#define SEE_GONE_MS     3000
+#define INVOKE_TEXT_MAX ((size_t)64 << 10)
 
 struct endpoints *endpoints_start(struct mount *m, struct err *e)
 {
@@ -139,13 +140,15 @@ int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_inf
 	return 0;
 }
 
-void endpoints_failed(struct endpoints *s, const char *name, const struct err *e)
+void endpoints_failed(struct endpoints *s, const char *name, const char *text)
 {
 	SCOPED_LOCK(&s->mu);
 	struct ep *ep = ep_find_locked(s, name);
 
-	if (ep)
-		ep->invoke = *e;
+	if (ep) {
+		ep_invoked_well(ep);
+		ep->invoke = strndup(text, INVOKE_TEXT_MAX);
+	}
 }
 
 /* --- all of them */

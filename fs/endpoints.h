@@ -39,8 +39,9 @@ int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_inf
 /* endpoints_names: the endpoints, from the service when the last listing is older than max_age_ms (job thread). fn each. */
 int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
 		    void *arg, struct cancel *c, struct err *e) _must_check_;
-/* endpoints_failed: an invocation failed: *e becomes the endpoint's `error`. */
-void endpoints_failed(struct endpoints *s, const char *name, const struct err *e);
+/* endpoints_failed: an invocation failed: text (the sentence's line, then the container's own words) becomes the endpoint's
+ * `error`, at most 64 KiB of it. */
+void endpoints_failed(struct endpoints *s, const char *name, const char *text);
 /* endpoints_uses_model: name of an endpoint that uses a version of models/MODEL (for rm -r: EBUSY), false when none. Job thread. */
 bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64],
 			  struct cancel *c);

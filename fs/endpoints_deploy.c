@@ -145,7 +145,7 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		parts_release(&ep->parts);
 		if (p)
 			ep->parts = *p;
-		err_clear(&ep->invoke);
+		ep_invoked_well(ep);
 		err_clear(&ep->asking);
 		err_clear(&ep->kept);
 		ep->attempt = NULL;
@@ -425,7 +425,7 @@ static int enter(struct attempt *t, struct err *e)
 	snprintf(t->instance_type, sizeof t->instance_type, "%s", s->default_type);
 	t->instance_count = s->default_count;
 	err_clear(&ep->kept);
-	err_clear(&ep->invoke);
+	ep_invoked_well(ep);
 	ep->since = now_ms();
 	ep->attempt = t;
 	return 0;

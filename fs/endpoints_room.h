@@ -82,7 +82,7 @@ struct ep {
 	bool stale;                 /* its status changed in a listing: to be described */
 	struct parts parts;
 	char content_type[64]; /* "": not known */
-	struct err invoke;     /* last failed invocation */
+	char *invoke;          /* text of the last failed invocation, or NULL */
 	struct err kept;       /* why a deletion that rmdir had taken was given up */
 	struct err asking;     /* why the last describe failed, for those who wait */
 	unsigned waiters;      /* parked readers of its wait files */
@@ -112,6 +112,8 @@ struct endpoints {
 };
 
 /* --- endpoints_table.c; _locked: with s->mu */
+/* ep_invoked_well: forgets the last failed invocation. */
+void ep_invoked_well(struct ep *ep);
 struct ep *ep_find_locked(struct endpoints *s, const char *name);
 struct ep *ep_get_locked(struct endpoints *s,
 			 const char *name); /* made when missing; NULL: memory */

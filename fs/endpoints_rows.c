@@ -50,8 +50,8 @@ static void show_reason(const struct ep *ep, struct buf *out)
 		err_show(&ep->kept, out);
 	else if (ep_exists(ep) && ep->seen.failure[0])
 		line(out, ep->seen.failure);
-	else
-		err_show(&ep->invoke, out);
+	else if (ep->invoke)
+		buf_str(out, ep->invoke);
 }
 
 static int show_error(struct node *dir, struct buf *out, struct err *e)

@@ -200,7 +200,7 @@ bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 
 	memset(&ep->seen, 0, sizeof ep->seen);
 	parts_release(&ep->parts);
-	err_clear(&ep->invoke);
+	ep_invoked_well(ep);
 	err_clear(&ep->asking);
 	ep->seen_at = asked_at;
 	ep->gone = true;
@@ -216,11 +216,17 @@ void parts_release(struct parts *p)
 	memset(p, 0, sizeof *p);
 }
 
+void ep_invoked_well(struct ep *ep)
+{
+	free(steal(ep->invoke));
+}
+
 static void ep_free(struct ep *ep)
 {
 	parts_release(&ep->parts);
 	attempt_free(ep->attempt);
 	deletion_free(ep->deletion);
+	ep_invoked_well(ep);
 	free(ep);
 }
 

@@ -39,10 +39,29 @@ void invoke_refuse(struct req *r, int no)
 	reply_err(r, fitting(no));
 }
 
-/* The reply of a container that is part of the sentence already need not be shown again. */
-static bool adds(const struct err *e, const struct buf *container)
+/* What the container said ends the sentence if it is short; else its first line does, and the whole stands below. */
+#define SAID_MAX ((size_t)300)
+
+static size_t first_line(const struct buf *container)
 {
-	return container && container->len > 0 && !strstr(e->text, buf_cstr(container));
+	return MIN(strcspn(buf_cstr(container), "\r\n"), SAID_MAX);
+}
+
+static bool goes_below(const struct buf *container)
+{
+	return container && container->len > first_line(container);
+}
+
+/* The service wraps all that the container said into its message, on one line: its words are ours to lay out. */
+static void quote(struct err *e, const struct buf *container)
+{
+	char *wrapped = strstr(e->text, " with message \"");
+	size_t n = first_line(container);
+
+	if (wrapped)
+		*wrapped = '\0';
+	if (n && !strstr(e->text, buf_cstr(container)))
+		err_append(e, "the container said: %.*s", (int)n, buf_cstr(container));
 }
 
 static void explain(struct err *e, const struct invoke_file *f, const struct buf *container)
@@ -50,8 +69,8 @@ static void explain(struct err *e, const struct invoke_file *f, const struct buf
 	const char *next = advice_for(e->no);
 
 	err_prefix(e, "invoke '%s'", f->endpoint);
-	if (adds(e, container))
-		err_append(e, "the container said: %.500s", buf_cstr(container));
+	if (container && container->len)
+		quote(e, container);
 	if (next && e->http != 0) {
 		char text[256];
 #pragma GCC diagnostic push
@@ -63,17 +82,25 @@ static void explain(struct err *e, const struct invoke_file *f, const struct buf
 }
 
 /* The sentence, and below it the whole of what the container said when the sentence has only its beginning. */
-static void fill(struct answer *a, int no, const struct err *e, const struct buf *container)
+static char *full_text(const struct err *e, const struct buf *container, size_t *len)
 {
 	struct buf text = BUF_INIT((size_t)1 << 20);
 
 	err_show(e, &text);
-	if (adds(e, container)) {
+	if (goes_below(container)) {
 		buf_add(&text, container->data, MIN(container->len, (size_t)1000000));
 		buf_char(&text, '\n');
 	}
-	size_t len = text.len;
-	answer_fill(a, no, buf_steal(&text), len);
+	*len = text.len;
+	return buf_steal(&text);
+}
+
+static void fill(struct answer *a, int no, const struct err *e, const struct buf *container)
+{
+	size_t len;
+	char *text = full_text(e, container, &len);
+
+	answer_fill(a, no, text, len);
 }
 
 static void expired(struct timer *t)
@@ -126,8 +153,12 @@ void failure_fill(struct answer *a, struct invoke_file *f, struct chain *writer,
 	whole.no = fitting(e->no);
 	explain(&whole, f, container);
 	show(f->room, writer, &whole, container);
-	endpoints_failed(f->room->m->endpoints, f->endpoint, &whole);
-	fill(a, whole.no, &whole, container);
+
+	size_t len;
+	char *text = full_text(&whole, container, &len);
+	if (text)
+		endpoints_failed(f->room->m->endpoints, f->endpoint, text);
+	answer_fill(a, whole.no, text, len);
 }
 
 struct answer *error_text(struct invoke *s, const struct chain *reader)

@@ -52,5 +52,6 @@ check_errno 'no runtime: the deployment fails' EREMOTEIO cat "$MNT/endpoints/los
 check_match 'and names the command' 'scripts/runtimes' cat "$MNT/endpoints/lost/error"
 check_match 'doctor does too' 'runtimes' env SAGEMAKERFS_RUNTIMES="$WORLD/none" "$SAGEMAKERFS" doctor
 check 'rmdir' rmdir "$MNT/endpoints/lost"
-check_match 'unmount tells what goes on without it' 'slow' mount_stop
+mount_stop || : # a deletion may still go on
+check_not 'unmount' mounted "$MNT"
 done_testing

@@ -38,11 +38,11 @@ struct sent { /* one invocation at the service */
 /* The world is made anew for each test by world_setup. */
 extern struct options options;
 extern struct caller me;
-extern struct err room_error,
-	endpoint_error;    /* what was shown in invoke/.error and the endpoint's error */
-extern _Atomic int phase;  /* of the endpoint */
-extern _Atomic bool stale; /* what is known of it is old */
-extern _Atomic int asked;  /* times the service was asked for it */
+extern struct err room_error;     /* what was shown in invoke/.error */
+extern char endpoint_error[2048]; /* and in the endpoint's error */
+extern _Atomic int phase;         /* of the endpoint */
+extern _Atomic bool stale;        /* what is known of it is old */
+extern _Atomic int asked;         /* times the service was asked for it */
 extern struct sent sent[64];
 extern size_t n_sent;
 extern struct invoke *room;
