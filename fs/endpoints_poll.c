@@ -43,7 +43,11 @@ static bool deletion_due(const struct ep *ep, int64_t now)
 {
 	const struct deletion *d = ep->deletion;
 
-	if (!d || d->running || ep->attempt || d->again > now)
+	if (!d || d->running || ep->attempt)
+		return false;
+	if (d->accepted && d->released && deletion_over(ep))
+		return true; /* nothing is asked any more: its time does not matter */
+	if (d->again > now)
 		return false;
 	return d->accepted ? deletion_over(ep) || (ep_exists(ep) && !ep_in_transition(ep))
 			   : !ep_in_progress(ep);
