@@ -21,6 +21,7 @@ void jobs_free(struct jobs *j);
 
 /* The watch: one thread that runs short functions at their time (never blocking, queue a job for more). */
 struct watch;
+
 struct timer { /* embed; zero-initialised; the watch's while armed */
 	void (*fn)(struct timer *t);
 	void *arg;

@@ -14,11 +14,13 @@ struct journal *journal_open(int state_dirfd, bool *was_damaged, struct err *e) 
 void journal_close(struct journal *j);
 
 /* One operation: kind ("commit", "deploy", "delete"), name, a JSON text that its room understands. begin returns its id. */
-int journal_begin(struct journal *j, const char *kind, const char *name, const char *json, int64_t *id, struct err *e) _must_check_;
+int journal_begin(struct journal *j, const char *kind, const char *name, const char *json,
+		  int64_t *id, struct err *e) _must_check_;
 int journal_update(struct journal *j, int64_t id, const char *json, struct err *e) _must_check_;
 int journal_end(struct journal *j, int64_t id, struct err *e) _must_check_;
 /* journal_each: every operation of kind in order of begin. fn returns non-zero to stop. fn may call back (rows are read first). */
-int journal_each(struct journal *j, const char *kind, int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,
+int journal_each(struct journal *j, const char *kind,
+		 int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,
 		 struct err *e) _must_check_;
 /* Settings (".defaults", ...): get gives an allocated copy or NULL when unset. */
 int journal_set(struct journal *j, const char *key, const char *value, struct err *e) _must_check_;

@@ -18,37 +18,38 @@ enum room { ROOM_ROOT, ROOM_MODELS, ROOM_ENDPOINTS, ROOM_INVOKE, ROOMS };
 
 struct mount {
 	const struct options *opt;
-	struct config config;	/* of aws: region, bucket, prefix ("model"), endpoint URL ... */
+	struct config config; /* of aws: region, bucket, prefix ("model"), endpoint URL ... */
 	struct aws *aws;
 	struct tree *tree;
 	struct jobs *jobs;
 	struct watch *watch;
 	struct journal *journal;
-	struct vfiles *vfiles;	/* vfile.c's parked readers and pollers */
+	struct vfiles *vfiles; /* vfile.c's parked readers and pollers */
 	struct log *log;
 	struct models *models;
 	struct endpoints *endpoints;
 	struct invoke *invoke;
-	int state_fd;		/* the mount's locked state directory */
-	int staging_fd;		/* STATE/staging: models' bytes */
-	char *state_path;	/* for messages only */
-	char *source;		/* "local:/home/me/.local/share/sagemakerfs/local", "aws:eu-west-1" */
-	char *mountpoint;	/* absolute; for messages only: never opened by the daemon */
-	uid_t uid;		/* owner of everything shown */
+	int state_fd;     /* the mount's locked state directory */
+	int staging_fd;   /* STATE/staging: models' bytes */
+	char *state_path; /* for messages only */
+	char *source;     /* "local:/home/me/.local/share/sagemakerfs/local", "aws:eu-west-1" */
+	char *mountpoint; /* absolute; for messages only: never opened by the daemon */
+	uid_t uid;        /* owner of everything shown */
 	gid_t gid;
 	time_t started;
 
-	pthread_mutex_t mu;	/* guards what follows */
+	pthread_mutex_t mu;       /* guards what follows */
 	struct identity identity; /* account, arn; "" until known */
-	char role[512];		/* "" until known: mount_role() */
-	char bucket[256];	/* "" until known: mount_bucket() */
+	char role[512];           /* "" until known: mount_role() */
+	char bucket[256];         /* "" until known: mount_bucket() */
 	bool bucket_ready;
-	struct err last[ROOMS];	/* last failure of each room; ROOM_ROOT has the newest of all */
-	void *fuse;		/* ops.c's session */
+	struct err last[ROOMS]; /* last failure of each room; ROOM_ROOT has the newest of all */
+	void *fuse;             /* ops.c's session */
 };
 
 /* The following may use the network: job threads only. mount_bucket: name of the bucket, found or created once. */
-int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e) _must_check_;
+int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
+	_must_check_;
 int mount_bucket(struct mount *m, char out[256], struct cancel *c, struct err *e) _must_check_;
 int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e) _must_check_;
 

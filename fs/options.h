@@ -5,18 +5,19 @@
 #include "sagemaker/err.h"
 
 struct options {
-	char *source;	   /* "local", "local:DIR", "aws", "aws:REGION" */
+	char *source; /* "local", "local:DIR", "aws", "aws:REGION" */
 	char *mountpoint;
 	char *region, *profile, *role, *bucket, *prefix; /* bucket=NAME[/PREFIX] */
-	char *instance_type; /* NULL: the kept default, else ml.m5.large */
-	long instance_count; /* 0: the kept default, else 1 */
-	long wait;	   /* seconds an invoke's open waits for InService; 0: EBUSY */
+	char *instance_type;  /* NULL: the kept default, else ml.m5.large */
+	long instance_count;  /* 0: the kept default, else 1 */
+	long wait;            /* seconds an invoke's open waits for InService; 0: EBUSY */
 	bool commit_explicit; /* commit=explicit: not by quiet time */
-	int delete_what;   /* DELETE_OWN, DELETE_ANY, DELETE_NONE */
+	int delete_what;      /* DELETE_OWN, DELETE_ANY, DELETE_NONE */
 	bool read_only, allow_other, foreground, debug, strict_runtimes;
 	size_t upload_memory; /* bytes, 0: default */
-	char *fuse_args;   /* other -o options handed to libfuse, comma separated, "" for none */
+	char *fuse_args;      /* other -o options handed to libfuse, comma separated, "" for none */
 };
+
 enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
 
 /* options_parse: argv of "sagemakerfs [SOURCE] MOUNTPOINT [-o ...] [-f] [-d]"; EINVAL with a sentence naming the option. */

@@ -34,8 +34,8 @@ struct caller req_caller(const struct req *r);
 void req_on_interrupt(struct req *r, void (*fn)(void *arg), void *arg);
 
 /* How an opened file behaves. */
-#define OPEN_DIRECT_IO (1u << 0)
-#define OPEN_KEEP_CACHE (1u << 1)
+#define OPEN_DIRECT_IO   (1u << 0)
+#define OPEN_KEEP_CACHE  (1u << 1)
 #define OPEN_NONSEEKABLE (1u << 2)
 
 /* open's and create's flags hold O_TRUNC (atomic_o_trunc): the room truncates, no setattr follows. mknod of a regular file comes
@@ -53,7 +53,8 @@ void reply_fd(struct req *r, int fd, off_t off, size_t n);
 /* reply_open / reply_create: h is the handle given to later calls. -1: the caller was gone; the handle is NOT known to the kernel
  * and the room must release it itself. */
 int reply_open(struct req *r, void *h, unsigned flags);
-int reply_create(struct req *r, struct node *n, const struct stat *st, double timeout, void *h, unsigned flags);
+int reply_create(struct req *r, struct node *n, const struct stat *st, double timeout, void *h,
+		 unsigned flags);
 void reply_write(struct req *r, size_t n);
 void reply_readlink(struct req *r, const char *target);
 void reply_statfs(struct req *r, const struct statvfs *st);
@@ -68,16 +69,17 @@ void poll_drop(struct pollwake *w);
 
 /* A directory being listed: entries are collected whole at opendir/first read and sliced by ops.c. */
 struct dirfill;
-int dirfill_add(struct dirfill *f, const char *name, ino_t ino, mode_t type); /* type: S_IFREG, S_IFDIR, S_IFLNK */
+/* type: S_IFREG, S_IFDIR, S_IFLNK */
+int dirfill_add(struct dirfill *f, const char *name, ino_t ino, mode_t type);
 void reply_dir(struct req *r, struct dirfill *f); /* the listing is complete */
 
 /* What to change in setattr: bits. */
-#define SET_MODE (1u << 0)
-#define SET_UID (1u << 1)
-#define SET_GID (1u << 2)
-#define SET_SIZE (1u << 3)
-#define SET_ATIME (1u << 4)
-#define SET_MTIME (1u << 5)
+#define SET_MODE      (1u << 0)
+#define SET_UID       (1u << 1)
+#define SET_GID       (1u << 2)
+#define SET_SIZE      (1u << 3)
+#define SET_ATIME     (1u << 4)
+#define SET_MTIME     (1u << 5)
 #define SET_ATIME_NOW (1u << 6)
 #define SET_MTIME_NOW (1u << 7)
 
@@ -90,29 +92,35 @@ void reply_dir(struct req *r, struct dirfill *f); /* the listing is complete */
 struct node_ops {
 	void (*lookup)(struct req *r, struct node *dir, const char *name);
 	void (*getattr)(struct req *r, struct node *n, void *h /* may be NULL */);
-	void (*setattr)(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h);
+	void (*setattr)(struct req *r, struct node *n, const struct stat *st, unsigned set,
+			void *h);
 	void (*readlink)(struct req *r, struct node *n);
-	void (*list)(struct req *r, struct node *dir, struct dirfill *f); /* "." and ".." are added by ops.c */
+	/* "." and ".." are added by ops.c */
+	void (*list)(struct req *r, struct node *dir, struct dirfill *f);
 	void (*mkdir)(struct req *r, struct node *dir, const char *name, mode_t mode);
 	void (*rmdir)(struct req *r, struct node *dir, const char *name);
 	void (*unlink)(struct req *r, struct node *dir, const char *name);
 	void (*create)(struct req *r, struct node *dir, const char *name, mode_t mode, int flags);
 	void (*symlink)(struct req *r, struct node *dir, const char *name, const char *target);
-	void (*rename)(struct req *r, struct node *dir, const char *name, struct node *newdir, const char *newname, unsigned flags);
+	void (*rename)(struct req *r, struct node *dir, const char *name, struct node *newdir,
+		       const char *newname, unsigned flags);
 	void (*open)(struct req *r, struct node *n, int flags);
 	void (*read)(struct req *r, struct node *n, void *h, size_t size, off_t off);
-	void (*write)(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off);
+	void (*write)(struct req *r, struct node *n, void *h, const void *p, size_t size,
+		      off_t off);
 	void (*flush)(struct req *r, struct node *n, void *h);
 	void (*release)(struct req *r, struct node *n, void *h);
 	void (*fsync)(struct req *r, struct node *n, void *h, bool datasync);
 	void (*fsyncdir)(struct req *r, struct node *dir, bool datasync);
 	void (*statfs)(struct req *r, struct node *n);
-	void (*setxattr)(struct req *r, struct node *n, const char *name, const void *p, size_t size, int flags);
+	void (*setxattr)(struct req *r, struct node *n, const char *name, const void *p,
+			 size_t size, int flags);
 	void (*getxattr)(struct req *r, struct node *n, const char *name, size_t size);
 	void (*listxattr)(struct req *r, struct node *n, size_t size);
 	void (*removexattr)(struct req *r, struct node *n, const char *name);
 	void (*fallocate)(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
-	void (*poll)(struct req *r, struct node *n, void *h, struct pollwake *w); /* takes w, which may be NULL */
+	/* takes w, which may be NULL */
+	void (*poll)(struct req *r, struct node *n, void *h, struct pollwake *w);
 	void (*free)(struct node *n); /* the last reference went: release n->data */
 };
 

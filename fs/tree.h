@@ -13,19 +13,19 @@
 struct vfile;
 
 struct node {
-	uint64_t id;		    /* FUSE nodeid */
-	ino_t ino;		    /* stable st_ino */
+	uint64_t id;                /* FUSE nodeid */
+	ino_t ino;                  /* stable st_ino */
 	const struct node_ops *ops; /* never NULL */
 	const struct vfile *row;    /* a virtual file's row, else NULL (vfile.h) */
 	const struct vfile *rows;   /* a virtual directory's rows, else NULL */
-	void *data;		    /* the room's; released by ops->free */
-	mode_t type;		    /* S_IFDIR, S_IFREG, S_IFLNK */
+	void *data;                 /* the room's; released by ops->free */
+	mode_t type;                /* S_IFDIR, S_IFREG, S_IFLNK */
 	/* below: tree.c only */
 	struct node *parent;
 	char *name;
 	uint64_t nlookup;
 	unsigned refs;
-	bool detached;		    /* unlinked or replaced: no longer found by name */
+	bool detached;                    /* unlinked or replaced: no longer found by name */
 	struct node *next_id, *next_name; /* chains of the tree's two tables */
 	struct tree *tree;
 	double created, modified; /* vdir_times(); epoch seconds, 0: unknown */
@@ -33,7 +33,8 @@ struct node {
 
 struct tree;
 
-struct tree *tree_new(const struct node_ops *root_ops, const struct vfile *root_rows, void *root_data);
+struct tree *tree_new(const struct node_ops *root_ops, const struct vfile *root_rows,
+		      void *root_data);
 void tree_free(struct tree *t);
 struct node *tree_root(struct tree *t);
 
@@ -49,16 +50,19 @@ struct node_make {
 	mode_t type;
 	ino_t ino;
 };
-struct node *node_make(struct tree *t, struct node *dir, const char *name, const struct node_make *how, bool *made);
+struct node *node_make(struct tree *t, struct node *dir, const char *name,
+		       const struct node_make *how, bool *made);
 
 struct node *node_ref(struct tree *t, struct node *n);
 void node_unref(struct tree *t, struct node *n);
 /* node_detach: dir/name is gone (unlink, rmdir, endpoint deleted elsewhere): later lookups make a new node. */
 void node_detach(struct tree *t, struct node *dir, const char *name);
 /* node_move: rename; an existing target is detached. */
-void node_move(struct tree *t, struct node *dir, const char *name, struct node *newdir, const char *newname);
+void node_move(struct tree *t, struct node *dir, const char *name, struct node *newdir,
+	       const char *newname);
 /* node_exchange: rename with RENAME_EXCHANGE. */
-void node_exchange(struct tree *t, struct node *dir, const char *name, struct node *newdir, const char *newname);
+void node_exchange(struct tree *t, struct node *dir, const char *name, struct node *newdir,
+		   const char *newname);
 /* node_path: path of n relative to `top` (an ancestor, or NULL for the root), "" for itself; -1 when detached or too long. */
 int node_path(struct tree *t, struct node *n, const struct node *top, struct buf *out) _must_check_;
 /* node_by_id: the node of a nodeid, referenced; NULL: unknown. */

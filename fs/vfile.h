@@ -9,13 +9,16 @@
 
 #include "fs/tree.h"
 
-#define VF_HIDDEN (1u << 0) /* found by lookup, not listed (wait, .sagemaker's rows): nothing blocks by being listed */
-#define VF_LINK (1u << 1)   /* a symlink: show gives its target */
-#define VF_LISTED_ALL (1u << 2) /* names beginning with '.': listed anyway (.error: ls -a shows it) */
+/* found by lookup, not listed (wait, .sagemaker's rows): nothing blocks by being listed */
+#define VF_HIDDEN     (1u << 0)
+/* a symlink: show gives its target */
+#define VF_LINK       (1u << 1)
+/* names beginning with '.': listed anyway (.error: ls -a shows it) */
+#define VF_LISTED_ALL (1u << 2)
 
 struct vfile {
 	const char *name; /* NULL ends a table */
-	mode_t mode;	  /* 0444, 0644; owner is the mounting user */
+	mode_t mode;      /* 0444, 0644; owner is the mounting user */
 	unsigned flags;
 	size_t max_write; /* bytes; EFBIG above */
 	/* show: the whole text now; quick: no network, no disk beyond staging. Runs on a FUSE worker. At open it is snapshot into the
@@ -39,18 +42,21 @@ struct vfile {
 extern const struct node_ops vdir_ops;
 extern const struct node_ops vfile_ops;
 
-void vdir_lookup(struct req *r, struct node *dir, const char *name); /* rows only; ENOENT otherwise */
+/* rows only; ENOENT otherwise */
+void vdir_lookup(struct req *r, struct node *dir, const char *name);
 void vdir_getattr(struct req *r, struct node *n, void *h);
 void vdir_list(struct req *r, struct node *dir, struct dirfill *f); /* rows, then replies */
-void vdir_unlink(struct req *r, struct node *dir, const char *name); /* success without effect for rows (rm -r) */
+/* success without effect for rows (rm -r) */
+void vdir_unlink(struct req *r, struct node *dir, const char *name);
 void vdir_setattr(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h);
 
 /* For rooms' own lookup/list: */
 const struct vfile *vdir_row(const struct node *dir, const char *name); /* or NULL */
-int vdir_fill(struct node *dir, struct dirfill *f);			 /* add the listed rows, no reply */
+int vdir_fill(struct node *dir, struct dirfill *f); /* add the listed rows, no reply */
 /* vdir_reply: answer a lookup with a virtual directory (made if needed) of these rows/ops/data. free_data(data) is called when an
  * existing node made data superfluous; may be NULL. */
-void vdir_reply(struct req *r, struct node *dir, const char *name, const struct node_make *how, void (*free_data)(void *));
+void vdir_reply(struct req *r, struct node *dir, const char *name, const struct node_make *how,
+		void (*free_data)(void *));
 /* vdir_stat: attributes of a virtual directory: mode 0755, times. Rooms may set n's times by vdir_times (created, modified: epoch s). */
 void vdir_stat(struct mount *m, struct node *n, struct stat *st);
 void vdir_times(struct node *n, double created, double modified);

@@ -14,9 +14,10 @@ struct aws;
 enum aws_quota { QUOTA_S3, QUOTA_SAGEMAKER, QUOTA_RUNTIME, QUOTA_STS, QUOTA_IAM, QUOTA_COUNT };
 
 struct aws_service {
-	const char *name;	   /* "sagemaker": for messages */
-	const char *signing;	   /* signing name */
-	const char *host_format;   /* "api.sagemaker.%s.%s" (region, dns suffix); NULL: IAM's host of the partition */
+	const char *name;    /* "sagemaker": for messages */
+	const char *signing; /* signing name */
+	/* "api.sagemaker.%s.%s" (region, dns suffix); NULL: IAM's host of the partition */
+	const char *host_format;
 	const char *target_prefix; /* "SageMaker", NULL where there is none */
 	const char *content_type;  /* of JSON calls */
 	enum aws_quota quota;
@@ -27,18 +28,23 @@ struct aws_req {
 	const char *method;
 	const char *path;  /* encoded, begins with '/' */
 	const char *query; /* encoded, without '?', NULL or "" for none */
-	const char *host_prefix; /* a bucket before the service's host (virtual-host style), NULL: none; not with config.endpoint_url */
+	/* a bucket before the service's host (virtual-host style), NULL: none; not with config.endpoint_url */
+	const char *host_prefix;
 	const struct http_headers *headers; /* besides host, date, token, signature */
-	const void *body;  /* borrowed until the call is over */
+	const void *body;                   /* borrowed until the call is over */
 	size_t body_len;
-	const char *payload_hash; /* NULL: chosen (hash, or "UNSIGNED-PAYLOAD" for large S3 bodies over TLS and loopback) */
+	/* NULL: chosen (hash, or "UNSIGNED-PAYLOAD" for large S3 bodies over TLS and loopback) */
+	const char *payload_hash;
 	size_t max_reply;
 	long silence_ms;
 	struct cancel *cancel;
-	bool once_sent_never_again; /* InvokeEndpoint: sent again only if no byte went out, or throttling, ModelNotReady, 503 */
-	bool error_in_success; /* S3: a 200 whose body is an <Error> is that error, with status 500 */
-	int (*on_reply)(void *arg, const struct http_resp *r); /* 2xx only, as in http_req; after it nothing is sent again */
-	int (*on_body)(void *arg, const void *p, size_t n);    /* 2xx only */
+	/* InvokeEndpoint: sent again only if no byte went out, or throttling, ModelNotReady, 503 */
+	bool once_sent_never_again;
+	/* S3: a 200 whose body is an <Error> is that error, with status 500 */
+	bool error_in_success;
+	/* 2xx only, as in http_req; after it nothing is sent again */
+	int (*on_reply)(void *arg, const struct http_resp *r);
+	int (*on_body)(void *arg, const void *p, size_t n); /* 2xx only */
 	void *body_arg;
 	void (*on_sent)(void *arg, size_t n);
 	void *sent_arg;
@@ -53,19 +59,20 @@ struct http *aws_http(struct aws *a);
 
 /* aws_raw: blocking call. 0: a 2xx reply in *r. -1: e has errno (table in aws_errors.c), HTTP status, AWS code, request id,
  * message; *r keeps the failing reply's headers and body (e.g. 304, 404, 412 for callers that expect them: e->http). */
-int aws_raw(struct aws *a, const struct aws_service *s, const struct aws_req *q, struct http_resp *r, struct err *e) _must_check_;
+int aws_raw(struct aws *a, const struct aws_service *s, const struct aws_req *q,
+	    struct http_resp *r, struct err *e) _must_check_;
 
 /* aws_start: the same without a thread: done runs on the engine's thread when retries are over. q's strings and headers are
  * copied; body is borrowed until done. */
 typedef void aws_done_fn(void *arg, struct http_resp *r, const struct err *e);
-int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q, aws_done_fn *done, void *arg,
-	      struct err *e) _must_check_;
+int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q,
+	      aws_done_fn *done, void *arg, struct err *e) _must_check_;
 
 /* aws_path_style: whether a bucket goes into the path (an own endpoint, or a name that TLS certificates do not cover). */
 bool aws_path_style(const struct aws *a, const char *bucket);
 
 /* aws_json: AWS JSON 1.1 call; in is borrowed; *out (may be NULL) is owned by the caller. */
-int aws_json(struct aws *a, const struct aws_service *s, const char *action, const cJSON *in, struct cancel *cancel, cJSON **out,
-	     struct err *e) _must_check_;
+int aws_json(struct aws *a, const struct aws_service *s, const char *action, const cJSON *in,
+	     struct cancel *cancel, cJSON **out, struct err *e) _must_check_;
 
 #endif

@@ -21,8 +21,11 @@ struct buf {
 };
 
 #define BUF_DEFAULT_MAX ((size_t)1 << 20)
+/* clang-format 14 takes an initializer for a block. */
+/* clang-format off */
 #define BUF_INIT(max_) {NULL, 0, 0, (max_), false}
-#define _cleanup_buf_ _cleanup_(buf_release)
+/* clang-format on */
+#define _cleanup_buf_   _cleanup_(buf_release)
 
 /* buf_add: append n bytes. Returns 0, or -1 when it would pass the ceiling or memory is out. */
 int buf_add(struct buf *b, const void *p, size_t n);

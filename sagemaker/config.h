@@ -11,19 +11,20 @@
 #include "sagemaker/err.h"
 
 struct config {
-	char *endpoint_url; /* every service there, path style ("http://127.0.0.1:4321"); NULL: AWS's own hosts */
-	char *region;	    /* never NULL after config_load */
-	char *profile;	    /* NULL: "default" */
-	char *access_key;   /* explicit keys (a local mount's); NULL: found by creds.h */
+	/* every service there, path style ("http://127.0.0.1:4321"); NULL: AWS's own hosts */
+	char *endpoint_url;
+	char *region;     /* never NULL after config_load */
+	char *profile;    /* NULL: "default" */
+	char *access_key; /* explicit keys (a local mount's); NULL: found by creds.h */
 	char *secret_key;
 	char *session_token;
-	char *role;	     /* execution role ARN, NULL: to be found */
-	char *bucket;	     /* NULL: sagemaker-REGION-ACCOUNT */
-	char *prefix;	     /* key prefix without slashes at its ends; default "model" */
-	char *ca_bundle;     /* NULL: the system's */
-	int max_attempts;    /* per call, all tries counted; 0: 3 */
+	char *role;              /* execution role ARN, NULL: to be found */
+	char *bucket;            /* NULL: sagemaker-REGION-ACCOUNT */
+	char *prefix;            /* key prefix without slashes at its ends; default "model" */
+	char *ca_bundle;         /* NULL: the system's */
+	int max_attempts;        /* per call, all tries counted; 0: 3 */
 	long connect_timeout_ms; /* 0: 10 s */
-	long timeout_ms;     /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
+	long timeout_ms;      /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
 	size_t upload_memory; /* bytes of parts in flight; 0: 128 MiB */
 };
 

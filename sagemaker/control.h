@@ -8,10 +8,12 @@ struct model_desc {
 	const char *name, *role, *image, *data_url;
 	const cJSON *environment; /* object of strings, may be NULL */
 };
+
 struct endpoint_config_desc {
 	const char *name, *model, *instance_type;
 	int instance_count;
 };
+
 struct tag {
 	const char *key, *value;
 };
@@ -24,39 +26,56 @@ struct endpoint_state {
 	int current_count, desired_count;
 	double created, modified; /* epoch seconds */
 };
+
 struct endpoint_config_state {
 	char name[64], arn[256], model[64], instance_type[32];
 	int instance_count;
 };
+
 struct model_state {
 	char name[64], arn[256], image[256], data_url[1100], role[256];
 };
+
 struct endpoint_summary {
 	char name[64], status[32];
 	double created, modified;
 };
 
-int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags, size_t n_tags, struct cancel *c, struct err *e) _must_check_;
-int control_describe_model(struct aws *a, const char *name, struct model_state *out, struct cancel *c, struct err *e) _must_check_;
-int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e) _must_check_;
-int control_create_endpoint_config(struct aws *a, const struct endpoint_config_desc *d, const struct tag *tags, size_t n_tags,
-				   struct cancel *c, struct err *e) _must_check_;
+int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags,
+			 size_t n_tags, struct cancel *c, struct err *e) _must_check_;
+int control_describe_model(struct aws *a, const char *name, struct model_state *out,
+			   struct cancel *c, struct err *e) _must_check_;
+int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
+	_must_check_;
+int control_create_endpoint_config(struct aws *a, const struct endpoint_config_desc *d,
+				   const struct tag *tags, size_t n_tags, struct cancel *c,
+				   struct err *e) _must_check_;
 /* raw (may be NULL) receives the whole reply, owned by the caller, for endpoints/NAME/config. */
-int control_describe_endpoint_config(struct aws *a, const char *name, struct endpoint_config_state *out, cJSON **raw, struct cancel *c,
-				     struct err *e) _must_check_;
-int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e) _must_check_;
-int control_create_endpoint(struct aws *a, const char *name, const char *config, const struct tag *tags, size_t n_tags, char arn[256],
-			    struct cancel *c, struct err *e) _must_check_;
-int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_state *out, struct cancel *c, struct err *e) _must_check_;
-int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e) _must_check_;
-int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, size_t n_tags, struct cancel *c, struct err *e) _must_check_;
+int control_describe_endpoint_config(struct aws *a, const char *name,
+				     struct endpoint_config_state *out, cJSON **raw,
+				     struct cancel *c, struct err *e) _must_check_;
+int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e)
+	_must_check_;
+int control_create_endpoint(struct aws *a, const char *name, const char *config,
+			    const struct tag *tags, size_t n_tags, char arn[256], struct cancel *c,
+			    struct err *e) _must_check_;
+int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_state *out,
+			      struct cancel *c, struct err *e) _must_check_;
+int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e)
+	_must_check_;
+int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, size_t n_tags,
+		     struct cancel *c, struct err *e) _must_check_;
 /* control_list_tags: *out is an object {key: value}, owned by the caller. */
-int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel *c, struct err *e) _must_check_;
+int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel *c, struct err *e)
+	_must_check_;
 /* control_list_endpoints: all pages; *out is malloc'ed, n rows. */
-int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n, struct cancel *c, struct err *e) _must_check_;
+int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
+			   struct cancel *c, struct err *e) _must_check_;
 /* control_list_models, control_list_endpoint_configs: names containing `contains` (NULL: all); *out is a JSON array of names. */
-int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c, struct err *e) _must_check_;
-int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out, struct cancel *c, struct err *e) _must_check_;
+int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c,
+			struct err *e) _must_check_;
+int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
+				  struct cancel *c, struct err *e) _must_check_;
 
 /* "not found" and "exists" come as ValidationException: these read the sentence (facts/sagemaker-api.md, Errors). */
 bool control_not_found(const struct err *e);

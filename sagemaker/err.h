@@ -13,12 +13,12 @@
 struct buf;
 
 struct err {
-	int no;		   /* errno for the caller of the file system, 1..511; 0: no error */
-	long http;	   /* HTTP status of the service's reply, 0: there was none */
-	char code[64];	   /* the service's error code ("ValidationException"), or "" */
-	char request[64];  /* the service's request id, or "" */
-	char text[2048];   /* the sentence */
-	int attempts;	   /* how often the request was sent, 0: unknown */
+	int no;           /* errno for the caller of the file system, 1..511; 0: no error */
+	long http;        /* HTTP status of the service's reply, 0: there was none */
+	char code[64];    /* the service's error code ("ValidationException"), or "" */
+	char request[64]; /* the service's request id, or "" */
+	char text[2048];  /* the sentence */
+	int attempts;     /* how often the request was sent, 0: unknown */
 };
 
 /* err_set: fill *e (e may be NULL: the error is dropped); clears http, code, request. Returns -1, so that

@@ -24,7 +24,7 @@ struct source {
 };
 
 struct framework {
-	const char *name;	  /* as in images.h: "tensorflow", "mxnet" */
+	const char *name;         /* as in images.h: "tensorflow", "mxnet" */
 	const char *content_type; /* of plain invoke/NAME */
 	/* detect: how sure (0: not this), evidence into out ("3 files: export/Servo/1/saved_model.pb ..."). Looks at names only. */
 	int (*detect)(const struct source *s, struct buf *evidence);

@@ -14,16 +14,18 @@
 /* The receiver of compressed bytes, in order, one thread at a time; -1 with e filled stops everything. */
 typedef int gzip_sink(void *arg, const void *p, size_t n, struct err *e);
 
-struct gzip_point { /* a place where inflating can start: after a full flush */
+struct gzip_point {   /* a place where inflating can start: after a full flush */
 	uint64_t in;  /* offset in the uncompressed stream */
 	uint64_t out; /* offset in the compressed stream */
 };
 
 struct gzip;
-struct gzip *gzip_new(gzip_sink *sink, void *arg, unsigned threads /* 0: processors */, struct err *e) _must_check_;
+struct gzip *gzip_new(gzip_sink *sink, void *arg, unsigned threads /* 0: processors */,
+		      struct err *e) _must_check_;
 int gzip_write(struct gzip *g, const void *p, size_t n, struct err *e) _must_check_;
 /* gzip_finish: flushes, writes the trailer; points (may be NULL) is malloc'ed for the caller. Frees g in every case. */
-int gzip_finish(struct gzip *g, struct gzip_point **points, size_t *n_points, struct err *e) _must_check_;
+int gzip_finish(struct gzip *g, struct gzip_point **points, size_t *n_points, struct err *e)
+	_must_check_;
 void gzip_free(struct gzip *g); /* give up */
 
 #endif

@@ -12,7 +12,8 @@
 void sha256(const void *p, size_t n, unsigned char out[SHA256_LEN]);
 
 /* hmac_sha256: HMAC of n bytes at p under the key. */
-void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n, unsigned char out[SHA256_LEN]);
+void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+		 unsigned char out[SHA256_LEN]);
 
 /* Incremental SHA-256: new, any number of updates, final (which frees). NULL from new: out of memory. */
 struct sha256 *sha256_new(void);

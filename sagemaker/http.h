@@ -32,21 +32,22 @@ const char *http_header_get(const struct http_headers *h, const char *name);
 void http_headers_release(struct http_headers *h);
 
 struct http_resp {
-	long status;   /* 0: no reply came */
+	long status; /* 0: no reply came */
 	struct http_headers headers;
 	struct buf body;
-	size_t sent;   /* 0: not a byte of the request left this machine; else about how many did */
+	size_t sent;  /* 0: not a byte of the request left this machine; else about how many did */
+	int attempts; /* of a call of aws.h: how often it was sent */
 };
 
 struct http_req {
 	const char *method; /* GET PUT POST HEAD DELETE */
 	const char *url;    /* sent as it is: already encoded */
 	const struct http_headers *headers;
-	const void *body;   /* borrowed until done; NULL: none */
+	const void *body; /* borrowed until done; NULL: none */
 	size_t body_len;
-	size_t max_reply;   /* ceiling of the reply's body kept in memory; 0: 64 MiB; more: EFBIG */
-	long timeout_ms;    /* whole exchange; 0: only the silence limit of config */
-	long silence_ms;    /* no byte moved for so long is ETIMEDOUT; 0: config's */
+	size_t max_reply; /* ceiling of the reply's body kept in memory; 0: 64 MiB; more: EFBIG */
+	long timeout_ms;  /* whole exchange; 0: only the silence limit of config */
+	long silence_ms;  /* no byte moved for so long is ETIMEDOUT; 0: config's */
 	struct cancel *cancel; /* may be NULL */
 	/* A connection that the server closed while it was idle is replaced and the request sent again. true: not when a byte
 	 * of the request has left (then it may have been acted on): EIO with resp->sent > 0. */
@@ -73,9 +74,12 @@ void http_free(struct http *h);
 typedef void http_done_fn(void *arg, struct http_resp *resp, const struct err *e);
 
 /* http_start: queue; q's headers and url are copied, body is borrowed until done. Any thread, also from a done. */
-int http_start(struct http *h, const struct http_req *q, http_done_fn *done, void *arg, struct err *e) _must_check_;
+int http_start(struct http *h, const struct http_req *q, http_done_fn *done, void *arg,
+	       struct err *e) _must_check_;
 /* http_exchange: blocking; never from the engine's thread. */
-int http_exchange(struct http *h, const struct http_req *q, struct http_resp *r, struct err *e) _must_check_;
+int http_exchange(struct http *h, const struct http_req *q, struct http_resp *r, struct err *e)
+	_must_check_;
+
 /* What a blocking call waits in: HTTP_WAITER_INIT(resp), http_waiter_done as done with the waiter as arg, then http_waiter_wait,
  * which has the reply in *resp and returns 0, or -1 and *e. */
 struct http_waiter {
@@ -85,13 +89,18 @@ struct http_waiter {
 	struct http_resp *resp;
 	struct err err;
 };
+
+/* clang-format 14 takes an initializer for a block. */
+/* clang-format off */
 #define HTTP_WAITER_INIT(resp_) {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, (resp_), {0}}
+/* clang-format on */
 void http_waiter_done(void *arg, struct http_resp *resp, const struct err *e);
 int http_waiter_wait(struct http_waiter *w, struct err *e) _must_check_;
 /* http_on_engine: whether the caller runs on the engine's thread, where nothing may wait. */
 bool http_on_engine(const struct http *h);
 /* http_timer: run fn(arg) on the engine's thread after ms (retry delays without a thread), at once when cancel (may be NULL) is
  * set, and early when the engine ends: fn asks what holds. */
-int http_timer(struct http *h, long ms, struct cancel *cancel, void (*fn)(void *), void *arg, struct err *e) _must_check_;
+int http_timer(struct http *h, long ms, struct cancel *cancel, void (*fn)(void *), void *arg,
+	       struct err *e) _must_check_;
 
 #endif

@@ -14,17 +14,17 @@ struct image {
 	char framework[32]; /* "tensorflow", "mxnet" */
 	char version[16];   /* full version, aliases resolved */
 	char processor[8];  /* "cpu", "gpu", "arm64" */
-	char py[8];	    /* "py2", "py3", ... "" when the family takes none */
+	char py[8];         /* "py2", "py3", ... "" when the family takes none */
 };
 
 /* images_uri: version full ("2.19.0") or alias ("2.19"), py "" for the default. EINVAL, with the versions that exist, for a
  * combination AWS has no image for (unknown version, region without registry, graviton without arm64 image, gpu of a cpu-only). */
-int images_uri(const char *framework, const char *version, const char *py, const char *region, const char *instance_type,
-	       struct image *out, struct err *e) _must_check_;
+int images_uri(const char *framework, const char *version, const char *py, const char *region,
+	       const char *instance_type, struct image *out, struct err *e) _must_check_;
 /* images_default_version: the lowest version with an image for that region and instance type that is not older than at_least
  * ("" or NULL: the newest). EINVAL as above when all are older. */
-int images_default_version(const char *framework, const char *at_least, const char *region, const char *instance_type, char out[16],
-			   struct err *e) _must_check_;
+int images_default_version(const char *framework, const char *at_least, const char *region,
+			   const char *instance_type, char out[16], struct err *e) _must_check_;
 /* images_versions: "2.20.0 2.19.0 ..." newest first, appended to out. */
 void images_versions(const char *framework, struct buf *out);
 /* images_parse: what an image URI is (framework, version, processor); false when it is none of ours. */

@@ -13,45 +13,53 @@
 #include "sagemaker/gzip.h"
 #include "sagemaker/hash.h"
 
-#define PACKAGE_LAYOUT_VERSION "1" /* part of the digest: bump when the same files would give another archive */
+/* part of the digest: bump when the same files would give another archive */
+#define PACKAGE_LAYOUT_VERSION "1"
 
 struct package_member {
-	char *path;	 /* as the user wrote it, relative to the model's directory; NULL for a generated file */
-	char *archive;	 /* path in the archive */
+	/* as the user wrote it, relative to the model's directory; NULL for a generated file */
+	char *path;
+	char *archive; /* path in the archive */
 	uint64_t size;
-	mode_t mode;	 /* permission bits */
-	int64_t mtime;	 /* seconds; kept in the manifest, 0 in the archive */
-	char *content;	 /* a generated file's bytes (size of them), else NULL */
+	mode_t mode;   /* permission bits */
+	int64_t mtime; /* seconds; kept in the manifest, 0 in the archive */
+	char *content; /* a generated file's bytes (size of them), else NULL */
 	bool hashed;
 	unsigned char sha256[SHA256_LEN]; /* set by package_digest */
 };
 
 struct package_settings { /* sagemaker.json, all optional, "" when absent */
-	char framework[32], framework_version[16], py_version[8], image[256], role[512], entry_point[256], instance_type[32];
-	cJSON *env;	     /* object of strings or NULL */
+	char framework[32], framework_version[16], py_version[8], image[256], role[512],
+		entry_point[256], instance_type[32];
+	cJSON *env;          /* object of strings or NULL */
 	bool generated_code; /* default true */
-	char *text;	     /* the file as it is, NULL when absent */
+	char *text;          /* the file as it is, NULL when absent */
 };
 
 struct package_plan {
-	const struct framework *framework; /* NULL: none matched (then whole is false and why says so) */
+	/* NULL: none matched (then whole is false and why says so) */
+	const struct framework *framework;
 	struct package_settings settings;
-	char made_with[16];	/* framework version that the model's files say, "" unknown */
+	char made_with[16]; /* framework version that the model's files say, "" unknown */
 	struct package_member *members; /* sorted by archive path */
 	size_t n_members;
-	uint64_t bytes;		/* sum of sizes */
-	bool whole;		/* publishable: every shard and file that an index names is there, sizes and formats hold */
-	struct err why;		/* when not whole: errno (EINVAL malformed or unknown layout, ENODATA incomplete, ENOENT empty) and the sentence */
-	struct buf notes;	/* lines for `check`: what was recognised and why, what is not packed, generated code or why none */
-	bool has_code;		/* the archive has code/ of the user */
-	char program[256];	/* SAGEMAKER_PROGRAM to set in the environment, "" none */
-	int dirfd;		/* own duplicate of the model's directory */
+	uint64_t bytes; /* sum of sizes */
+	/* publishable: every shard and file that an index names is there, sizes and formats hold */
+	bool whole;
+	/* when not whole: errno (EINVAL malformed or unknown layout, ENODATA incomplete, ENOENT empty) and the sentence */
+	struct err why;
+	/* lines for `check`: what was recognised and why, what is not packed, generated code or why none */
+	struct buf notes;
+	bool has_code;           /* the archive has code/ of the user */
+	char program[256];       /* SAGEMAKER_PROGRAM to set in the environment, "" none */
+	int dirfd;               /* own duplicate of the model's directory */
 	char digest[SHA256_HEX]; /* "" until package_digest */
 };
 
 /* package_plan: dirfd is borrowed. overrides (may be NULL) win over sagemaker.json. -1 only when the directory cannot be read or
  * sagemaker.json is malformed (EINVAL); an unrecognised or broken model is a plan with whole == false and why. */
-int package_plan(int dirfd, const char *name, const struct package_settings *overrides, struct package_plan **out, struct err *e) _must_check_;
+int package_plan(int dirfd, const char *name, const struct package_settings *overrides,
+		 struct package_plan **out, struct err *e) _must_check_;
 void package_plan_free(struct package_plan *p);
 void package_plan_freep(struct package_plan **p);
 
@@ -60,9 +68,11 @@ struct hash_cache;
 struct hash_cache *hash_cache_new(size_t max_rows);
 void hash_cache_free(struct hash_cache *c);
 /* hash_cache_file: hash of the open file fd, from the cache or by reading it. */
-int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel, unsigned char out[SHA256_LEN], struct err *e) _must_check_;
+int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
+		    unsigned char out[SHA256_LEN], struct err *e) _must_check_;
 
-int package_digest(struct package_plan *p, struct hash_cache *cache, struct cancel *cancel, struct err *e) _must_check_;
+int package_digest(struct package_plan *p, struct hash_cache *cache, struct cancel *cancel,
+		   struct err *e) _must_check_;
 
 /* package_write: the archive into sink. A file that changed size or vanished since the plan: EBUSY. progress (may be NULL)
  * counts uncompressed bytes. points as gzip_finish; member_offsets (may be NULL) receives n_members tar offsets. */
@@ -71,10 +81,13 @@ struct package_output {
 	void *arg;
 	void (*progress)(void *arg, uint64_t bytes);
 	struct gzip_point *points; /* out */
-	size_t n_points;	   /* out */
-	uint64_t *member_offsets;  /* out: offset of each member's data in the tar stream, malloc'ed */
+	size_t n_points;           /* out */
+	/* out: offset of each member's data in the tar stream, malloc'ed */
+	uint64_t *member_offsets;
 };
-int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel, struct err *e) _must_check_;
+
+int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel,
+		  struct err *e) _must_check_;
 
 /* package_describe: the text of `check` and of `sagemakerfs pack`: framework and evidence, image version it would take, each
  * member with size, what is left out and why, generated code, problems. */
@@ -83,7 +96,8 @@ void package_describe(const struct package_plan *p, struct buf *out);
 /* package_image: the image for this plan: settings.image, or images.h by framework, version (settings, else not older than
  * made_with) for region and instance type. */
 struct image;
-int package_image(const struct package_plan *p, const char *region, const char *instance_type, struct image *out, struct err *e) _must_check_;
+int package_image(const struct package_plan *p, const char *region, const char *instance_type,
+		  struct image *out, struct err *e) _must_check_;
 
 /* package_environment: the CreateModel Environment this plan needs (SAGEMAKER_PROGRAM, settings.env, ...); a new cJSON object. */
 cJSON *package_environment(const struct package_plan *p);

@@ -35,12 +35,14 @@ int sigv4_canonical(const struct sig_request *q, struct buf *out, struct err *e)
 /* The signed-headers list "host;x-amz-date" of q. */
 int sigv4_signed_headers(const struct sig_request *q, struct buf *out, struct err *e) _must_check_;
 /* Stage 2: the string to sign. */
-int sigv4_string_to_sign(const struct sig_scope *s, const struct buf *canonical, struct buf *out, struct err *e) _must_check_;
+int sigv4_string_to_sign(const struct sig_scope *s, const struct buf *canonical, struct buf *out,
+			 struct err *e) _must_check_;
 /* Stage 3: the hex signature. */
-void sigv4_signature(const struct sig_scope *s, const char *secret, const struct buf *sts, char out[65]);
+void sigv4_signature(const struct sig_scope *s, const char *secret, const struct buf *sts,
+		     char out[65]);
 /* All three: the value of the Authorization header. */
-int sigv4_authorization(const struct sig_request *q, const struct sig_scope *s, const struct keys *k, struct buf *out,
-			struct err *e) _must_check_;
+int sigv4_authorization(const struct sig_request *q, const struct sig_scope *s,
+			const struct keys *k, struct buf *out, struct err *e) _must_check_;
 /* uri_encode: RFC 3986 unreserved kept, all else %XX upper-case; '/' kept when keep_slash. */
 int uri_encode(const char *s, size_t n, bool keep_slash, struct buf *out) _must_check_;
 /* uri_decode: %XX to bytes, and '+' to a blank when plus; a '%' without two digits stays as it is. */

@@ -15,9 +15,11 @@ struct unpack_limits {
 
 /* unpack: archive is a descriptor at offset 0 of a .tar.gz; everything is made beneath dirfd with openat. Refusals: EINVAL (not
  * gzip/tar, links, devices, absolute or ".." paths), EFBIG (limits), ENOSPC...; what was written stays for the caller to remove. */
-int unpack(int archive, int dirfd, const struct unpack_limits *limits, struct cancel *cancel, struct err *e) _must_check_;
+int unpack(int archive, int dirfd, const struct unpack_limits *limits, struct cancel *cancel,
+	   struct err *e) _must_check_;
 /* unpack_list: calls fn for every member without writing; same refusals. */
-int unpack_list(int archive, const struct unpack_limits *limits, int (*fn)(void *arg, const char *path, uint64_t size, mode_t mode), void *arg,
+int unpack_list(int archive, const struct unpack_limits *limits,
+		int (*fn)(void *arg, const char *path, uint64_t size, mode_t mode), void *arg,
 		struct err *e) _must_check_;
 /* remove_tree: rm -r of dirfd/name without following links. */
 int remove_tree(int dirfd, const char *name, struct err *e);

@@ -2,7 +2,9 @@
 #ifndef SAGEMAKER_UTIL_H
 #define SAGEMAKER_UTIL_H
 
+#include <cjson/cJSON.h>
 #include <dirent.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -10,17 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <cjson/cJSON.h>
-#include <pthread.h>
 
-#define _cleanup_(f) __attribute__((cleanup(f)))
-#define _must_check_ __attribute__((warn_unused_result))
-#define _unused_ __attribute__((unused))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _must_check_   __attribute__((warn_unused_result))
+#define _unused_       __attribute__((unused))
 #define _printf_(a, b) __attribute__((format(printf, a, b)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
 
 /* streq: equal strings; both must be non-NULL. */
 static inline bool streq(const char *a, const char *b)
@@ -83,25 +83,27 @@ static inline pthread_mutex_t *lock_take(pthread_mutex_t *m)
 	return m;
 }
 
-#define _cleanup_free_ _cleanup_(freep)
-#define _cleanup_close_ _cleanup_(closep)
-#define _cleanup_fclose_ _cleanup_(fclosep)
+#define _cleanup_free_     _cleanup_(freep)
+#define _cleanup_close_    _cleanup_(closep)
+#define _cleanup_fclose_   _cleanup_(fclosep)
 #define _cleanup_closedir_ _cleanup_(closedirp)
-#define _cleanup_json_ _cleanup_(json_freep)
+#define _cleanup_json_     _cleanup_(json_freep)
 
 #define CONCAT_(a, b) a##b
-#define CONCAT(a, b) CONCAT_(a, b)
+#define CONCAT(a, b)  CONCAT_(a, b)
 /* Hold a mutex until the end of the enclosing block. */
-#define SCOPED_LOCK(m) \
-	_unused_ pthread_mutex_t *CONCAT(scoped_lock_, __COUNTER__) _cleanup_(unlockp) = lock_take(m)
+#define SCOPED_LOCK(m)                                                          \
+ _unused_ pthread_mutex_t *CONCAT(scoped_lock_, __COUNTER__) _cleanup_(unlockp) \
+ = lock_take(m)
 
 /* steal: hand a pointer on and forget it here, so that a cleanup attribute does not free it. */
-#define steal(p) \
-	__extension__({ \
-		__typeof__(p) steal_ = (p); \
-		(p) = NULL; \
-		steal_; \
-	})
+#define steal(p)        \
+ __extension__(         \
+	 {              \
+__typeof__(p) steal_ = (p); \
+(p) = NULL;                 \
+steal_;                     \
+	 })
 
 /* steal_fd: the same for a descriptor. */
 static inline int steal_fd(int *fd)
