@@ -225,6 +225,23 @@ static bool stopping(struct models *s)
 	return s->stopping;
 }
 
+/* Takes the archive of an upload that nobody published away, and what was begun under its key. Not being permitted to list
+ * unfinished uploads leaves those whose id nobody knows. */
+static int take_away(struct models *s, const char *bucket, const char *key, struct cancel *cancel,
+		     struct err *e)
+{
+	struct err own = {0};
+
+	if (s3_multipart_sweep(s->m->aws, bucket, key, NULL, cancel, &own) < 0) {
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", own.text);
+		if (own.http != 403 && own.http != 404 && own.http != 501) {
+			*e = own;
+			return -1;
+		}
+	}
+	return s3_delete(s->m->aws, bucket, key, cancel, e) < 0 && e->http != 404 ? -1 : 0;
+}
+
 /* After a failure the upload must not stay; when even that fails, the journal keeps it for the next mount. */
 void commit_finish(struct commit *c, int r)
 {
@@ -233,8 +250,7 @@ void commit_finish(struct commit *c, int r)
 
 	if (!c->journal || (r < 0 && stopping(s)))
 		return;
-	if (r < 0 && c->uploaded && s3_delete(s->m->aws, c->bucket, c->key, NULL, &e) < 0 &&
-	    e.http != 404) {
+	if (r < 0 && c->uploaded && take_away(s, c->bucket, c->key, NULL, &e) < 0) {
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
 			 "model '%s': the unfinished upload %s is left to the next mount: %s",
 			 c->md->name, c->key, e.text);
@@ -273,7 +289,7 @@ static void lost_job(void *arg, struct cancel *cancel)
 			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
 			return;
 		}
-		if (s3_delete(m->aws, bucket, l->key, cancel, &e) < 0 && e.http != 404) {
+		if (take_away(l->s, bucket, l->key, cancel, &e) < 0) {
 			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
 			return;
 		}

@@ -43,6 +43,7 @@ struct call {
 	char payload[SHA256_HEX];
 	char id[37];
 	int attempt; /* the one running, from 1 */
+	int sends;   /* as http_resp.attempts, over all of them */
 	int retries; /* of those that were paid for */
 	int paid;    /* what the last retry cost */
 	bool read_keys_anew, set_clock;
@@ -294,6 +295,7 @@ static void call_finish(struct call *c, struct http_resp *r, struct err *e)
 {
 	if (e->no)
 		e->attempts = c->attempt;
+	r->attempts = c->sends;
 	c->done(c->arg, r, e);
 	call_free(c);
 }
@@ -426,6 +428,7 @@ static void on_attempt(void *arg, struct http_resp *r, const struct err *transpo
 	struct err e = {0};
 	enum retry_class why = judge(c, r, transport, &e);
 
+	c->sends += r->attempts;
 	if (!e.no)
 		retry_success(&c->a->quota[c->s->quota], &RETRY_STANDARD, c->paid);
 	else if (goes_on(c, why, r))

@@ -36,7 +36,7 @@ struct http_resp {
 	struct http_headers headers;
 	struct buf body;
 	size_t sent;  /* 0: not a byte of the request left this machine; else about how many did */
-	int attempts; /* of a call of aws.h: how often it was sent */
+	int attempts; /* how often it was sent: curl does so again by itself where a kept connection was closed */
 };
 
 struct http_req {

@@ -134,8 +134,10 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
 	(void)local_ip;
 	(void)port;
 	(void)local_port;
-	if (!x->q.no_resend || xfer_sent(x) == 0)
+	if (!x->q.no_resend || xfer_sent(x) == 0) {
+		x->resp.attempts++;
 		return CURL_PREREQFUNC_OK;
+	}
 	err_set(&x->why, EIO, "the connection was closed before a reply came");
 	return CURL_PREREQFUNC_ABORT;
 }

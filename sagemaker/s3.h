@@ -6,25 +6,30 @@
 
 struct s3_object {
 	uint64_t size;
-	char etag[128]; /* with its quotes */
-	char crc32c[16]; /* base64 x-amz-checksum-crc32c, "" when absent */
+	char etag[128];         /* with its quotes */
+	char crc32c[16];        /* base64 x-amz-checksum-crc32c, "" when absent */
 	char checksum_type[16]; /* FULL_OBJECT, COMPOSITE or "" */
-	double modified; /* epoch seconds, 0 unknown */
+	double modified;        /* epoch seconds, 0 unknown */
 };
 
 /* Conditional writes: IF_NONE = must not exist, an ETag = must still be that; NULL = unconditional. Refused: e->http 412
  * (errno EEXIST for IF_NONE, ESTALE for an ETag). */
 #define S3_IF_NONE ((const char *)"*")
 
-int s3_put(struct aws *a, const char *bucket, const char *key, const void *p, size_t n, const char *content_type, const char *if_match,
-	   struct s3_object *out, struct cancel *c, struct err *e) _must_check_;
-int s3_head(struct aws *a, const char *bucket, const char *key, struct s3_object *out, struct cancel *c, struct err *e) _must_check_;
-/* s3_get: whole object, at most max bytes, into out; breaks are continued with Range + If-Match; checksum verified. */
-int s3_get(struct aws *a, const char *bucket, const char *key, size_t max, struct buf *out, struct s3_object *o, struct cancel *c,
+int s3_put(struct aws *a, const char *bucket, const char *key, const void *p, size_t n,
+	   const char *content_type, const char *if_match, struct s3_object *out, struct cancel *c,
 	   struct err *e) _must_check_;
+int s3_head(struct aws *a, const char *bucket, const char *key, struct s3_object *out,
+	    struct cancel *c, struct err *e) _must_check_;
+/* s3_get: whole object, at most max bytes, into out; breaks are continued with Range + If-Match; checksum verified. */
+int s3_get(struct aws *a, const char *bucket, const char *key, size_t max, struct buf *out,
+	   struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
 /* s3_get_fd: the same into a file at its current offset, any size. */
-int s3_get_fd(struct aws *a, const char *bucket, const char *key, int fd, struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
-int s3_delete(struct aws *a, const char *bucket, const char *key, struct cancel *c, struct err *e) _must_check_;
+int s3_get_fd(struct aws *a, const char *bucket, const char *key, int fd, struct s3_object *o,
+	      struct cancel *c, struct err *e) _must_check_;
+int s3_delete(struct aws *a, const char *bucket, const char *key, struct cancel *c, struct err *e)
+	_must_check_;
+
 /* s3_list: every key (or common prefix when delimiter is "/") under prefix, all pages, in order; fn returning non-zero stops. */
 struct s3_item {
 	const char *key; /* or the common prefix, ending in '/' */
@@ -32,12 +37,14 @@ struct s3_item {
 	uint64_t size;
 	const char *etag;
 };
+
 typedef int s3_list_fn(void *arg, const struct s3_item *item);
-int s3_list(struct aws *a, const char *bucket, const char *prefix, const char *delimiter, s3_list_fn *fn, void *arg, struct cancel *c,
-	    struct err *e) _must_check_;
+int s3_list(struct aws *a, const char *bucket, const char *prefix, const char *delimiter,
+	    s3_list_fn *fn, void *arg, struct cancel *c, struct err *e) _must_check_;
 /* s3_bucket_ensure: HeadBucket with the expected owner (account, may be NULL), CreateBucket when missing. EACCES, EXDEV (another
  * region) with sentences. */
-int s3_bucket_ensure(struct aws *a, const char *bucket, const char *account, struct cancel *c, struct err *e) _must_check_;
+int s3_bucket_ensure(struct aws *a, const char *bucket, const char *account, struct cancel *c,
+		     struct err *e) _must_check_;
 
 /*
  * An upload of unknown length in one pass. Bytes are gathered into parts of >= 8 MiB (growing so that 5 TiB fit in 10,000);
@@ -46,19 +53,27 @@ int s3_bucket_ensure(struct aws *a, const char *bucket, const char *account, str
  * FULL_OBJECT CRC32C where the service takes it. One thread at a time per upload.
  */
 struct s3_upload;
+
 struct s3_upload_hooks {
-	void (*started)(void *arg, const char *upload_id); /* journal: before the first part; NULL ok */
-	void (*sent)(void *arg, uint64_t bytes);	   /* progress: total bytes sent so far; any thread; NULL ok */
+	/* journal: before the first part; NULL ok */
+	void (*started)(void *arg, const char *upload_id);
+	/* progress: total bytes sent so far; any thread; NULL ok */
+	void (*sent)(void *arg, uint64_t bytes);
 	void *arg;
 };
-struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *key, const struct s3_upload_hooks *h, struct cancel *c,
-				struct err *e) _must_check_;
+struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *key,
+				const struct s3_upload_hooks *h, struct cancel *c, struct err *e)
+	_must_check_;
 int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e) _must_check_;
 /* finish: waits for the parts, completes (200 with <Error> is a failure; a lost reply is decided by HEAD), frees u on success
  * and failure alike; on failure the multipart upload is aborted. */
 int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e) _must_check_;
 void s3_upload_abort(struct s3_upload *u); /* cancels parts, aborts at the service, frees */
 /* s3_multipart_abort: abort by id (journal recovery); an unknown id is success. */
-int s3_multipart_abort(struct aws *a, const char *bucket, const char *key, const char *upload_id, struct cancel *c, struct err *e) _must_check_;
+int s3_multipart_abort(struct aws *a, const char *bucket, const char *key, const char *upload_id,
+		       struct cancel *c, struct err *e) _must_check_;
+/* s3_multipart_sweep: abort every unfinished upload of that very key but one (its id; NULL: none): those whose ids were lost. */
+int s3_multipart_sweep(struct aws *a, const char *bucket, const char *key, const char *but,
+		       struct cancel *c, struct err *e) _must_check_;
 
 #endif

@@ -194,6 +194,7 @@ static int create(struct s3_upload *u, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
+	struct err lost;
 
 	if (s3_call_init(&c, u->a, "POST", u->bucket, u->key, e) ||
 	    s3_call_header(&c, "Content-Type", CONTENT_TYPE, e) ||
@@ -206,9 +207,14 @@ static int create(struct s3_upload *u, struct err *e)
 		return -1;
 	if (xml_scan(r.body.data, r.body.len, find_id, &u->id, e))
 		return -1;
-	return u->id ? 0
-		     : err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
+	if (!u->id)
+		return err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
 			       u->bucket, u->key);
+	/* An attempt whose reply was lost may have begun another one, whose parts would be billed for ever. Not being
+	 * permitted to list them is no reason to upload nothing. */
+	if (r.attempts > 1 && s3_multipart_sweep(u->a, u->bucket, u->key, u->id, u->cancel, &lost))
+		err_clear(&lost);
+	return 0;
 }
 
 /* A service that knows no whole-object checksum of parts says so here; the parts' own are then all there is. */

@@ -271,7 +271,9 @@ static void put_upload(struct buf *b, sqlite3_stmt *s)
 void s3_list_uploads(struct request *r)
 {
 	static const char sql[] =
-		"SELECT id, key, created FROM upload WHERE bucket=? ORDER BY key, created LIMIT 1000";
+		"SELECT id, key, created FROM upload WHERE bucket=?1 AND substr(key, 1, length(?2))=?2"
+		" ORDER BY key, created LIMIT 1000";
+	const char *prefix = text_or(request_arg(r, "prefix"), "");
 	_cleanup_buf_ struct buf b = BUF_INIT((size_t)8 << 20);
 	struct err e;
 	int more = -1;
@@ -284,7 +286,8 @@ void s3_list_uploads(struct request *r)
 		SCOPED_LOCK(db_lock(r->be->db));
 		if (!bucket_check_locked(r))
 			return;
-		_cleanup_stmt_ sqlite3_stmt *s = db_prepare(r->be->db, &e, sql, "s", r->bucket);
+		_cleanup_stmt_ sqlite3_stmt *s =
+			db_prepare(r->be->db, &e, sql, "sb", r->bucket, prefix, strlen(prefix));
 		while (s && (more = db_step(s, &e)) > 0)
 			put_upload(&b, s);
 	}
