@@ -101,6 +101,7 @@ cleanup() {
 	if [ "${KEEP:-}" ]; then
 		echo "kept: $WORLD" >&2
 	else
+		chmod -R u+w "$WORLD" 2>/dev/null # unpacked models are read-only where there are no namespaces
 		rm -rf "$WORLD"
 	fi
 	exit "$rc"

@@ -63,7 +63,7 @@ kill -INT "$asking" 2>/dev/null || :
 fault '[]'
 wait "$asking" || :
 
-fault '[{"operation":"CreateEndpoint","nth":0,"action":"status","arg":500}]'
+fault '[{"operation":"CreateEndpoint","nth":0,"action":"status","arg":400,"code":"ResourceLimitExceeded","message":"the limit is 0"}]'
 tf_export "$WORLD/export-undone" undone
 cp -rT "$WORLD/export-undone" "$MNT/models/undone" && sync "$MNT/models/undone"
 mkdir "$MNT/endpoints/undone" 2>/dev/null || :
