@@ -12,6 +12,7 @@ import base64
 import csv
 import io
 import json
+import math
 import struct
 
 import requests
@@ -21,6 +22,8 @@ FEATURES = {}
 # The method of the model's serving signature.
 METHOD = "predict"
 
+FLOAT_MAX = 3.4028234663852886e38
+INT64 = (-1 << 63, (1 << 63) - 1)
 JSON_TYPES = ("application/json", "application/jsonlines", "application/jsons")
 REQUEST_KEYS = ("instances", "inputs", "examples")
 
@@ -29,21 +32,25 @@ class NotExamples(Exception):
     """The request is of a form that is not turned into Examples."""
 
 
+class Field(str):
+    """A field of CSV: text, or a number in writing."""
+
+
 def handler(data, context):
     """Called by the container for each request: (answer, its content type)."""
     kind = (context.request_content_type or "application/json").split(";")[0].strip()
-    text = data.read().decode("utf-8")
+    text = data.read().decode("utf-8-sig")
     if kind in JSON_TYPES:
         documents = parse_json(text)
     elif kind == "text/csv":
-        documents = [[number(field) for field in row] for row in csv.reader(io.StringIO(text)) if row]
+        documents = [[Field(field) for field in row] for row in csv.reader(io.StringIO(text)) if row]
     else:
         raise ValueError("Unsupported Media Type: " + kind)
     try:
         rows = documents if kind == "text/csv" or len(documents) != 1 else instances(documents[0])
         uri, body = request_for([example(row) for row in rows], context.rest_uri)
     except NotExamples:
-        uri, body = pass_through(documents, kind, context.rest_uri)
+        uri, body = pass_through(documents, context.rest_uri)
     return answer(requests.post(uri, data=json.dumps(body)), context.accept_header)
 
 
@@ -52,7 +59,10 @@ def parse_json(text):
     decoder, at, documents = json.JSONDecoder(), 0, []
     text = text.strip()
     while at < len(text):
-        document, at = decoder.raw_decode(text, at)
+        try:
+            document, at = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError) as error:
+            raise ValueError("the request is not JSON: %s" % error)
         documents.append(document)
         while at < len(text) and text[at].isspace():
             at += 1
@@ -101,17 +111,37 @@ def example(row):
         row = [row]
     if len(FEATURES) == 1:
         return {name: values(name, row) for name in FEATURES}
-    if len(row) == len(FEATURES) and all(count == 1 for _, count in FEATURES.values()):
+    scalars = all(count == 1 for _, count in FEATURES.values())
+    if scalars and len(row) == len(FEATURES):
         return {name: values(name, value) for name, value in zip(FEATURES, row)}
-    raise NotExamples
+    if is_text(row):
+        raise NotExamples
+    if scalars:
+        raise ValueError("the model takes %d values, of %s, not %d" % (len(FEATURES), names(), len(row)))
+    raise ValueError('the model takes %s: send them by name, {"name": value, ...}' % names())
 
 
 def check_features(row):
     """A dict of features names features only. "inputs" may be one: then numbers mean the feature, text a whole request."""
-    if not row or any(name not in FEATURES for name in row):
+    unknown = [name for name in row if name not in FEATURES]
+    if not unknown:
+        if len(row) == 1 and list(row)[0] in REQUEST_KEYS and any(not is_number(v) for v in flat(list(row.values()))):
+            raise NotExamples
+        return
+    if any(key in row for key in REQUEST_KEYS):
         raise NotExamples
-    if len(row) == 1 and list(row)[0] in REQUEST_KEYS and any(not is_number(v) for v in flat(list(row.values()))):
-        raise NotExamples
+    if len(unknown) < len(row) or not is_text(list(row.values())):
+        raise ValueError("the model has no feature '%s', it has %s" % (unknown[0], names()))
+    raise NotExamples  # text may be meant for the tensor that takes serialized Examples
+
+
+def names():
+    return ", ".join("'%s'" % name for name in FEATURES)
+
+
+def is_text(value):
+    """Whether it is strings only, as serialized Examples are; TensorFlow Serving takes nothing else as it is."""
+    return all((isinstance(v, str) and not isinstance(v, Field)) or is_base64(v) for v in flat(value))
 
 
 def is_number(value):
@@ -133,20 +163,23 @@ def values(name, value):
 
 def convert(name, kind, leaf):
     if kind == "string" and isinstance(leaf, str):
-        return {"b64": base64.b64encode(leaf.encode("utf-8")).decode("ascii")}
+        return {"b64": base64.b64encode(leaf.encode("utf-8", "surrogatepass")).decode("ascii")}
     if kind == "string" and is_base64(leaf):
         return leaf
-    if kind == "float" and is_number(leaf):
-        return float(leaf)
-    if kind == "int64" and is_number(leaf) and leaf == int(leaf):
-        return int(leaf)
+    value = number(leaf) if isinstance(leaf, Field) else leaf
+    if kind == "float" and is_number(value) and abs(value) <= FLOAT_MAX:
+        return float(value)
+    if kind == "float" and isinstance(value, float) and not math.isfinite(value):
+        return value
+    if kind == "int64" and is_number(value) and INT64[0] <= value <= INT64[1] and value == int(value):
+        return int(value)
     raise ValueError("feature '%s' takes values of type %s, not %s" % (name, kind, json.dumps(leaf)))
 
 
 def request_for(examples, rest_uri):
     """Where the Examples go and how: classify and regress take them as JSON, predict takes them serialized."""
     if not examples:
-        raise NotExamples
+        raise ValueError("the request holds no values")
     uri, _, method = rest_uri.rpartition(":")
     method = METHOD if method == "predict" else method
     if method == "predict":
@@ -154,10 +187,8 @@ def request_for(examples, rest_uri):
     return uri + ":" + method, {"examples": examples}
 
 
-def pass_through(documents, kind, rest_uri):
+def pass_through(documents, rest_uri):
     """What the container itself makes of a request."""
-    if kind == "text/csv":
-        return rest_uri, {"instances": [row[0] if len(row) == 1 else row for row in documents]}
     if len(documents) > 1:
         return rest_uri, {"instances": documents}
     document = documents[0]
@@ -172,10 +203,18 @@ def pass_through(documents, kind, rest_uri):
 
 def answer(response, accept):
     if response.status_code != 200:
-        raise ValueError(response.text)
+        raise ValueError(refusal(response.text))
     if accept in ("application/json", "application/jsonlines"):
         return response.content.replace(b"\n", b""), accept
     return response.content, "application/json"
+
+
+def refusal(text):
+    """TensorFlow Serving's sentence, out of the JSON around it: the container wraps it the same way."""
+    try:
+        return json.loads(text)["error"]
+    except (ValueError, TypeError, KeyError):
+        return text
 
 
 def serialized(features):
@@ -204,5 +243,5 @@ def varint(n):
 FIELDS = {
     "string": lambda leaves: field(1, b"".join(field(1, base64.b64decode(v["b64"])) for v in leaves)),
     "float": lambda leaves: field(2, field(1, struct.pack("<%df" % len(leaves), *leaves))),
-    "int64": lambda leaves: field(3, field(1, b"".join(varint(v % (1 << 64)) for v in leaves))),
+    "int64": lambda leaves: field(3, field(1, b"".join(varint(v & (1 << 64) - 1) for v in leaves))),
 }
