@@ -39,6 +39,7 @@ static int show_error(struct node *dir, struct buf *out, struct err *e)
 
 	(void)e;
 	err_show(&md->error, out);
+	err_show(&md->refused, out);
 	return 0;
 }
 
@@ -280,9 +281,8 @@ static int override_set(struct model *md, char *where, const char *value, size_t
 	return model_touch(md, e);
 }
 
-static int store_framework(struct node *dir, const char *text, size_t n, struct err *e)
+static int take_framework(struct model *md, const char *text, size_t n, struct err *e)
 {
-	struct model *md = side_model(dir);
 	char value[sizeof md->framework] = "";
 	_cleanup_buf_ struct buf names = BUF_INIT(0);
 
@@ -315,9 +315,8 @@ static int version_exists(struct model *md, const char *version, struct err *e)
 			  type, &image, e);
 }
 
-static int store_version(struct node *dir, const char *text, size_t n, struct err *e)
+static int take_version(struct model *md, const char *text, size_t n, struct err *e)
 {
-	struct model *md = side_model(dir);
 	char value[sizeof md->framework_version] = "";
 
 	if (value_copy(value, sizeof value, "framework version", text, n, e) < 0)
@@ -325,6 +324,30 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 	if (value[0] && version_exists(md, value, e) < 0)
 		return -1;
 	return override_set(md, md->framework_version, value, sizeof value, e);
+}
+
+/* Takes a value, or shows in `error` why not, until one is taken. */
+static int store(struct model *md, int (*take)(struct model *, const char *, size_t, struct err *),
+		 const char *text, size_t n, struct err *e)
+{
+	int rc = take(md, text, n, e);
+	SCOPED_LOCK(&md->s->mu);
+
+	if (rc < 0)
+		md->refused = *e;
+	else
+		err_clear(&md->refused);
+	return rc;
+}
+
+static int store_framework(struct node *dir, const char *text, size_t n, struct err *e)
+{
+	return store(side_model(dir), take_framework, text, n, e);
+}
+
+static int store_version(struct node *dir, const char *text, size_t n, struct err *e)
+{
+	return store(side_model(dir), take_version, text, n, e);
 }
 
 /* Nothing here is listed by its parent; wait blocks, so it is not even listed here. */

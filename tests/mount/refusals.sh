@@ -43,6 +43,7 @@ rm -r "$MNT/models/old"
 
 cp -rT "$GOOD" "$MNT/models/iris"
 check_errno 'a framework version that does not exist is refused at the write' EINVAL write_to "$MNT/models/iris/.sagemaker/framework_version" 9.9
+check_match 'and the sentence stands in the nearest error file' '9\.9' cat "$MNT/models/iris/.sagemaker/error"
 check 'an existing one is taken' write_to "$MNT/models/iris/.sagemaker/framework_version" 2.16
 check_match 'and stands in the image' ':2\.16' cat "$MNT/models/iris/.sagemaker/image"
 
