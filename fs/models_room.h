@@ -72,7 +72,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 
 	/* the last failure */
 	struct err error;    /* no == 0: none */
-	struct err refused;  /* why the last value written to an attribute was not taken */
+	struct err untaken;  /* why the last value written to an attribute was not taken */
 	uint64_t failed_gen; /* generation it is about */
 	int64_t failed_at;   /* now_ms() */
 	bool refused;        /* the check said no (not the service) */

@@ -39,7 +39,7 @@ static int show_error(struct node *dir, struct buf *out, struct err *e)
 
 	(void)e;
 	err_show(&md->error, out);
-	err_show(&md->refused, out);
+	err_show(&md->untaken, out);
 	return 0;
 }
 
@@ -334,9 +334,9 @@ static int store(struct model *md, int (*take)(struct model *, const char *, siz
 	SCOPED_LOCK(&md->s->mu);
 
 	if (rc < 0)
-		md->refused = *e;
+		md->untaken = *e;
 	else
-		err_clear(&md->refused);
+		err_clear(&md->untaken);
 	return rc;
 }
 
