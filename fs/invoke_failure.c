@@ -1,4 +1,5 @@
 #include "fs/invoke_room.h"
+#include "sagemaker/json.h"
 
 /* What to do next; %s: the endpoint. */
 static const struct {
@@ -39,29 +40,64 @@ void invoke_refuse(struct req *r, int no)
 	reply_err(r, fitting(no));
 }
 
-/* What the container said ends the sentence if it is short; else its first line does, and the whole stands below. */
+/* What the container said ends the sentence if it is one short line; else the part of it that says what went wrong does, and
+ * the whole stands below. */
 #define SAID_MAX ((size_t)300)
 
-static size_t first_line(const struct buf *container)
+static size_t line_length(const char *text)
 {
-	return MIN(strcspn(buf_cstr(container), "\r\n"), SAID_MAX);
+	return MIN(strcspn(text, "\r\n"), SAID_MAX);
 }
 
 static bool goes_below(const struct buf *container)
 {
-	return container && container->len > first_line(container);
+	return container && container->len > line_length(buf_cstr(container));
+}
+
+/* Below a traceback's header and its indented lines: the line with the exception, as "ValueError: no such column". */
+static const char *past_traceback(const char *text)
+{
+	static const char header[] = "Traceback (most recent call last):";
+	const char *line = text;
+
+	if (!starts_with(text, header))
+		return text;
+	while ((line = strchr(line, '\n')) &&
+	       (line[1] == ' ' || line[1] == '\t' || line[1] == '\r'))
+		line++;
+	return line && line[1] && line[1] != '\n' ? line + 1 : text;
+}
+
+/* The sentence in a document of several lines: TensorFlow Serving's {"error": ...}, multi-model-server's {"message": ...}, else
+ * all of it on one line. To be freed. */
+static char *gist_of_json(const struct buf *container)
+{
+	_cleanup_json_ cJSON *j = cJSON_ParseWithLength(buf_cstr(container), container->len);
+	const char *said = json_text(j, "error") ? json_text(j, "error") : json_text(j, "message");
+
+	if (said && *said)
+		return strdup(said);
+	return j ? cJSON_PrintUnformatted(j) : NULL;
+}
+
+static char *gist(const struct buf *container)
+{
+	_cleanup_free_ char *json = goes_below(container) ? gist_of_json(container) : NULL;
+	const char *text = past_traceback(json ? json : buf_cstr(container));
+
+	return strndup(text, line_length(text));
 }
 
 /* The service wraps all that the container said into its message, on one line: its words are ours to lay out. */
 static void quote(struct err *e, const struct buf *container)
 {
 	char *wrapped = strstr(e->text, " with message \"");
-	size_t n = first_line(container);
+	_cleanup_free_ char *said = gist(container);
 
 	if (wrapped)
 		*wrapped = '\0';
-	if (n && !strstr(e->text, buf_cstr(container)))
-		err_append(e, "the container said: %.*s", (int)n, buf_cstr(container));
+	if (said && *said && !strstr(e->text, said))
+		err_append(e, "the container said: %s", said);
 }
 
 static void explain(struct err *e, const struct invoke_file *f, const struct buf *container)

@@ -172,6 +172,46 @@ static void failure_is_seen_until_the_next_request(void **state)
 	assert_int_equal(result(&x), ENODATA);
 }
 
+/* What .error holds after the container refused a request in these words. */
+static void assert_said(const char *said, const char *sentence)
+{
+	void *h = open_as(me, O_WRONLY);
+	struct node errors = {.ops = &invoke_error_ops,
+			      .data = file_new(room, ERROR_FILE, "", NULL)};
+	struct req r = by(me), o = by(me), t = by(me);
+
+	put(h, "[1]", 0);
+	node.ops->flush(&r, &node, h);
+	fail_with(n_sent - 1, EBADMSG, said);
+	assert_int_equal(result(&r), EBADMSG);
+	release(h);
+	errors.ops->open(&o, &errors, O_RDONLY);
+	assert_int_equal(result(&o), 0);
+	errors.ops->read(&t, &errors, o.handle, 4096, 0);
+	assert_non_null(memmem(t.data, t.len, sentence, strlen(sentence)));
+	assert_non_null(memmem(t.data, t.len, said, strlen(said)));
+	assert_int_equal(result(&t), 0);
+	release(o.handle);
+	errors.ops->free(&errors);
+}
+
+static void the_sentence_has_the_gist_of_a_long_refusal(void **state)
+{
+	(void)state;
+	assert_said("{\n    \"error\": \"no such signature\\n\\t [[node]]\"\n}",
+		    "the container said: no such signature; check");
+	assert_said("{\n  \"code\": 503,\n  \"message\": \"Prediction failed\"\n}",
+		    "the container said: Prediction failed; check");
+	assert_said(
+		"Traceback (most recent call last):\n  File \"x.cc\", line 9\nMXNetError: shape\nmore",
+		"the container said: MXNetError: shape; check");
+	assert_said("Traceback (most recent call last):\n  File \"x.cc\"",
+		    "the container said: Traceback (most recent call last):; check");
+	assert_said("{\"error\": \"short\"}", "the container said: {\"error\": \"short\"}; check");
+	assert_said("{\n\"error\": 1}", "the container said: {\"error\":1}; check");
+	assert_said("not\nJSON", "the container said: not; check");
+}
+
 static void errnos_that_mislead_are_changed(void **state)
 {
 	static const int pairs[][2] = {
@@ -465,6 +505,7 @@ int main(void)
 		T(but_not_for_ever),
 		T(more_after_a_flush_extends),
 		T(failure_is_seen_until_the_next_request),
+		T(the_sentence_has_the_gist_of_a_long_refusal),
 		T(errnos_that_mislead_are_changed),
 		T(interrupted_read_finds_its_answer_again),
 		T(who_gives_up_is_not_billed),
