@@ -1,43 +1,5 @@
-/* deploy.c against a control plane of a few tables: every call is logged, any call can be made to fail, before or after it
- * took effect. The linker takes control_* from here instead of control.c. */
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "sagemaker/buf.h"
-#include "sagemaker/deploy.h"
-
-enum kind { MODEL, CONFIG, ENDPOINT };
-
-struct thing {
-	bool there;
-	enum kind kind;
-	char name[64], ref[64], data[128], image[64], type[32], status[32];
-	double at;
-	size_t tags;
-};
-
-enum how { REFUSE, LOSE_REPLY, LOSE_REQUEST };
-
-struct fault {
-	const char *call;
-	int times; /* of its next calls */
-	enum how how;
-	int no;
-	long http;
-	const char *text;
-};
-
-static struct {
-	struct thing things[16];
-	struct fault faults[4];
-	char log[2048];
-	double clock;
-} svc;
+/* deploy.c against the control plane of control_world.c. */
+#include "control_world.h"
 
 static int setup(void **state)
 {
@@ -46,288 +8,6 @@ static int setup(void **state)
 	svc.clock = 1000;
 	return 0;
 }
-
-static struct thing *find(enum kind kind, const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
-		if (svc.things[i].there && svc.things[i].kind == kind &&
-		    streq(svc.things[i].name, name))
-			return &svc.things[i];
-	return NULL;
-}
-
-static struct thing *add(enum kind kind, const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++) {
-		struct thing *t = &svc.things[i];
-
-		if (t->there)
-			continue;
-		memset(t, 0, sizeof *t);
-		t->there = true;
-		t->kind = kind;
-		t->at = svc.clock++;
-		snprintf(t->name, sizeof t->name, "%s", name);
-		return t;
-	}
-	fail_msg("the fake service is full");
-	return NULL;
-}
-
-static size_t count(enum kind kind)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
-		n += svc.things[i].there && svc.things[i].kind == kind;
-	return n;
-}
-
-/* Logs the call. 0: it goes on; -1: it fails without effect; 1: it takes effect, then its reply is lost. */
-static int call(const char *name, struct err *e)
-{
-	size_t n = strlen(svc.log);
-
-	snprintf(svc.log + n, sizeof svc.log - n, "%s%s", n ? " " : "", name);
-	for (size_t i = 0; i < ARRAY_SIZE(svc.faults); i++) {
-		struct fault *f = &svc.faults[i];
-
-		if (!f->call || !streq(f->call, name) || f->times == 0)
-			continue;
-		f->times--;
-		err_set(e, f->no, "%s", f->text);
-		e->http = f->http;
-		return f->how == LOSE_REPLY ? 1 : -1;
-	}
-	return 0;
-}
-
-static int create(const char *name_of_call, enum kind kind, const char *what, const char *name,
-		  struct thing **made, struct err *e)
-{
-	int rc = call(name_of_call, e);
-
-	*made = NULL;
-	if (rc < 0)
-		return -1;
-	if (find(kind, name)) {
-		err_set(e, EEXIST, "Cannot create already existing %s \"%s\".", what, name);
-		e->http = 400;
-		return -1;
-	}
-	*made = add(kind, name);
-	return rc ? -1 : 0;
-}
-
-static int discard(const char *name_of_call, enum kind kind, const char *what, const char *name,
-		   struct err *e)
-{
-	int rc = call(name_of_call, e);
-	struct thing *t = find(kind, name);
-
-	if (rc < 0)
-		return -1;
-	if (!t)
-		return err_set(e, ENOENT, "Could not find %s \"%s\".", what, name);
-	t->there = false;
-	return rc ? -1 : 0;
-}
-
-int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags,
-			 size_t n_tags, struct cancel *c, struct err *e)
-{
-	struct thing *t;
-	int rc = create("CreateModel", MODEL, "model", m->name, &t, e);
-
-	(void)a, (void)c, (void)tags;
-	if (t) {
-		snprintf(t->data, sizeof t->data, "%s", m->data_url);
-		snprintf(t->image, sizeof t->image, "%s", m->image);
-		t->tags = n_tags;
-	}
-	return rc;
-}
-
-int control_describe_model(struct aws *a, const char *name, struct model_state *out,
-			   struct cancel *c, struct err *e)
-{
-	const struct thing *t = find(MODEL, name);
-
-	(void)a, (void)c;
-	if (call("DescribeModel", e))
-		return -1;
-	if (!t)
-		return err_set(e, ENOENT, "Could not find model \"%s\".", name);
-	memset(out, 0, sizeof *out);
-	snprintf(out->data_url, sizeof out->data_url, "%s", t->data);
-	snprintf(out->image, sizeof out->image, "%s", t->image);
-	return 0;
-}
-
-int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
-{
-	(void)a, (void)c;
-	return discard("DeleteModel", MODEL, "model", name, e);
-}
-
-int control_create_endpoint_config(struct aws *a, const struct endpoint_config_desc *d,
-				   const struct tag *tags, size_t n_tags, struct cancel *c,
-				   struct err *e)
-{
-	struct thing *t;
-
-	(void)a, (void)c, (void)tags;
-	if (!find(MODEL, d->model))
-		return err_set(e, EINVAL, "Could not find model \"%s\".", d->model);
-	int rc = create("CreateEndpointConfig", CONFIG, "endpoint configuration", d->name, &t, e);
-	if (t) {
-		snprintf(t->ref, sizeof t->ref, "%s", d->model);
-		snprintf(t->type, sizeof t->type, "%s", d->instance_type);
-		t->tags = n_tags;
-	}
-	return rc;
-}
-
-int control_describe_endpoint_config(struct aws *a, const char *name,
-				     struct endpoint_config_state *out, cJSON **raw,
-				     struct cancel *c, struct err *e)
-{
-	const struct thing *t = find(CONFIG, name);
-
-	(void)a, (void)c;
-	if (call("DescribeEndpointConfig", e))
-		return -1;
-	if (!t)
-		return err_set(e, ENOENT, "Could not find endpoint configuration \"%s\".", name);
-	memset(out, 0, sizeof *out);
-	snprintf(out->model, sizeof out->model, "%s", t->ref);
-	snprintf(out->instance_type, sizeof out->instance_type, "%s", t->type);
-	if (raw) {
-		*raw = cJSON_CreateObject();
-		cJSON_AddNumberToObject(*raw, "CreationTime", t->at);
-	}
-	return 0;
-}
-
-int control_delete_endpoint_config(struct aws *a, const char *name, struct cancel *c, struct err *e)
-{
-	(void)a, (void)c;
-	return discard("DeleteEndpointConfig", CONFIG, "endpoint configuration", name, e);
-}
-
-/* NOLINTNEXTLINE(readability-function-size): control.h's parameters */
-int control_create_endpoint(struct aws *a, const char *name, const char *config,
-			    const struct tag *tags, size_t n_tags, char arn[256], struct cancel *c,
-			    struct err *e)
-{
-	struct thing *t;
-
-	(void)a, (void)c, (void)tags;
-	if (!find(CONFIG, config))
-		return err_set(e, EINVAL, "Could not find endpoint configuration \"%s\".", config);
-	int rc = create("CreateEndpoint", ENDPOINT, "endpoint", name, &t, e);
-	if (t) {
-		snprintf(t->ref, sizeof t->ref, "%s", config);
-		snprintf(t->status, sizeof t->status, "Creating");
-		t->tags = n_tags;
-		snprintf(arn, 256, "arn:endpoint/%s", name);
-	}
-	return rc;
-}
-
-int control_describe_endpoint(struct aws *a, const char *name, struct endpoint_state *out,
-			      struct cancel *c, struct err *e)
-{
-	const struct thing *t = find(ENDPOINT, name);
-
-	(void)a, (void)c;
-	if (call("DescribeEndpoint", e))
-		return -1;
-	if (!t)
-		return err_set(e, ENOENT, "Could not find endpoint \"%s\".", name);
-	memset(out, 0, sizeof *out);
-	snprintf(out->name, sizeof out->name, "%s", t->name);
-	snprintf(out->config, sizeof out->config, "%s", t->ref);
-	snprintf(out->status, sizeof out->status, "%s", t->status);
-	snprintf(out->arn, sizeof out->arn, "arn:endpoint/%s", name);
-	return 0;
-}
-
-int control_delete_endpoint(struct aws *a, const char *name, struct cancel *c, struct err *e)
-{
-	struct thing *t = find(ENDPOINT, name);
-	int rc = call("DeleteEndpoint", e);
-
-	(void)a, (void)c;
-	if (rc < 0)
-		return -1;
-	if (!t)
-		return err_set(e, ENOENT, "Could not find endpoint \"%s\".", name);
-	if (!streq(t->status, "InService") && !streq(t->status, "Failed")) {
-		err_set(e, EBUSY, "Cannot update in-progress endpoint \"%s\".", name);
-		e->http = 400;
-		return -1;
-	}
-	snprintf(t->status, sizeof t->status, "Deleting");
-	return rc ? -1 : 0;
-}
-
-int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, size_t n_tags,
-		     struct cancel *c, struct err *e)
-{
-	(void)a, (void)arn, (void)tags, (void)n_tags, (void)c;
-	assert_string_equal(tags[0].key, "sagemakerfs:delete");
-	return call("AddTags", e) ? -1 : 0;
-}
-
-int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
-			   struct cancel *c, struct err *e)
-{
-	(void)a, (void)c;
-	if (call("ListEndpoints", e))
-		return -1;
-	*out = calloc(ARRAY_SIZE(svc.things), sizeof **out);
-	*n = 0;
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++) {
-		const struct thing *t = &svc.things[i];
-
-		if (!t->there || t->kind != ENDPOINT)
-			continue;
-		snprintf((*out)[*n].name, 64, "%s", t->name);
-		(*out)[(*n)++].modified = t->at;
-	}
-	return 0;
-}
-
-int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
-				  struct cancel *c, struct err *e)
-{
-	(void)a, (void)contains, (void)c;
-	if (call("ListEndpointConfigs", e))
-		return -1;
-	*out = cJSON_CreateArray();
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
-		if (svc.things[i].there && svc.things[i].kind == CONFIG)
-			cJSON_AddItemToArray(*out, cJSON_CreateString(svc.things[i].name));
-	return 0;
-}
-
-bool control_not_found(const struct err *e)
-{
-	return starts_with(e->text, "Could not find ");
-}
-
-bool control_exists(const struct err *e)
-{
-	return starts_with(e->text, "Cannot create already existing ");
-}
-
-bool control_in_progress(const struct err *e)
-{
-	return starts_with(e->text, "Cannot update in-progress ");
-}
-
-/* --- */
 
 static struct {
 	char steps[8];
@@ -372,9 +52,9 @@ static int create_iris(struct deploy_result *out, struct err *e)
 
 static void nothing_left(void)
 {
-	assert_int_equal(count(MODEL), 0);
-	assert_int_equal(count(CONFIG), 0);
-	assert_int_equal(count(ENDPOINT), 0);
+	assert_int_equal(world_count(MODEL), 0);
+	assert_int_equal(world_count(CONFIG), 0);
+	assert_int_equal(world_count(ENDPOINT), 0);
 }
 
 static void names(void **state)
@@ -432,8 +112,8 @@ static void creates_in_order(void **state)
 	assert_string_equal(svc.log, "CreateModel CreateEndpointConfig CreateEndpoint");
 	assert_string_equal(seen.steps, "123");
 	assert_string_equal(out.arn, "arn:endpoint/iris");
-	assert_int_equal(find(ENDPOINT, "iris")->tags, 3);
-	assert_int_equal(find(MODEL, "smfs-iris-abcdefgh")->tags, 3);
+	assert_int_equal(world_tags(ENDPOINT, "iris"), 3);
+	assert_int_equal(world_tags(MODEL, "smfs-iris-abcdefgh"), 3);
 }
 
 static void refusal_is_undone_newest_first(void **state)
@@ -498,7 +178,7 @@ static void lost_replies_are_no_failures(void **state)
 		setup(state);
 		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
 		assert_int_equal(create_iris(&out, &e), 0);
-		assert_int_equal(count(ENDPOINT), 1);
+		assert_int_equal(world_count(ENDPOINT), 1);
 	}
 }
 
@@ -525,19 +205,19 @@ static void existing_is_compared(void **state)
 	struct err e;
 
 	(void)state;
-	struct thing *t = add(MODEL, "smfs-iris-abcdefgh");
+	struct thing *t = world_add(MODEL, "smfs-iris-abcdefgh");
 	snprintf(t->data, sizeof t->data, "%s", iris.data_url);
 	snprintf(t->image, sizeof t->image, "%s", iris.image);
 	assert_int_equal(create_iris(&out, &e), 0);
 
 	setup(state);
-	t = add(ENDPOINT, "iris");
+	t = world_add(ENDPOINT, "iris");
 	snprintf(t->ref, sizeof t->ref, "somebody-elses");
 	assert_int_equal(create_iris(&out, &e), -1);
 	assert_int_equal(e.no, EEXIST);
-	assert_int_equal(count(ENDPOINT), 1);
-	assert_int_equal(count(CONFIG), 0);
-	assert_int_equal(count(MODEL), 0);
+	assert_int_equal(world_count(ENDPOINT), 1);
+	assert_int_equal(world_count(CONFIG), 0);
+	assert_int_equal(world_count(MODEL), 0);
 }
 
 /* Nobody says whether the endpoint was made: its configuration stays until that is known. */
@@ -552,11 +232,11 @@ static void unknown_end_is_left_to_recover(void **state)
 	svc.faults[1] = (struct fault){"DescribeEndpoint", 2, REFUSE, ECONNREFUSED, 0, "refused"};
 	assert_int_equal(create_iris(&out, &e), -1);
 	assert_true(out.leftovers);
-	assert_int_equal(count(CONFIG), 1);
+	assert_int_equal(world_count(CONFIG), 1);
 	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), -1);
 	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), 0);
 	assert_true(adopted);
-	assert_int_equal(count(CONFIG), 1);
+	assert_int_equal(world_count(CONFIG), 1);
 }
 
 static void late_visibility_is_waited_for(void **state)
@@ -590,8 +270,8 @@ static void without_tags_when_denied(void **state)
 		"User: u is not authorized to perform: sagemaker:AddTags on resource: r"};
 	assert_int_equal(create_iris(&out, &e), 0);
 	assert_int_equal(seen.notes, 1);
-	assert_int_equal(find(MODEL, "smfs-iris-abcdefgh")->tags, 0);
-	assert_int_equal(find(ENDPOINT, "iris")->tags, 0);
+	assert_int_equal(world_tags(MODEL, "smfs-iris-abcdefgh"), 0);
+	assert_int_equal(world_tags(ENDPOINT, "iris"), 0);
 	assert_string_equal(svc.log, "CreateModel CreateModel CreateEndpointConfig CreateEndpoint");
 }
 
@@ -620,7 +300,7 @@ static void deletion(void **state)
 	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
 	assert_int_equal(out, DEPLOY_REFUSED);
 	assert_non_null(strstr(svc.log, "AddTags"));
-	struct thing *t = find(ENDPOINT, "iris");
+	struct thing *t = world_find(ENDPOINT, "iris");
 	snprintf(t->status, sizeof t->status, "InService");
 	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
 	assert_int_equal(out, DEPLOY_ACCEPTED);
@@ -629,7 +309,7 @@ static void deletion(void **state)
 	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
 					NULL, &e),
 			 0);
-	assert_int_equal(count(CONFIG) + count(MODEL), 0);
+	assert_int_equal(world_count(CONFIG) + world_count(MODEL), 0);
 	t->there = false;
 	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
 	assert_int_equal(out, DEPLOY_GONE);
@@ -646,7 +326,7 @@ static void deletion_whose_reply_was_lost(void **state)
 
 	(void)state;
 	assert_int_equal(create_iris(&made, &e), 0);
-	snprintf(find(ENDPOINT, "iris")->status, 32, "InService");
+	snprintf(world_find(ENDPOINT, "iris")->status, 32, "InService");
 	svc.faults[0] = (struct fault){"DeleteEndpoint", 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
 	assert_int_equal(deploy_delete(NULL, "iris", &out, NULL, &e), 0);
 	assert_int_equal(out, DEPLOY_ACCEPTED);
@@ -659,29 +339,29 @@ static void release_spares_what_is_not_ours_or_used(void **state)
 	struct err e;
 
 	(void)state;
-	snprintf(add(CONFIG, "theirs")->ref, 64, "their-model");
-	add(MODEL, "their-model");
+	snprintf(world_add(CONFIG, "theirs")->ref, 64, "their-model");
+	world_add(MODEL, "their-model");
 	assert_int_equal(deploy_release(NULL, "iris", "theirs", "their-model", NULL, &e), 0);
-	assert_int_equal(count(CONFIG) + count(MODEL), 2);
+	assert_int_equal(world_count(CONFIG) + world_count(MODEL), 2);
 
 	setup(state);
 	assert_int_equal(create_iris(&made, &e), 0);
-	t = add(ENDPOINT, "other");
+	t = world_add(ENDPOINT, "other");
 	snprintf(t->ref, sizeof t->ref, "smfs-iris-abcdefgh");
 	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
 					NULL, &e),
 			 0);
-	assert_int_equal(count(CONFIG), 1);
-	assert_int_equal(count(MODEL), 1);
+	assert_int_equal(world_count(CONFIG), 1);
+	assert_int_equal(world_count(MODEL), 1);
 
 	t->there = false;
-	t = add(CONFIG, "theirs");
+	t = world_add(CONFIG, "theirs");
 	snprintf(t->ref, sizeof t->ref, "smfs-iris-abcdefgh");
 	assert_int_equal(deploy_release(NULL, "iris", "smfs-iris-abcdefgh", "smfs-iris-abcdefgh",
 					NULL, &e),
 			 0);
-	assert_null(find(CONFIG, "smfs-iris-abcdefgh"));
-	assert_int_equal(count(MODEL), 1);
+	assert_null(world_find(CONFIG, "smfs-iris-abcdefgh"));
+	assert_int_equal(world_count(MODEL), 1);
 }
 
 int main(void)
