@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "sagemaker/json.h"
 #include "sagemaker/plan.h"
 
 #define JSON_MAX     ((size_t)256 << 20)
@@ -21,6 +22,7 @@ struct checkpoint {
 	size_t prefix; /* bytes of the symbol's path before "-symbol.json" */
 	unsigned long epoch;
 	bool unclear; /* several prefixes: nothing can be placed */
+	bool entry;   /* the model brings code of its own, which may load and ask it in any way */
 };
 
 /* PREFIX-NNNN.params: the epoch, and the length of the prefix; false when it is named otherwise. */
@@ -124,11 +126,24 @@ static void find_params(struct checkpoint *c)
 	}
 }
 
+/* The symbol's own, else the only one: scripts write model-shapes.json, as the container calls it, beside any prefix. */
 static void find_shapes(struct checkpoint *c)
 {
-	for (size_t i = 0; i < c->s->n; i++)
-		if (has_prefix(c->s->files[i].path, c->symbol->path, c->prefix, shapes_end))
-			c->shapes = &c->s->files[i];
+	const struct source_file *only = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->s->n; i++) {
+		const struct source_file *f = &c->s->files[i];
+
+		if (!ends_with(f->path, shapes_end))
+			continue;
+		only = f;
+		n++;
+		if (has_prefix(f->path, c->symbol->path, c->prefix, shapes_end))
+			c->shapes = f;
+	}
+	if (!c->shapes && n == 1)
+		c->shapes = only;
 }
 
 /* 10901 is 1.9.1. */
@@ -159,18 +174,16 @@ static int read_json(struct checkpoint *c, const struct source_file *f, cJSON **
 	return 0;
 }
 
-static int check_symbol(struct checkpoint *c, struct err *e)
+static int check_symbol(struct checkpoint *c, cJSON **graph, struct err *e)
 {
-	_cleanup_json_ cJSON *j = NULL;
-
-	if (read_json(c, c->symbol, &j, e))
+	if (read_json(c, c->symbol, graph, e))
 		return -1;
-	if (!j)
+	if (!*graph)
 		return 0;
-	if (!cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(j, "nodes")))
+	if (!cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(*graph, "nodes")))
 		plan_fail(c->plan, EINVAL, "'%s' cannot be used: it holds no nodes of a graph",
 			  c->symbol->path);
-	take_version(c, j);
+	take_version(c, *graph);
 	return 0;
 }
 
@@ -192,7 +205,43 @@ static bool good_shape(const cJSON *row)
 	return true;
 }
 
-static int check_shapes(struct checkpoint *c, struct err *e)
+/* Whether the graph has an argument of that name, which nothing in it computes. */
+static bool has_argument(const cJSON *graph, const char *name)
+{
+	const cJSON *node;
+
+	cJSON_ArrayForEach(node, cJSON_GetObjectItemCaseSensitive(graph, "nodes")) {
+		const char *op = json_text(node, "op"), *is = json_text(node, "name");
+
+		if (op && is && streq(op, "null") && streq(is, name))
+			return true;
+	}
+	return false;
+}
+
+/* What the container's own way of loading and asking a model would fail on; the model's own code may do without it. */
+static void warn_of_shapes(struct checkpoint *c, const cJSON *shapes, const cJSON *graph)
+{
+	const cJSON *row;
+
+	cJSON_ArrayForEach(row, shapes) {
+		const char *name = json_text(row, "name");
+
+		if (!has_argument(graph, name))
+			plan_note(c->plan,
+				  "warning: '%s' names the input '%s', which '%s' does not have: "
+				  "the container will not load it",
+				  c->shapes->path, name, c->symbol->path);
+	}
+	if (cJSON_GetArraySize(shapes) > 1)
+		plan_note(c->plan,
+			  "warning: '%s' names several inputs: the container asks models of one "
+			  "only, unless code/inference.py does it (transform_fn); a label is no "
+			  "input",
+			  c->shapes->path);
+}
+
+static int check_shapes(struct checkpoint *c, const cJSON *graph, struct err *e)
 {
 	_cleanup_json_ cJSON *j = NULL;
 	const cJSON *row;
@@ -217,6 +266,8 @@ static int check_shapes(struct checkpoint *c, struct err *e)
 			  "'%s' cannot be used: it must list names and shapes of the inputs, batch "
 			  "size first, as " SHAPES_EXAMPLE,
 			  c->shapes->path);
+	else if (graph && !c->entry)
+		warn_of_shapes(c, j, graph);
 	return 0;
 }
 
@@ -277,11 +328,9 @@ static const struct code_rule rule = {
 /* The container imports code/inference.py whatever the model, and fails without one. */
 static int add_code(struct checkpoint *c, struct err *e)
 {
-	bool entry = false;
-
-	if (code_settle(c->plan, &rule, &entry, e))
+	if (code_settle(c->plan, &rule, &c->entry, e))
 		return -1;
-	if (entry)
+	if (c->entry)
 		return 0;
 	if (!c->plan->settings.generated_code) {
 		plan_note(c->plan, "warning: no " CODE_MAIN " is generated, as generated_code is "
@@ -294,12 +343,16 @@ static int add_code(struct checkpoint *c, struct err *e)
 
 static int check_files(struct checkpoint *c, struct err *e)
 {
-	if (check_symbol(c, e) || check_params(c, e) || check_shapes(c, e))
+	_cleanup_json_ cJSON *graph = NULL;
+
+	if (check_symbol(c, &graph, e) || check_params(c, e))
 		return -1;
 	for (size_t i = 0; c->params && i < c->s->n; i++)
 		if (place(c, &c->s->files[i], e))
 			return -1;
-	return c->params ? add_code(c, e) : 0;
+	if (c->params && add_code(c, e))
+		return -1;
+	return check_shapes(c, graph, e);
 }
 
 int mxnet_lay_out(const struct source *s, struct package_plan *plan, struct err *e)

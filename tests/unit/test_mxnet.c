@@ -104,6 +104,51 @@ static void shapes(void **state)
 	}
 }
 
+/* model-shapes.json, as the container calls it, serves any prefix; two of them none. */
+static void shapes_of_another_prefix(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_mxnet(&s, "");
+	assert_int_equal(renameat(s.fd, "iris-shapes.json", s.fd, "model-shapes.json"), 0);
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	expect_paths(p, "code/inference.py " FLAT);
+	assert_string_equal(p->members[2].path, "model-shapes.json");
+	model_copy(&s, "mxnet-iris/model/iris-shapes.json", "other-shapes.json");
+	_cleanup_plan_ struct package_plan *two = model_plan(&s);
+	expect_refused(two, EINVAL, "'iris-shapes.json' is missing");
+}
+
+static void shapes_the_container_cannot_use(void **state)
+{
+	static const struct {
+		const char *text, *warning;
+	} rows[] = {
+		{"[{\"name\": \"image\", \"shape\": [1, 4]}]",
+		 "warning: 'iris-shapes.json' names the input 'image', which 'iris-symbol.json' does not have"},
+		{"[{\"name\": \"data\", \"shape\": [1, 4]}, {\"name\": \"softmax_label\", \"shape\": [1]}]",
+		 "warning: 'iris-shapes.json' names several inputs"                                           },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_scratch_ struct scratch s;
+
+		scratch_make(&s);
+		model_mxnet(&s, "");
+		scratch_text(&s, "iris-shapes.json", rows[i].text);
+		_cleanup_plan_ struct package_plan *p = model_plan(&s);
+		assert_true(p->whole);
+		expect_note(p, rows[i].warning);
+		scratch_text(&s, "code/inference.py", "def model_fn(d): pass\n");
+		_cleanup_plan_ struct package_plan *own = model_plan(&s);
+		assert_true(own->whole);
+		assert_null(strstr(buf_cstr(&own->notes), "warning"));
+	}
+}
+
 static void prefixes(void **state)
 {
 	_cleanup_scratch_ struct scratch s;
@@ -198,9 +243,14 @@ static void hostile_params(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(layouts),        cmocka_unit_test(epochs),
-		cmocka_unit_test(missing),        cmocka_unit_test(shapes),
-		cmocka_unit_test(prefixes),       cmocka_unit_test(scripts),
+		cmocka_unit_test(layouts),
+		cmocka_unit_test(epochs),
+		cmocka_unit_test(missing),
+		cmocka_unit_test(shapes),
+		cmocka_unit_test(shapes_of_another_prefix),
+		cmocka_unit_test(shapes_the_container_cannot_use),
+		cmocka_unit_test(prefixes),
+		cmocka_unit_test(scripts),
 		cmocka_unit_test(hostile_params),
 	};
 
