@@ -8,20 +8,20 @@
 #define SAGEMAKER_LOCAL_UPLOAD_H
 
 #include "sagemaker/hash.h"
+#include "sagemaker/local/blocks.h"
 #include "sagemaker/local/request.h"
 
 #define FILE_NAME 33 /* with the NUL */
 
 struct upload {
 	struct backend *be;
-	int fd;
+	struct blocks out;
 	char file[FILE_NAME];
 	uint64_t size;
-	uint64_t flushed; /* up to here writing back was started */
-	struct md5 *md5;
+	struct md5 *md5;    /* NULL: its ETag is made of the CRCs */
 	struct sha256 *sha; /* NULL: nobody asked for it */
 	uint32_t crc32c, crc32;
-	unsigned char md5sum[16], sha256sum[SHA256_LEN];
+	unsigned char md5sum[16] /* what the ETag shows */, sha256sum[SHA256_LEN];
 	bool kept; /* a row names the file */
 };
 

@@ -85,11 +85,13 @@ def test_conditions_race():
 
 
 def crc32c(data):
-    crc = 0xffffffff
-    for b in data:
-        crc ^= b
+    rows, crc = [], 0xffffffff
+    for n in range(256):
         for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+            n = n >> 1 ^ (0x82f63b78 if n & 1 else 0)
+        rows.append(n)
+    for b in data:
+        crc = crc >> 8 ^ rows[(crc ^ b) & 255]
     return crc ^ 0xffffffff
 
 
@@ -190,41 +192,33 @@ def test_multipart_full_crc():
     assert s3.head_object(Bucket="models", Key="f", ChecksumMode="ENABLED")["ChecksumCRC32"] == good
 
 
-def crc32c(data):
-    rows = []
-    for n in range(256):
-        for _ in range(8):
-            n = n >> 1 ^ (0x82F63B78 if n & 1 else 0)
-        rows.append(n)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ rows[(crc ^ byte) & 255]
-    return base64.b64encode(struct.pack(">I", crc ^ 0xFFFFFFFF)).decode()
+def crc32c_base64(data):
+    return base64.b64encode(struct.pack(">I", crc32c(data))).decode()
 
 
 def test_multipart_crc32c():
     """Parts with a CRC-32C are compared by it; their ETags, no MD5s, still tell one content from another."""
     s3 = B.client("s3")
     head, end, other = os.urandom(5 * MIB + 4097), b"123456789", b"123456780"
-    assert crc32c(end) == "4waSgw=="
+    assert crc32c_base64(end) == "4waSgw=="
     up = s3.create_multipart_upload(Bucket="models", Key="c", ChecksumAlgorithm="CRC32C", ChecksumType="FULL_OBJECT")
     where = dict(Bucket="models", Key="c", UploadId=up["UploadId"])
 
     def put(number, body, **kw):
-        return s3.upload_part(PartNumber=number, Body=body, ChecksumCRC32C=crc32c(body), **kw, **where)["ETag"]
+        return s3.upload_part(PartNumber=number, Body=body, ChecksumCRC32C=crc32c_base64(body), **kw, **where)["ETag"]
     first = put(1, head)
-    assert code_of(s3.upload_part, PartNumber=2, Body=other, ChecksumCRC32C=crc32c(end), **where) == "BadDigest"
+    assert code_of(s3.upload_part, PartNumber=2, Body=other, ChecksumCRC32C=crc32c_base64(end), **where) == "BadDigest"
     old, new, again = put(2, other), put(2, end), put(2, end)
     assert old != new == again and len(new) == len('""') + 32
     md5 = base64.b64encode(hashlib.md5(end).digest()).decode()
     assert put(2, end, ContentMD5=md5) == '"%s"' % hashlib.md5(end).hexdigest()
-    assert code_of(s3.upload_part, PartNumber=2, Body=end, ChecksumCRC32C=crc32c(end),
+    assert code_of(s3.upload_part, PartNumber=2, Body=end, ChecksumCRC32C=crc32c_base64(end),
                    ContentMD5=base64.b64encode(bytes(16)).decode(), **where) == "BadDigest"
     new = put(2, end)
 
     def complete(last):
         list_ = [{"PartNumber": 1, "ETag": first}, {"PartNumber": 2, "ETag": last}]
-        return s3.complete_multipart_upload(MultipartUpload={"Parts": list_}, ChecksumCRC32C=crc32c(head + end), **where)
+        return s3.complete_multipart_upload(MultipartUpload={"Parts": list_}, ChecksumCRC32C=crc32c_base64(head + end), **where)
     assert code_of(complete, old) == "InvalidPart"
     assert complete(new)["ETag"].endswith('-2"')
     assert s3.get_object(Bucket="models", Key="c")["Body"].read() == head + end
