@@ -306,6 +306,25 @@ static bool follow(struct search *s, const struct frame *f, const char *name)
 	return false;
 }
 
+static bool has_parser(Tf__NodeDef *const *node, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (starts_with(node[i]->op, "Parse") && strstr(node[i]->op, "Example"))
+			return true;
+	return false;
+}
+
+bool example_spec_possible(const Tf__GraphDef *g)
+{
+	if (has_parser(g->node, g->n_node))
+		return true;
+	for (size_t i = 0; g->library && i < g->library->n_function; i++)
+		if (has_parser(g->library->function[i]->node_def,
+			       g->library->function[i]->n_node_def))
+			return true;
+	return false;
+}
+
 int example_spec_find(const Tf__GraphDef *g, const char *tensor, struct saved_model *out)
 {
 	struct frame main_graph = {g->node, g->n_node, NULL, NULL, NULL, 0};

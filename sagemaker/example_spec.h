@@ -11,4 +11,7 @@
 int example_spec_find(const Tf__GraphDef *g, const char *tensor, struct saved_model *out)
 	_must_check_;
 
+/* example_spec_possible: whether anything in g reads tf.Examples. */
+bool example_spec_possible(const Tf__GraphDef *g);
+
 #endif

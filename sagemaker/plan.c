@@ -211,29 +211,38 @@ static void choose_detected(const struct source *s, struct package_plan *p)
 		plan_note(p, "framework: %s, for %s", p->framework->name, buf_cstr(&best));
 }
 
-static const struct source_file *ready_archive(const struct source *s)
+/* The first file whose name ends in one of these (NULL-terminated). */
+static const char *find_ending(const struct source *s, const char *const *ends)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (ends_with(s->files[i].path, ".tar.gz") || ends_with(s->files[i].path, ".tgz"))
-			return &s->files[i];
+		for (const char *const *end = ends; *end; end++)
+			if (ends_with(s->files[i].path, *end))
+				return s->files[i].path;
 	return NULL;
 }
 
 static void nothing_recognised(const struct source *s, const char *name, struct package_plan *p)
 {
-	const struct source_file *tar = ready_archive(s);
+	static const char *const archives[] = {".tar.gz", ".tgz", NULL};
+	static const char *const keras[] = {".keras", ".h5", ".hdf5", NULL};
+	const char *path;
 
 	if (!s->n) {
 		plan_fail(p, ENOENT, "model '%s' is empty", name);
 		return;
 	}
-	if (tar) {
+	if ((path = find_ending(s, archives)))
 		plan_fail(p, EINVAL,
 			  "model '%s' holds the archive '%s' instead of a model's files: unpack it "
 			  "there (tar xzf)",
-			  name, tar->path);
-		return;
-	}
+			  name, path);
+	else if ((path = find_ending(s, keras)))
+		plan_fail(
+			p, EINVAL,
+			"model '%s' is not recognised: '%s' is for Keras in Python: save a SavedModel "
+			"instead, with model.export(DIR)",
+			name, path);
+	/* the first reason stays */
 	plan_fail(p, EINVAL,
 		  "model '%s' is not recognised: neither a TensorFlow SavedModel (saved_model.pb) "
 		  "nor an MXNet checkpoint (*-symbol.json, *-NNNN.params, *-shapes.json) is in it",

@@ -8,6 +8,7 @@
 
 #include "sagemaker/buf.h"
 #include "sagemaker/example_spec.h"
+#include "sagemaker/saved_variables.h"
 
 #define FILE_MAX  ((uint64_t)2 << 30) /* protobuf's own limit */
 #define ALLOC_MIN ((size_t)64 << 20)
@@ -104,7 +105,7 @@ static int read_signature(const Tf__MetaGraphDef *g, struct saved_model *out)
 	snprintf(out->method, sizeof(out->method), "%s", method_of(s));
 	if (!in || in->dtype != TF_STRING)
 		return 0;
-	out->input = INPUT_STRINGS;
+	out->input = example_spec_possible(g->graph_def) ? INPUT_STRINGS : INPUT_TEXT;
 	return example_spec_find(g->graph_def, in->name, out);
 }
 
@@ -118,7 +119,7 @@ static int read_graph(const Tf__MetaGraphDef *g, struct saved_model *out)
 	if (strlen(version) < sizeof(out->version))
 		snprintf(out->version, sizeof(out->version), "%s", version);
 	out->has_variables = reads_variables(g->graph_def);
-	if (copy_assets(g, out))
+	if (copy_assets(g, out) || saved_variables_find(g, &out->unrestored))
 		return -1;
 	return g->graph_def ? read_signature(g, out) : 0;
 }
@@ -136,6 +137,9 @@ static bool well_formed(const Tf__SavedModel *m)
 				return false;
 			for (size_t n = 0; n < s->n_inputs; n++)
 				if (!s->inputs[n]->value)
+					return false;
+			for (size_t n = 0; n < s->n_outputs; n++)
+				if (!s->outputs[n]->value)
 					return false;
 		}
 	}
@@ -189,6 +193,7 @@ void saved_model_release(struct saved_model *m)
 		free(m->assets[i]);
 	for (size_t i = 0; i < m->n_features; i++)
 		free(m->features[i].name);
+	free(m->unrestored);
 	free(m->assets);
 	free(m->features);
 	memset(m, 0, sizeof(*m));

@@ -18,7 +18,8 @@ struct saved_feature {
 
 enum saved_input {
 	INPUT_TENSORS, /* the serving signature takes tensors, or there is none */
-	INPUT_STRINGS, /* it takes strings that no ParseExample reads, or not in a way understood here */
+	INPUT_TEXT,    /* it takes strings, and nothing in the graph reads tf.Examples */
+	INPUT_STRINGS, /* it takes strings that a ParseExample may read, but not in a way understood here */
 	INPUT_EXAMPLES, /* it takes serialized tf.Examples of `features` */
 };
 
@@ -27,7 +28,8 @@ struct saved_model {
 	bool serve;       /* has the tag that TensorFlow Serving asks for */
 	size_t n_signatures;
 	bool has_variables; /* the graph reads variables, so variables/ must be there */
-	char **assets;      /* names in assets/ that the graph reads */
+	char *unrestored; /* a variable that signatures read and loading does not restore; NULL: none */
+	char **assets; /* names in assets/ that the graph reads */
 	size_t n_assets;
 	/* of signature serving_default: */
 	enum saved_input input;

@@ -319,6 +319,12 @@ static void check_graph(struct layout *l, const struct version *v, const struct 
 	if (!m->n_signatures)
 		plan_note(l->plan, "warning: %s has no signature, so nothing can be asked of it",
 			  part_path(v, &b, GRAPH));
+	if (m->unrestored)
+		plan_note(l->plan,
+			  "warning: %s reads the variable '%s', but does not restore it, so "
+			  "TensorFlow Serving will answer 'Could not find variable': save Keras 3 "
+			  "models with model.export(), not with tf.saved_model.save()",
+			  part_path(v, &b, GRAPH), m->unrestored);
 	for (size_t i = 0; i < m->n_assets; i++) {
 		buf_reset(&name);
 		buf_printf(&name, "assets/%s", m->assets[i]);
@@ -376,6 +382,9 @@ static int add_handler(struct layout *l, const struct saved_model *m, struct err
 		return 0;
 	if (entry)
 		plan_note(l->plan, "no handler is generated: the model brings its own");
+	else if (m->input == INPUT_TEXT)
+		plan_note(l->plan, "no handler is generated: the model takes text as it is, not "
+				   "tf.Examples");
 	else if (m->input == INPUT_STRINGS)
 		plan_note(l->plan, "no handler is generated: the model takes strings, and which "
 				   "tf.Example features they hold cannot be read from its graph");

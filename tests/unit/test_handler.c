@@ -236,7 +236,7 @@ static void not_derivable(void **state)
 	put_node(&g, 1, "examples", "Placeholder", NULL, NULL);
 	put_node(&g, 1, "lower", "StringLower", LIST("examples"), NULL);
 	parse(&g, "", &m);
-	assert_int_equal(m.input, INPUT_STRINGS);
+	assert_int_equal(m.input, INPUT_TEXT);
 	saved_model_release(&m);
 
 	put_node(&g, 1, "call", "PartitionedCall", LIST("examples", "examples"), "f");
@@ -249,7 +249,7 @@ static void not_derivable(void **state)
 	put_message(&lib, 1, &f);
 	put_message(&g, 2, &lib);
 	parse(&g, "", &m);
-	assert_int_equal(m.input, INPUT_STRINGS);
+	assert_int_equal(m.input, INPUT_TEXT);
 	saved_model_release(&m);
 
 	put_const(&g, 1, "keys", LIST("ok", "bad\n\"\"\"\nimport os"));

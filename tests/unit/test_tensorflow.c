@@ -332,6 +332,49 @@ static void hostile_graphs(void **state)
 	}
 }
 
+/* What TensorFlow Serving loads and then cannot find is only warned of: another signature may do without. */
+static void unrestored_variables(void **state)
+{
+	_cleanup_scratch_ struct scratch s, good;
+
+	(void)state;
+	scratch_make(&s);
+	model_copy(&s, "bad/tensorflow-not-restored/1/saved_model.pb", "1/saved_model.pb");
+	model_copy(&s, "bad/tensorflow-not-restored/1/variables/variables.index",
+		   "1/variables/variables.index");
+	model_copy(&s, "bad/tensorflow-not-restored/1/variables/variables.data-00000-of-00001",
+		   "1/variables/variables.data-00000-of-00001");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	assert_true(p->whole);
+	expect_note(
+		p,
+		"warning: 1/saved_model.pb reads the variable 'sequential/dense/kernel', but does not "
+		"restore it");
+	scratch_make(&good);
+	model_keras(&good, "1/");
+	_cleanup_plan_ struct package_plan *q = model_plan(&good);
+	assert_null(strstr(buf_cstr(&q->notes), "warning"));
+}
+
+/* A model saved for Python is not recognised, with the way out. */
+static void keras_files(void **state)
+{
+	static const char *const names[] = {"model.keras", "a/weights.h5", "m.hdf5"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		_cleanup_scratch_ struct scratch s;
+		char says[128];
+
+		scratch_make(&s);
+		scratch_text(&s, names[i], "x");
+		snprintf(says, sizeof(says), "'%s' is for Keras in Python: save a SavedModel",
+			 names[i]);
+		_cleanup_plan_ struct package_plan *p = model_plan(&s);
+		expect_refused(p, EINVAL, says);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,7 +384,8 @@ int main(void)
 		cmocka_unit_test(damaged_index),   cmocka_unit_test(text_graph),
 		cmocka_unit_test(scripts),         cmocka_unit_test(stated_entry_point),
 		cmocka_unit_test(examples),        cmocka_unit_test(hostile_tables),
-		cmocka_unit_test(hostile_graphs),
+		cmocka_unit_test(hostile_graphs),  cmocka_unit_test(unrestored_variables),
+		cmocka_unit_test(keras_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
