@@ -25,7 +25,7 @@ struct config {
 	int max_attempts;        /* per call, all tries counted; 0: 3 */
 	long connect_timeout_ms; /* 0: 10 s */
 	long timeout_ms;      /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
-	size_t upload_memory; /* bytes of parts in flight; 0: 128 MiB */
+	size_t upload_memory; /* bytes of parts in flight; 0: 96 MiB */
 };
 
 /* config_load: fill what is NULL/0 in *c (all members owned by c, allocated) from environment and files.

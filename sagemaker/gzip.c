@@ -12,19 +12,19 @@
 #define CHUNK         ((size_t)16 << 20)
 #define STORED_MAX    ((size_t)65535)
 #define STORED_HEADER 5
-/* A chunk as stored blocks, the worst it can become. */
-#define OUT_MAX       (CHUNK + (CHUNK / STORED_MAX + 1) * STORED_HEADER)
+#define OUT_MAX       (CHUNK - CHUNK / 10) /* what shrinks less is stored, from where it is */
 #define SAMPLES       4
 #define SAMPLE        ((size_t)128 << 10)
-#define MAX_THREADS   4 /* each costs two buffers of a chunk's size */
-#define MAX_BUFFERS   (MAX_THREADS + 1)
+#define MAX_THREADS \
+ 3 /* each costs two buffers of a chunk: with parts in flight beside, 256 MiB are the limit */
+#define MAX_BUFFERS (MAX_THREADS + 1)
 
 enum job_state { QUEUED, BUSY, DONE };
 
 struct job {
 	struct job *next;
 	enum job_state state;
-	unsigned char *in, *out;
+	unsigned char *in, *out; /* once DONE: the one whose bytes go to the sink, the other NULL */
 	size_t in_len, out_len;
 	uint32_t crc;
 };
@@ -131,35 +131,43 @@ static bool worth_it(struct deflater *d, unsigned char *p, size_t n)
 	return gained >= SAMPLES * SAMPLE / 10;
 }
 
-static size_t store_into(const unsigned char *p, size_t n, unsigned char *out)
+/* A chunk as stored blocks, straight from where it was gathered. */
+static int sink_stored(struct gzip *g, const struct job *j, struct err *e)
 {
-	unsigned char *start = out;
+	const unsigned char *p = j->in;
 
-	while (n) {
-		uint16_t len = (uint16_t)MIN(n, STORED_MAX);
-		uint16_t not_len = (uint16_t)~len;
+	for (size_t n = j->in_len; n;) {
+		uint16_t len = (uint16_t)MIN(n, STORED_MAX), not_len = (uint16_t)~len;
+		const unsigned char header[STORED_HEADER] = {0, /* not the last block, stored */
+							     (unsigned char)(len & 0xff),
+							     (unsigned char)(len >> 8),
+							     (unsigned char)(not_len & 0xff),
+							     (unsigned char)(not_len >> 8)};
 
-		out[0] = 0; /* not the last block, stored */
-		out[1] = (unsigned char)(len & 0xff);
-		out[2] = (unsigned char)(len >> 8);
-		out[3] = (unsigned char)(not_len & 0xff);
-		out[4] = (unsigned char)(not_len >> 8);
-		memcpy(out + STORED_HEADER, p, len);
-		out += STORED_HEADER + len;
+		if (g->sink(g->arg, header, sizeof(header), e) || g->sink(g->arg, p, len, e))
+			return -1;
 		p += len;
 		n -= len;
 	}
-	return (size_t)(out - start);
+	return 0;
 }
 
-static void compress_job(struct deflater *d, struct job *j)
+static size_t stored_size(size_t n)
+{
+	return n + (n + STORED_MAX - 1) / STORED_MAX * STORED_HEADER;
+}
+
+/* false: it does not shrink enough, and is to be stored. */
+static bool compress_job(struct deflater *d, struct job *j)
 {
 	j->crc = crc32_gzip_refl(0, j->in, j->in_len);
 	j->out_len = 0;
 	if (worth_it(d, j->in, j->in_len))
 		j->out_len = deflate_into(d, j->in, j->in_len, j->out, j->in_len - j->in_len / 10);
-	if (!j->out_len)
-		j->out_len = store_into(j->in, j->in_len, j->out);
+	bool shrunk = j->out_len != 0;
+	if (!shrunk)
+		j->out_len = stored_size(j->in_len);
+	return shrunk;
 }
 
 /* Note where a chunk begins, before its bytes are counted. */
@@ -189,7 +197,7 @@ static void sink_head_locked(struct gzip *g)
 		err_set(&e, ENOMEM, "compress: out of memory");
 	} else if (!g->failed) {
 		pthread_mutex_unlock(&g->mu);
-		rc = g->sink(g->arg, j->out, j->out_len, &e);
+		rc = j->out ? g->sink(g->arg, j->out, j->out_len, &e) : sink_stored(g, j, &e);
 		pthread_mutex_lock(&g->mu);
 	}
 	if (rc)
@@ -200,7 +208,10 @@ static void sink_head_locked(struct gzip *g)
 	g->head = j->next;
 	if (!g->head)
 		g->tail = NULL;
-	give_locked(g, &g->out, j->out);
+	if (j->out)
+		give_locked(g, &g->out, j->out);
+	else
+		give_locked(g, &g->in, j->in);
 	free(j);
 }
 
@@ -228,10 +239,12 @@ static struct job *first_queued_locked(struct gzip *g)
 static void run_job_locked(struct gzip *g, struct deflater *d, struct job *j)
 {
 	pthread_mutex_unlock(&g->mu);
-	compress_job(d, j);
+	bool shrunk = compress_job(d, j);
 	pthread_mutex_lock(&g->mu);
-	give_locked(g, &g->in, j->in);
-	j->in = NULL;
+	if (shrunk)
+		give_locked(g, &g->in, steal(j->in));
+	else
+		give_locked(g, &g->out, steal(j->out));
 	j->state = DONE;
 	drain_locked(g);
 }

@@ -9,7 +9,7 @@
 #define FIRST_PART          (8 * MIB)
 #define PARTS_PER_SIZE      1000 /* then parts double: 10,000 of them hold 7.99 TiB */
 #define MAX_PARTS           10000
-#define UPLOAD_MEMORY       ((size_t)(128 * MIB))
+#define UPLOAD_MEMORY       ((size_t)(96 * MIB))
 #define CONTENT_TYPE        "application/gzip"
 #define COMPLETE_SILENCE_MS 300000 /* S3 may put a large object together for minutes */
 #define ABORT_SILENCE_MS    10000
