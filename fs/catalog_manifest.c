@@ -92,7 +92,8 @@ static int check_tree(const struct manifest *m, struct err *e)
 			return err_set(e, ENOMEM, "out of memory");
 		if (i && streq(dir, m->members[i - 1].path))
 			return bad(e, "two members of one path");
-		for (char *p = dir; (p = strrchr(dir, '/'));) {
+		char *p;
+		while ((p = strrchr(dir, '/'))) {
 			*p = 0;
 			if (bsearch(&(struct manifest_member){.path = dir}, m->members, m->n,
 				    sizeof *m->members, by_path))

@@ -58,13 +58,12 @@ static int print_status(const char *mountpoint, struct err *e)
 	return 0;
 }
 
-int cmd_status(int argc, char **argv, int *status, struct err *e)
+int cmd_status(int argc, char **argv, _unused_ int *status, struct err *e)
 {
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
 	int rc = 0;
 
-	(void)status;
 	if (argc > 2)
 		return usage_error("status", e);
 	if (argc == 2) {
@@ -226,9 +225,8 @@ static int print_error(const char *mountpoint, char *path, struct err *e)
 	}
 }
 
-int cmd_error(int argc, char **argv, int *status, struct err *e)
+int cmd_error(int argc, char **argv, _unused_ int *status, struct err *e)
 {
-	(void)status;
 	if (argc > 2)
 		return usage_error("error", e);
 	_cleanup_free_ char *mountpoint = find_mount(argc == 2 ? argv[1] : NULL, e);
@@ -238,14 +236,13 @@ int cmd_error(int argc, char **argv, int *status, struct err *e)
 	return path ? print_error(mountpoint, path, e) : -1;
 }
 
-int cmd_env(int argc, char **argv, int *status, struct err *e)
+int cmd_env(int argc, char **argv, _unused_ int *status, struct err *e)
 {
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
 	_cleanup_(local_run_release)
 	struct local_run run = {0};
 
-	(void)status;
 	if (argc > 2)
 		return usage_error("env", e);
 	_cleanup_free_ char *mountpoint = find_mount(argc == 2 ? argv[1] : NULL, e);

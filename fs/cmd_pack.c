@@ -77,11 +77,10 @@ static int describe(const char *dir, const char *archive, struct err *e)
 	return archive ? write_archive(p, archive, e) : 0;
 }
 
-int cmd_pack(int argc, char **argv, int *status, struct err *e)
+int cmd_pack(int argc, char **argv, _unused_ int *status, struct err *e)
 {
 	const char *dir = NULL, *archive = NULL;
 
-	(void)status;
 	for (int i = 1; i < argc; i++) {
 		if (streq(argv[i], "-o") && argv[i + 1])
 			archive = argv[++i];

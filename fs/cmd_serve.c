@@ -82,12 +82,11 @@ static int start_printer(const char *store, int *ready_fd, struct err *e)
 	return 0;
 }
 
-int cmd_serve(int argc, char **argv, int *status, struct err *e)
+int cmd_serve(int argc, char **argv, _unused_ int *status, struct err *e)
 {
 	struct local_options o = {.ready_fd = -1};
 	struct rlimit none = {0, 0};
 
-	(void)status;
 	if (parse(argc, argv, &o, e) < 0)
 		return -1;
 	_cleanup_free_ char *own = o.store ? NULL : local_store("local", e);

@@ -63,22 +63,24 @@ static int record_upload(struct commit *c, const struct package_output *o,
 	return 0;
 }
 
+static void output_release(struct package_output *o)
+{
+	free(o->points);
+	free(o->member_offsets);
+}
+
 static int write_archive(struct commit *c, struct err *e)
 {
 	struct mount *m = c->md->s->m;
 	const struct s3_upload_hooks hooks = {.started = started, .arg = c};
 	struct writing w = {c, s3_upload_new(m->aws, c->bucket, c->key, &hooks, c->cancel, e)};
-	_cleanup_free_ struct gzip_point *points = NULL;
-	_cleanup_free_ uint64_t *offsets = NULL;
+	_cleanup_(output_release)
 	struct package_output o = {.sink = sink, .arg = &w, .progress = progress};
 	struct s3_object object = {0};
 
 	if (!w.upload)
 		return -1;
-	int r = package_write(c->plan, &o, c->cancel, e);
-	points = o.points;
-	offsets = o.member_offsets;
-	if (r < 0) {
+	if (package_write(c->plan, &o, c->cancel, e) < 0) {
 		s3_upload_abort(w.upload);
 		return -1;
 	}
@@ -166,8 +168,9 @@ static int put(struct commit *c, struct manifest **made, char etag[128], struct 
 	if (!text)
 		return err_set(e, ENOMEM, "out of memory");
 	catalog_key(c->md->s, c->md->name, NULL, key);
-	if (s3_put(m->aws, c->bucket, key, text, strlen(text), "application/json",
-		   c->old ? c->etag : S3_IF_NONE, &o, c->cancel, e) < 0)
+	const struct s3_content content = {text, strlen(text), "application/json",
+					   c->old ? c->etag : S3_IF_NONE};
+	if (s3_put(m->aws, c->bucket, key, &content, &o, c->cancel, e) < 0)
 		return -1;
 	key[strlen(key) - strlen("manifest.json")] = 0;
 	*made = manifest_read(text, strlen(text), key, e);

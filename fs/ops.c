@@ -8,7 +8,7 @@
 
 static void *handle_of(const struct fuse_file_info *fi)
 {
-	return fi ? (void *)(uintptr_t)fi->fh : NULL;
+	return fi ? opened(fi) : NULL;
 }
 
 /* The request about name in the directory ino. */

@@ -118,7 +118,7 @@ void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct dirlist *l = (struct dirlist *)(uintptr_t)fi->fh;
+	struct dirlist *l = opened(fi);
 
 	(void)ino;
 	/* The last readdir's answer may have brought the kernel here before its thread let go of the lock. */
@@ -152,7 +152,7 @@ void ops_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct
 	if (!r)
 		return;
 	r->kind = REQ_READDIR;
-	r->list = (struct dirlist *)(uintptr_t)fi->fh;
+	r->list = opened(fi);
 	r->size = size;
 	r->off = off;
 	if (reply_collected(r))

@@ -37,6 +37,12 @@ struct req {
 
 extern const struct fuse_lowlevel_ops ops_table;
 
+/* opened: what an open left in the kernel's file handle. */
+static inline void *opened(const struct fuse_file_info *fi)
+{
+	return (void *)(uintptr_t)fi->fh; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 /* req_begin: the request about nodeid ino (0: none); NULL: it was answered (ESTALE, ENOMEM). */
 struct req *req_begin(fuse_req_t fuse, fuse_ino_t ino);
 /* req_and: another node, held too; -1: answered. */

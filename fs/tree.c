@@ -104,6 +104,11 @@ static struct node *find_id_locked(const struct tree *t, uint64_t id)
 	return n;
 }
 
+static struct node **rows_new(size_t size)
+{
+	return calloc(size, sizeof(struct node *));
+}
+
 /* Doubles both tables when they are full; without memory they stay as they are, only slower. */
 static void grow_locked(struct tree *t)
 {
@@ -111,7 +116,7 @@ static void grow_locked(struct tree *t)
 
 	if (t->count < old)
 		return;
-	struct node **ids = calloc(size, sizeof *ids), **names = calloc(size, sizeof *names);
+	struct node **ids = rows_new(size), **names = rows_new(size);
 	if (!ids || !names) {
 		free(ids);
 		free(names);
@@ -173,8 +178,8 @@ struct tree *tree_new(const struct node_ops *root_ops, const struct vfile *root_
 
 	if (!t || !root)
 		goto fail;
-	t->ids = (struct table){calloc(TABLE_MIN, sizeof *t->ids.rows), TABLE_MIN};
-	t->names = (struct table){calloc(TABLE_MIN, sizeof *t->names.rows), TABLE_MIN};
+	t->ids = (struct table){rows_new(TABLE_MIN), TABLE_MIN};
+	t->names = (struct table){rows_new(TABLE_MIN), TABLE_MIN};
 	if (!t->ids.rows || !t->names.rows)
 		goto fail;
 	pthread_mutex_init(&t->mu, NULL);

@@ -5,7 +5,13 @@
 
 #include "sagemaker/buf.h"
 
-static void set_text(struct err *e, const char *fmt, va_list ap)
+/* What err.h tells the analyser. */
+#undef err_set
+#undef err_errno
+#undef err_prefix
+#undef err_append
+
+static _printf_(2, 0) void set_text(struct err *e, const char *fmt, va_list ap)
 {
 	vsnprintf(e->text, sizeof e->text, fmt, ap);
 }

@@ -109,8 +109,8 @@ uint32_t crc32c(uint32_t so_far, const void *p, size_t n)
 	while (n) {
 		int len = n < (size_t)most ? (int)n : most;
 
-		crc = crc32_iscsi((unsigned char *)at, len,
-				  crc); /* NOLINT(performance-no-int-to-ptr) */
+		/* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+		crc = crc32_iscsi((unsigned char *)at, len, crc);
 		at += (size_t)len;
 		n -= (size_t)len;
 	}

@@ -198,9 +198,8 @@ static int put_once(struct aws *a, struct s3_call *c, const char *if_match, cons
 	return -1;
 }
 
-int s3_put(struct aws *a, const char *bucket, const char *key, const void *p, size_t n,
-	   const char *content_type, const char *if_match, struct s3_object *out,
-	   struct cancel *cancel, struct err *e)
+int s3_put(struct aws *a, const char *bucket, const char *key, const struct s3_content *content,
+	   struct s3_object *out, struct cancel *cancel, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct s3_object ignored;
@@ -208,14 +207,14 @@ int s3_put(struct aws *a, const char *bucket, const char *key, const void *p, si
 	char crc[S3_CRC_TEXT];
 	int r;
 
-	s3_crc_text(crc32c(0, p, n), crc);
+	s3_crc_text(crc32c(0, content->p, content->n), crc);
 	r = s3_call_init(&c, a, "PUT", bucket, key, &own) ||
-	    put_headers(&c, content_type, if_match, crc, &own);
-	c.q.body = n ? p : "";
-	c.q.body_len = n;
+	    put_headers(&c, content->type, content->if_match, crc, &own);
+	c.q.body = content->n ? content->p : "";
+	c.q.body_len = content->n;
 	c.q.cancel = cancel;
 	if (!r)
-		r = put_once(a, &c, if_match, crc, out ? out : &ignored, &own);
+		r = put_once(a, &c, content->if_match, crc, out ? out : &ignored, &own);
 	if (r && e)
 		*e = own;
 	return r ? -1 : 0;

@@ -16,9 +16,16 @@ struct s3_object {
  * (errno EEXIST for IF_NONE, ESTALE for an ETag). */
 #define S3_IF_NONE ((const char *)"*")
 
-int s3_put(struct aws *a, const char *bucket, const char *key, const void *p, size_t n,
-	   const char *content_type, const char *if_match, struct s3_object *out, struct cancel *c,
-	   struct err *e) _must_check_;
+struct s3_content {
+	const void *p;
+	size_t n;
+	const char *type;     /* Content-Type, NULL: none */
+	const char *if_match; /* as above */
+};
+
+/* s3_put: a whole object; out may be NULL. */
+int s3_put(struct aws *a, const char *bucket, const char *key, const struct s3_content *content,
+	   struct s3_object *out, struct cancel *c, struct err *e) _must_check_;
 int s3_head(struct aws *a, const char *bucket, const char *key, struct s3_object *out,
 	    struct cancel *c, struct err *e) _must_check_;
 /* s3_get: whole object, at most max bytes, into out; breaks are continued with Range + If-Match; checksum verified. */

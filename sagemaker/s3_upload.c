@@ -532,8 +532,9 @@ static int put_whole(struct s3_upload *u, struct s3_object *out, struct err *e)
 	const struct chunk *k = u->filling;
 	size_t n = k ? k->len : 0;
 
-	if (s3_put(u->a, u->bucket, u->key, k ? k->data : "", n, CONTENT_TYPE, NULL, out, u->cancel,
-		   e))
+	const struct s3_content content = {k ? k->data : "", n, CONTENT_TYPE, NULL};
+
+	if (s3_put(u->a, u->bucket, u->key, &content, out, u->cancel, e))
 		return -1;
 	if (n && u->hooks.sent)
 		u->hooks.sent(u->hooks.arg, n);

@@ -4,4 +4,4 @@
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #pragma GCC diagnostic ignored "-Wmissing-declarations"
 #pragma GCC diagnostic ignored "-Wpedantic"
-#include "saved_model.pb-c.c"
+#include "saved_model.pb-c.c" /* NOLINT(bugprone-suspicious-include) */

@@ -113,10 +113,11 @@ void reply_list(struct request *r, const struct resource_kind *k, struct listed 
 	if (!in)
 		return;
 	const char *by = member_string(in, "SortBy"), *order = member_string(in, "SortOrder");
-	qsort(rows, n, sizeof *rows,
-	      streq(by, "Name")     ? by_name
-	      : streq(by, "Status") ? by_status
-				    : by_time);
+	if (n) /* rows may be NULL else */
+		qsort(rows, n, sizeof *rows,
+		      streq(by, "Name")     ? by_name
+		      : streq(by, "Status") ? by_status
+					    : by_time);
 	for (size_t i = 0; !streq(order, "Ascending") && i < n / 2; i++) {
 		struct listed swap = rows[i];
 		rows[i] = rows[n - 1 - i];

@@ -361,9 +361,9 @@ void s3_complete_multipart(struct request *r)
 			reply_error(r, 500, "InternalError", "out of memory");
 		else if (choose(r, &w, parts, n, chosen))
 			commit(r, &m, chosen, w.n);
+		if (chosen && r->reply.status == 200)
+			remove_unused(r->be, parts, n, chosen, w.n);
 	}
-	if (r->reply.status == 200)
-		remove_unused(r->be, parts, n, chosen, w.n);
 	free(w.rows);
 	buf_release(&w.text);
 }

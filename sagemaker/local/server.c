@@ -54,9 +54,9 @@ static void free_object(void *arg)
 	reader_free(arg);
 }
 
-static ssize_t no_bytes(void *arg, uint64_t pos, char *out, size_t max)
+static ssize_t no_bytes(void *arg, uint64_t pos, _unused_ char *out, size_t max)
 {
-	(void)arg, (void)pos, (void)out, (void)max;
+	(void)arg, (void)pos, (void)max;
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 

@@ -38,8 +38,8 @@ static int check_objects(struct run *r, struct err *e)
 	_cleanup_buf_ struct buf out = BUF_INIT(0);
 	struct s3_object o;
 
-	if (s3_put(r->a, BUCKET, "m/a b+\xc3\xbc&%41", "hello", 5, "text/plain", NULL, &o, NULL,
-		   e) ||
+	if (s3_put(r->a, BUCKET, "m/a b+\xc3\xbc&%41",
+		   &(struct s3_content){"hello", 5, "text/plain", NULL}, &o, NULL, e) ||
 	    s3_head(r->a, BUCKET, "m/a b+\xc3\xbc&%41", &o, NULL, e) ||
 	    want(o.size == 5, e, "size") ||
 	    s3_get(r->a, BUCKET, "m/a b+\xc3\xbc&%41", 100, &out, &o, NULL, e))
@@ -51,9 +51,11 @@ static int check_conditional(struct run *r, struct err *e)
 {
 	struct s3_object o;
 
-	if (s3_put(r->a, BUCKET, "m/once", "1", 1, NULL, S3_IF_NONE, &o, NULL, e))
+	if (s3_put(r->a, BUCKET, "m/once", &(struct s3_content){"1", 1, NULL, S3_IF_NONE}, &o, NULL,
+		   e))
 		return -1;
-	if (s3_put(r->a, BUCKET, "m/once", "2", 1, NULL, S3_IF_NONE, NULL, NULL, e) == 0)
+	if (s3_put(r->a, BUCKET, "m/once", &(struct s3_content){"2", 1, NULL, S3_IF_NONE}, NULL,
+		   NULL, e) == 0)
 		return want(false, e, "overwritten in spite of If-None-Match");
 	return e->no == EEXIST && e->http == 412 ? 0 : -1;
 }
@@ -72,10 +74,12 @@ static int check_list(struct run *r, struct err *e)
 		char key[64];
 
 		snprintf(key, sizeof key, "list/%c/x", 'c' - i);
-		if (s3_put(r->a, BUCKET, key, "", 0, NULL, NULL, NULL, NULL, e))
+		if (s3_put(r->a, BUCKET, key, &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
+			   e))
 			return -1;
 	}
-	if (s3_put(r->a, BUCKET, "list/a b+c", "", 0, NULL, NULL, NULL, NULL, e) ||
+	if (s3_put(r->a, BUCKET, "list/a b+c", &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
+		   e) ||
 	    s3_list(r->a, BUCKET, "list/", "/", count_row, &out, NULL, e))
 		return -1;
 	return want(streq(buf_cstr(&out), "list/a b+c\nlist/a/ *\nlist/b/ *\nlist/c/ *\n"), e,

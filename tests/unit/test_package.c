@@ -115,7 +115,7 @@ static void round_trip(void **state)
 {
 	_cleanup_scratch_ struct scratch s;
 	_cleanup_plan_ struct package_plan *p = NULL;
-	_cleanup_buf_ struct buf tar = BUF_INIT((size_t)64 << 20), symbol = BUF_INIT(0);
+	_cleanup_buf_ struct buf tar = BUF_INIT((size_t)64 << 20);
 	struct sink sink = {.b = BUF_INIT((size_t)64 << 20)};
 	struct package_output o;
 	struct err e = {0};

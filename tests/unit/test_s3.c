@@ -235,15 +235,18 @@ static void test_put_get_head(void **state)
 
 	(void)state;
 	begin(&x, NO_FAULT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü", "hello", 5, "text/plain", S3_IF_NONE, &o,
+	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+				&(struct s3_content){"hello", 5, "text/plain", S3_IF_NONE}, &o,
 				NULL, &e),
 			 0);
 	assert_string_equal(o.etag, "\"e1\"");
-	assert_int_equal(
-		s3_put(x.f.a, "bkt", "a b/ü", "other", 5, NULL, S3_IF_NONE, NULL, NULL, &e), -1);
+	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+				&(struct s3_content){"other", 5, NULL, S3_IF_NONE}, NULL, NULL, &e),
+			 -1);
 	assert_int_equal(e.no, EEXIST);
 	assert_int_equal(e.http, 412);
-	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü", "other", 5, NULL, "\"e9\"", NULL, NULL, &e),
+	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+				&(struct s3_content){"other", 5, NULL, "\"e9\""}, NULL, NULL, &e),
 			 -1);
 	assert_int_equal(e.no, ESTALE);
 	assert_int_equal(s3_head(x.f.a, "bkt", "k", &o, NULL, &e), 0);
@@ -271,7 +274,9 @@ static void test_conditional_put_whose_reply_is_lost(void **state)
 
 	(void)state;
 	begin(&x, LOSE_PUT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", "hello", 5, NULL, S3_IF_NONE, &o, NULL, &e), 0);
+	assert_int_equal(s3_put(x.f.a, "bkt", "k",
+				&(struct s3_content){"hello", 5, NULL, S3_IF_NONE}, &o, NULL, &e),
+			 0);
 	assert_string_equal(o.etag, "\"e1\"");
 	assert_int_equal(x.s.puts, 1);
 	end(&x);
@@ -287,7 +292,9 @@ static void test_get_goes_on(void **state)
 
 	(void)state;
 	begin(&x, BREAK_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", data, MIB, NULL, NULL, NULL, NULL, &e), 0);
+	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
+				NULL, NULL, &e),
+			 0);
 	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), 0);
 	assert_int_equal(out.len, MIB);
 	assert_memory_equal(out.data, data, MIB);
@@ -305,7 +312,9 @@ static void test_get_of_what_changes(void **state)
 
 	(void)state;
 	begin(&x, CHANGE_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", data, MIB, NULL, NULL, NULL, NULL, &e), 0);
+	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
+				NULL, NULL, &e),
+			 0);
 	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), -1);
 	assert_int_equal(e.no, ESTALE);
 	end(&x);
@@ -320,7 +329,9 @@ static void test_wrong_checksum(void **state)
 
 	(void)state;
 	begin(&x, FLIP_BIT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", "hello", 5, NULL, NULL, NULL, NULL, &e), 0);
+	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){"hello", 5, NULL, NULL},
+				NULL, NULL, &e),
+			 0);
 	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), -1);
 	assert_int_equal(e.no, EIO);
 	assert_non_null(strstr(e.text, "checksum does not match"));
@@ -338,7 +349,9 @@ static void test_get_into_file(void **state)
 
 	(void)state;
 	begin(&x, BREAK_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", data, MIB, NULL, NULL, NULL, NULL, &e), 0);
+	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
+				NULL, NULL, &e),
+			 0);
 	assert_int_equal(s3_get_fd(x.f.a, "bkt", "k", fileno(file), &o, NULL, &e), 0);
 	assert_int_equal(pread(fileno(file), back, MIB, 0), MIB);
 	assert_memory_equal(back, data, MIB);
