@@ -45,7 +45,7 @@ static const struct option_row rows[] = {
 	{"delete",              KIND_CHOICE,      AT(delete_what),     "own|any|none",
 	 "which endpoints rmdir may delete (default: own)"									      },
 	{"upload_memory",       KIND_SIZE,        AT(upload_memory),   "BYTES",
-	 "of uploads in flight (default: 96M)" 											 },
+	 "of uploads in flight (default: 96M)"											  },
 	{"strict_runtimes",     KIND_FLAG,        AT(strict_runtimes), NULL,
 	 "local: only a runtime of the exact framework version serves"                                                                  },
 	{"ro",		  KIND_FLAG,        AT(read_only),       NULL,            "nothing can be changed"                        },

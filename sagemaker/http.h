@@ -35,7 +35,7 @@ struct http_resp {
 	long status; /* 0: no reply came */
 	struct http_headers headers;
 	struct buf body;
-	size_t sent;  /* 0: not a byte of the request left this machine; else about how many did */
+	size_t sent; /* 0: not a byte of the request left this machine; else about how many did */
 	int attempts; /* how often it was sent: curl does so again by itself where a kept connection was closed */
 };
 
