@@ -54,7 +54,10 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 			       : err_prefix(e, "cannot read the manifest of model '%s'", md->name);
 	*out = parse(s, md->name, &text, e);
 	if (!*out)
-		return -1;
+		return err_append(
+			e,
+			"put a good 's3://%s/%s' back, or delete that object: the archives beside it stay",
+			bucket, key);
 	snprintf(etag, 128, "%s", o.etag);
 	return 0;
 }

@@ -28,6 +28,7 @@ struct ask {
 	mode_t mode;
 	void (*then)(struct req *r, struct ask *a);
 	struct promise *promise;
+	int no;        /* why S3 could not be asked; read once settled */
 	bool settled;  /* atomic: S3 answered before the limit */
 	unsigned refs; /* atomic: the job and the answer */
 };
@@ -75,8 +76,10 @@ static void ask_job(void *arg, struct cancel *cancel)
 			models_wait_locked(s, 100);
 	}
 
-	if (catalog_refresh(a->md, cancel, &e) < 0)
+	if (catalog_refresh(a->md, cancel, &e) < 0) {
+		a->no = e.no;
 		mount_fail(a->md->s->m, ROOM_MODELS, &e);
+	}
 	__atomic_store_n(&a->settled, true, __ATOMIC_RELEASE);
 	promise_settle(a->promise, 0);
 	ask_unref(a);
@@ -125,12 +128,22 @@ static int top_stat(struct model *md, struct stat *st)
 	return 0;
 }
 
+/* A model that is listed, or has a manifest that makes no sense, is not absent: say why it cannot be shown. */
+static int unseen(const struct ask *a, int no)
+{
+	int why = __atomic_load_n(&a->settled, __ATOMIC_ACQUIRE) ? a->no : ETIMEDOUT;
+	SCOPED_LOCK(&a->md->s->mu);
+	bool there = a->md->known == KNOWN_PUBLISHED && !a->md->man && !a->md->deleting;
+
+	return no == ENOENT && why && (there || why == EBADMSG) ? why : no;
+}
+
 static void then_lookup(struct req *r, struct ask *a)
 {
 	struct stat st;
 
 	if (top_stat(a->md, &st) < 0)
-		reply_err(r, errno);
+		reply_err(r, unseen(a, errno));
 	else
 		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_TOP_TTL);
 }

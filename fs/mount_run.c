@@ -9,8 +9,8 @@
 #define JOB_THREADS 16
 #define IDENTITY_MS \
  15000 /* for the first call to AWS; an unreachable network does not keep the mount from starting */
-#define COMMIT_GRACE_MS 10000
-#define JOB_GRACE_MS    2000
+#define COMMIT_GRACE_MS 7500 /* with what follows the end takes 10 s at most */
+#define JOB_GRACE_MS    1000
 
 /* A mount while it is being put together: what mount.h does not hold. */
 struct making {

@@ -4,6 +4,8 @@
 #include "fs/invoke.h"
 #include "fs/models.h"
 
+#define LEAST_GRACE_MS 1000 /* for each room, whatever those before it took */
+
 static int models_begin(struct mount *m, struct err *e)
 {
 	m->models = models_start(m, e);
@@ -104,8 +106,11 @@ int rooms_start(struct mount *m, struct err *e)
 
 void rooms_stop(struct mount *m, long grace_ms)
 {
+	int64_t until = now_ms() + grace_ms;
+
+	/* One limit for all: what a slow upload has used up, deletions do not get on top; they are in the journal. */
 	for (size_t i = count(); i-- > 0;)
-		rooms[i].stop(m, grace_ms);
+		rooms[i].stop(m, (long)MAX(until - now_ms(), LEAST_GRACE_MS));
 }
 
 void rooms_free(struct mount *m)

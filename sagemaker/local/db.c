@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#define PATH_MOST 500 /* SQLite's own limit is 512 with the names of its journals */
+
 struct db {
 	sqlite3 *h;
 	pthread_mutex_t mu; /* guards h */
@@ -42,6 +44,19 @@ static int exec(sqlite3 *h, const char *sql, struct err *e)
 	return sqlite3_exec(h, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(h, e);
 }
 
+/* SQLite says "unable to open" and "not a database": not what to do. */
+static void explain(const struct db *d, const char *path, struct err *e)
+{
+	int rc = d->h ? sqlite3_errcode(d->h) : SQLITE_NOMEM;
+
+	if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
+		err_append(
+			e,
+			"it is damaged: put a copy back, or move the whole store away to begin with an empty one");
+	else if (rc == SQLITE_CANTOPEN && strlen(path) >= PATH_MOST)
+		err_append(e, "its path is too long for SQLite: use a store with a shorter one");
+}
+
 struct db *db_open(const char *path, struct err *e)
 {
 	struct db *d = calloc(1, sizeof *d);
@@ -55,6 +70,7 @@ struct db *db_open(const char *path, struct err *e)
 	if (sqlite3_open_v2(path, &d->h, flags, NULL) != SQLITE_OK) {
 		err_set(e, EIO, "cannot open '%s': %s", path,
 			d->h ? sqlite3_errmsg(d->h) : "out of memory");
+		explain(d, path, e);
 		db_close(d);
 		return NULL;
 	}
@@ -62,6 +78,7 @@ struct db *db_open(const char *path, struct err *e)
 	sqlite3_busy_timeout(d->h, 5000);
 	if (exec(d->h, settings, e) < 0 || exec(d->h, schema, e) < 0) {
 		err_prefix(e, "cannot use '%s'", path);
+		explain(d, path, e);
 		db_close(d);
 		return NULL;
 	}
