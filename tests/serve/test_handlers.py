@@ -182,6 +182,13 @@ class Handlers(unittest.TestCase):
         self.addCleanup(server.close)
         server.ready()
         self.assertIn("packages of code/requirements.txt are not installed", server.output())
+        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS,
+                                {"code/inference.py": "import no_such_module",
+                                 "code/requirements.txt": "no_such_module\n"})
+        self.addCleanup(server.close)
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("No module named 'no_such_module'; the packages of code/requirements.txt are not "
+                      "installed: put them into code/lib", server.last_error())
 
     def test_read_only_model(self):
         server = self.start(CONTEXT, helper="")

@@ -119,6 +119,11 @@ class Mxnet(unittest.TestCase):
         server = self.start(DIGITS, {"notes": ""})
         self.assertEqual(server.wait(), 1)
         self.assertIn("No module named 'inference'", server.last_error())
+        server = self.start(DIGITS, {"code/inference.py": "import no_such_module",
+                                     "code/requirements.txt": "no_such_module\n"})
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("No module named 'no_such_module'; the packages of code/requirements.txt are not "
+                      "installed: put them into code ", server.last_error())
         server = self.start(DIGITS, {"code/inference.py": "", "model-0000.params": "nonsense"})
         self.assertEqual(server.wait(), 1)
         self.assertRegex(server.last_error(), "^cannot load the model: MXNetError: .+")

@@ -194,12 +194,17 @@ def load(model_dir):
         http.log_exception("cannot load MXNet")
         http.fail("cannot load MXNet: %s: %s" % (type(error).__name__, error))
     # The user's module is looked for in code/, as MMS's workers do.
-    sys.path.insert(0, os.path.join(model_dir, "code"))
+    code = os.path.join(model_dir, "code")
+    sys.path.insert(0, code)
+    hint = http.not_installed(code, "code")
+    if hint:
+        http.log("WARNING", hint)
     try:
         service.initialize(Context(model_dir))
     except BaseException as error:
         http.log_exception("cannot load the model")
-        http.fail("cannot load the model: %s: %s" % (type(error).__name__, reason(error)))
+        http.fail(http.with_hint("cannot load the model: %s: %s"
+                                 % (type(error).__name__, reason(error)), hint))
     http.log("INFO", "Model %s loaded" % os.path.basename(model_dir))
     return service
 

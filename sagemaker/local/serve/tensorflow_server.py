@@ -117,18 +117,19 @@ def import_handlers(path):
 
 
 def prepare_path(code):
-    """code/ and code/lib importable, as in the container."""
+    """code/ and code/lib importable, as in the container; returns what to say when a package is missing."""
+    hint = http.not_installed(code, "code/lib")
     sys.dont_write_bytecode = True
     lib = os.path.join(code, "lib")
-    requirements = os.path.join(code, "requirements.txt")
     if os.path.isdir(lib):
         sys.path.insert(0, lib)
-        if os.path.exists(requirements):
+        if hint:
             http.log("WARNING", "loading modules in 'code/lib', ignoring requirements.txt")
-    elif os.path.exists(requirements):
-        http.log("WARNING", "the packages of code/requirements.txt are not installed: put them "
-                            "into code/lib (pip install --target code/lib -r requirements.txt)")
+        hint = ""
+    elif hint:
+        http.log("WARNING", hint)
     sys.path.insert(0, code)
+    return hint
 
 
 def context_maker(default, port):
@@ -218,13 +219,14 @@ def load(directory):
 
 def user_invocation(rest, models, name, code):
     """Imports the user's code; it may use the REST API while it is imported."""
-    prepare_path(code)
+    hint = prepare_path(code)
     port = http.serve_beside(rest.application(models), rest_port())
     try:
         handler = import_handlers(os.path.join(code, "inference.py"))
     except BaseException as error:
         http.log_exception("cannot import code/inference.py")
-        http.fail("cannot import code/inference.py: %s: %s" % (type(error).__name__, error))
+        http.fail(http.with_hint("cannot import code/inference.py: %s: %s"
+                                 % (type(error).__name__, error), hint))
     return handler_invocation(handler, context_maker(name, port))
 
 
