@@ -60,17 +60,25 @@ static bool is_symbol(const char *path)
 	return ends_with(path, symbol_end);
 }
 
-static bool is_params(const char *path)
+/* The parameters of the highest epoch. */
+static const char *last_params(const struct source *s)
 {
-	unsigned long epoch;
+	const char *found = NULL;
+	unsigned long epoch, highest = 0;
 	size_t prefix;
 
-	return split_params(path, &prefix, &epoch);
+	for (size_t i = 0; i < s->n; i++)
+		if (split_params(s->files[i].path, &prefix, &epoch) &&
+		    (!found || epoch > highest)) {
+			found = s->files[i].path;
+			highest = epoch;
+		}
+	return found;
 }
 
 int mxnet_detect(const struct source *s, struct buf *evidence)
 {
-	const char *symbol = first_path(s, is_symbol), *params = first_path(s, is_params);
+	const char *symbol = first_path(s, is_symbol), *params = last_params(s);
 
 	if (symbol)
 		buf_str(evidence, symbol);

@@ -38,6 +38,7 @@ static void epochs(void **state)
 	expect_paths(p, "code/inference.py " FLAT);
 	assert_string_equal(p->members[1].path, "iris-10003.params");
 	expect_note(p, "left out: iris-0003.params (the model takes iris-10003.params)");
+	expect_note(p, "framework: mxnet, for iris-symbol.json, iris-10003.params\n");
 }
 
 static void missing(void **state)
