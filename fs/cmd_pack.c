@@ -82,7 +82,7 @@ int cmd_pack(int argc, char **argv, _unused_ int *status, struct err *e)
 	const char *dir = NULL, *archive = NULL;
 
 	for (int i = 1; i < argc; i++) {
-		if (streq(argv[i], "-o") && argv[i + 1])
+		if (streq(argv[i], "-o") && i + 1 < argc)
 			archive = argv[++i];
 		else if (argv[i][0] != '-' && !dir)
 			dir = argv[i];
