@@ -155,6 +155,10 @@ class Shapes(Shared):
         answer = self.server.invoke('{"signature_name": "inverse", "inputs": [NaN]}')
         self.assertIn("NaN", answer.text)
 
+    def test_a_scalar_stays_one(self):
+        answer = self.server.invoke({"signature_name": "inverse", "inputs": 4})
+        self.assertEqual(answer.text, '{\n    "outputs": 0.25\n}')
+
     def test_versions(self):
         name = "X-Amzn-SageMaker-Custom-Attributes"
         old = self.ok({"inputs": [2.0]}, **{name: "tfs-model-version=1"})

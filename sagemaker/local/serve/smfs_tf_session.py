@@ -158,7 +158,7 @@ def make_tensor(array, dtype):
     dims = (LONG * max(1, array.ndim))(*array.shape)
     if dtype == STRING:
         return _string_tensor(array, dims)
-    array = np.ascontiguousarray(array)
+    array = np.asarray(array, order="C")  # ascontiguousarray would make a scalar a vector
     tensor = library.TF_AllocateTensor(dtype, dims, array.ndim, array.nbytes)
     if not tensor:
         raise TensorFlowError(8, "no memory for a tensor of %d bytes" % array.nbytes)
