@@ -2,11 +2,12 @@
 # upload: 1 GiB of a model's weights in 4 files, from a local directory to S3: `cp` into the mount + `sync`, against what the
 # SDK does (Python's tarfile "w:gz" + boto3 upload_file), side by side against the same local backend; then the same for data
 # that shrinks by 30 % and more. Prints seconds, CPU seconds, the ratio, and the daemon's RSS at rest and at its highest.
-#   MIB=1024 ROUNDS=1 tests/bench/upload.sh
+#   MIB=1024 ROUNDS=1 KINDS="noise shrinks" tests/bench/upload.sh
 set -euo pipefail
 . "$(dirname "$0")/../mount/lib.sh"
 MIB=${MIB:-1024}
 ROUNDS=${ROUNDS:-1}
+KINDS=${KINDS:-noise shrinks}
 VENV=${XDG_CACHE_HOME_REAL:-$HOME/.cache}/sagemakerfs-tests/bench
 if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import boto3, numpy' 2>/dev/null; then
 	/usr/bin/python3 -m venv "$VENV" && "$VENV/bin/pip" -q install boto3 numpy
@@ -42,7 +43,7 @@ cpu() { # user + system seconds of a process
 mount_start
 eval "$("$SAGEMAKERFS" env "$MNT")"
 echo "RSS at rest: $(rss VmRSS) MiB (goal 64)"
-for kind in noise shrinks; do
+for kind in $KINDS; do
 	make $kind "$WORLD/src-$kind"
 	for round in $(seq "$ROUNDS"); do
 		daemon=$(daemon_pid)
