@@ -231,6 +231,9 @@ static void remove_endpoint(void *arg)
 		*p = ep->next;
 		ep->listed = false;
 		ep->refs--; /* the table's; the job's is left */
+		/* A timer of its last process may hold the rest for a while. */
+		if (ep->listen_fd >= 0)
+			close(steal_fd(&ep->listen_fd));
 		logger_line(all->be->log, "endpoint %s: deleted", ep->name);
 	}
 	pthread_mutex_unlock(&all->mu);

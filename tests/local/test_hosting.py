@@ -164,8 +164,22 @@ def test_restart_of_a_crashed_model():
     assert B.client("sagemaker").describe_endpoint(EndpointName="second")["EndpointStatus"] == "InService"
 
 
+def listening():
+    """How many sockets the backend listens on."""
+    held = set()
+    for fd in os.listdir("/proc/%d/fd" % B.process.pid):
+        try:
+            held.add(os.readlink("/proc/%d/fd/%s" % (B.process.pid, fd)))
+        except FileNotFoundError:
+            pass
+    with open("/proc/net/tcp") as table:
+        rows = [line.split() for line in table]
+    return sum(1 for row in rows if row[3] == "0A" and "socket:[%s]" % row[9] in held)
+
+
 def test_delete():
     sm = B.client("sagemaker")
+    sockets = listening()
     sm.delete_endpoint_config(EndpointConfigName="second")
     sm.delete_model(ModelName="second")
     assert invoke("second")["Body"].read()
@@ -173,6 +187,7 @@ def test_delete():
     sm.delete_endpoint(EndpointName="second")
     await_status("second", "gone")
     assert len(os.listdir(B.store + "/endpoints")) == before - 1
+    assert listening() == sockets - 1
     assert code_of(invoke, "second") == "ValidationError"
 
 
