@@ -4,48 +4,56 @@
  */
 #include "sagemaker/saved_variables.h"
 
-/* Looks at an input: under a second. A graph that needs more is not looked at. */
+/* Looks at a name: under a second. When they are used up, nothing more is found. */
 #define MAX_STEPS 50000000U
 
-static bool refers(const char *input, const char *name)
+struct search {
+	const Tf__MetaGraphDef *g;
+	size_t steps;
+};
+
+static bool refers(struct search *s, const char *input, const char *name)
 {
 	size_t n = strlen(name);
 
+	if (!s->steps)
+		return false;
+	s->steps--;
 	return strncmp(input, name, n) == 0 && (input[n] == '\0' || input[n] == ':');
 }
 
-static const Tf__NodeDef *find_node(const Tf__GraphDef *g, const char *input)
+static const Tf__NodeDef *find_node(struct search *s, const char *input)
 {
-	for (size_t i = 0; i < g->n_node; i++)
-		if (refers(input, g->node[i]->name))
+	const Tf__GraphDef *g = s->g->graph_def;
+
+	for (size_t i = 0; i < g->n_node && s->steps; i++)
+		if (refers(s, input, g->node[i]->name))
 			return g->node[i];
 	return NULL;
 }
 
-static const Tf__NodeDef *find_call(const Tf__GraphDef *g, const char *name)
+static bool is_call(const Tf__NodeDef *node)
 {
-	const Tf__NodeDef *node = find_node(g, name);
-
-	return node && ends_with(node->op, "PartitionedCall") ? node : NULL;
+	return ends_with(node->op, "PartitionedCall");
 }
 
 /* Whether the node makes the output of a signature. */
-static bool serves(const Tf__MetaGraphDef *g, const Tf__NodeDef *node)
+static bool serves(struct search *s, const Tf__NodeDef *node)
 {
-	for (size_t i = 0; i < g->n_signature_def; i++) {
-		const Tf__SignatureDef *s = g->signature_def[i]->value;
+	for (size_t i = 0; i < s->g->n_signature_def; i++) {
+		const Tf__SignatureDef *d = s->g->signature_def[i]->value;
 
-		for (size_t k = 0; k < s->n_outputs; k++)
-			if (refers(s->outputs[k]->value->name, node->name))
+		for (size_t k = 0; k < d->n_outputs; k++)
+			if (refers(s, d->outputs[k]->value->name, node->name))
 				return true;
 	}
 	return false;
 }
 
-static bool takes(const Tf__NodeDef *node, const char *name)
+static bool takes(struct search *s, const Tf__NodeDef *node, const char *name)
 {
 	for (size_t i = 0; i < node->n_input; i++)
-		if (refers(node->input[i], name))
+		if (refers(s, node->input[i], name))
 			return true;
 	return false;
 }
@@ -67,37 +75,30 @@ static bool same_variable(const Tf__NodeDef *a, const Tf__NodeDef *b)
 }
 
 /* Whether anything but reading and signatures takes the variable: restoring it does, an initializer may. */
-static bool is_set(const Tf__MetaGraphDef *g, const Tf__NodeDef *handle)
+static bool is_set(struct search *s, const Tf__NodeDef *handle)
 {
-	for (size_t i = 0; i < g->graph_def->n_node; i++) {
-		const Tf__NodeDef *node = g->graph_def->node[i];
+	const Tf__GraphDef *g = s->g->graph_def;
+
+	for (size_t i = 0; i < g->n_node && s->steps; i++) {
+		const Tf__NodeDef *node = g->node[i];
 
 		if (node == handle)
 			continue;
 		if (streq(node->op, "VarHandleOp") && same_variable(node, handle))
 			return true; /* by another handle, perhaps: not looked into */
-		if (!streq(node->op, "ReadVariableOp") && takes(node, handle->name) &&
-		    !serves(g, node))
+		if (!streq(node->op, "ReadVariableOp") && takes(s, node, handle->name) &&
+		    !serves(s, node))
 			return true;
 	}
-	return false;
+	return !s->steps;
 }
 
-static size_t count_inputs(const Tf__GraphDef *g)
+static const Tf__NodeDef *find_unset(struct search *s, const Tf__NodeDef *call)
 {
-	size_t n = 0;
+	for (size_t i = 0; i < call->n_input && s->steps; i++) {
+		const Tf__NodeDef *node = find_node(s, call->input[i]);
 
-	for (size_t i = 0; i < g->n_node; i++)
-		n += g->node[i]->n_input + 1;
-	return n;
-}
-
-static const Tf__NodeDef *find_unset(const Tf__MetaGraphDef *g, const Tf__NodeDef *call)
-{
-	for (size_t i = 0; i < call->n_input; i++) {
-		const Tf__NodeDef *node = find_node(g->graph_def, call->input[i]);
-
-		if (node && streq(node->op, "VarHandleOp") && !is_set(g, node))
+		if (node && streq(node->op, "VarHandleOp") && !is_set(s, node))
 			return node;
 	}
 	return NULL;
@@ -105,21 +106,20 @@ static const Tf__NodeDef *find_unset(const Tf__MetaGraphDef *g, const Tf__NodeDe
 
 int saved_variables_find(const Tf__MetaGraphDef *g, char **name)
 {
-	*name = NULL;
-	/* A graph of TensorFlow 1 restores by nodes of its own, not by a call. */
-	if (!g->graph_def || !g->saver_def ||
-	    !find_call(g->graph_def, g->saver_def->restore_op_name))
-		return 0;
-	size_t all = count_inputs(g->graph_def), steps = MAX_STEPS;
-	for (size_t i = 0; i < g->graph_def->n_node; i++) {
-		const Tf__NodeDef *call = g->graph_def->node[i], *unset;
+	struct search s = {g, MAX_STEPS};
+	const Tf__NodeDef *restore;
 
-		if (!ends_with(call->op, "PartitionedCall") || !serves(g, call))
-			continue;
-		if ((call->n_input + 1) * all > steps)
-			return 0;
-		steps -= (call->n_input + 1) * all;
-		unset = find_unset(g, call);
+	*name = NULL;
+	if (!g->graph_def || !g->saver_def)
+		return 0;
+	restore = find_node(&s, g->saver_def->restore_op_name);
+	if (!restore || !is_call(restore)) /* TensorFlow 1 restores by nodes of the main graph */
+		return 0;
+	for (size_t i = 0; i < g->graph_def->n_node && s.steps; i++) {
+		const Tf__NodeDef *call = g->graph_def->node[i];
+		const Tf__NodeDef *unset =
+			is_call(call) && serves(&s, call) ? find_unset(&s, call) : NULL;
+
 		if (unset) {
 			*name = strdup(unset->name);
 			return *name ? 0 : -1;
