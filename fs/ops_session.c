@@ -68,8 +68,14 @@ int ops_mount(struct mount *m, struct err *e)
 		return say(e, EINVAL, "make a FUSE session");
 	}
 	m->fuse = s;
-	if (fuse_session_mount(s->se, m->mountpoint) < 0)
-		return say(e, EIO, "mount");
+	if (fuse_session_mount(s->se, m->mountpoint) < 0) {
+		say(e, EIO, "mount");
+		if (m->opt->allow_other && geteuid() != 0)
+			err_append(
+				e,
+				"-o allow_other of an ordinary user needs the line 'user_allow_other' in /etc/fuse.conf");
+		return -1;
+	}
 	s->mounted = true;
 	return 0;
 }

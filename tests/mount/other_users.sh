@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The mount of an ordinary user: all of the main job, and nothing of it for others. Needs root, to be two other people.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+if [ "$(id -u)" -ne 0 ] || ! setpriv --reuid 65534 --regid 65534 --clear-groups test -r /dev/fuse -a -w /dev/fuse; then
+	echo "skipped: this is not root, or /dev/fuse is closed to users"
+	done_testing
+fi
+
+cp "$SAGEMAKERFS" "$WORLD/sagemakerfs"
+cp -r "$SAGEMAKERFS_SERVE_DIR" "$WORLD/serve"
+chmod 755 "$WORLD" "$WORLD/sagemakerfs"
+tf_export "$WORLD/export"
+mkdir "$WORLD/home"
+chown -R 65534:65534 "$WORLD/home" "$MNT" "$WORLD/export" "$WORLD/tmp"
+chmod -R a+rX "$WORLD/serve" "$WORLD/runtimes" "$WORLD/home"
+
+# as UID COMMAND...: as somebody with an empty environment. /dev/null may be closed to them: nothing here opens it.
+as() {
+	local uid=$1
+	shift
+	setpriv --reuid "$uid" --regid "$uid" --clear-groups env -i HOME="$WORLD/home" PATH=/usr/bin:/bin TMPDIR="$WORLD/tmp" \
+		SAGEMAKERFS_RUNTIMES="$WORLD/runtimes" SAGEMAKERFS_SERVE_DIR="$WORLD/serve" "$@"
+}
+me() {
+	as 65534 "$@"
+}
+other() {
+	as 65533 "$@"
+}
+
+if ! grep -qs '^user_allow_other' /etc/fuse.conf; then
+	check_match '-o allow_other says what it needs' 'needs the line .user_allow_other. in /etc/fuse.conf' me "$WORLD/sagemakerfs" local "$MNT" -o allow_other
+	check_not 'and mounts nothing' mounted "$MNT"
+fi
+check 'a user mounts' me "$WORLD/sagemakerfs" local "$MNT"
+check 'copies a model' me cp -rT "$WORLD/export" "$MNT/models/iris"
+check 'deploys it' me mkdir "$MNT/endpoints/iris"
+check_out 'it serves' InService me cat "$MNT/endpoints/iris/wait"
+check_match 'it answers' '\[4\]' me bash -c "echo '[4]' >'$MNT/invoke/iris' && cat '$MNT/invoke/iris'"
+home=$WORLD/home/.local
+check_errno 'others do not see the mount' EACCES other ls "$MNT"
+check_errno 'root does not either' EACCES ls "$MNT"
+check_errno 'nor the store' EACCES other ls "$home/share/sagemakerfs/local"
+check_errno 'nor its keys' EACCES other cat "$home/share/sagemakerfs/local/run.json"
+check_errno 'nor what is staged' EACCES other ls "$home/state/sagemakerfs"
+server=$(pgrep -u 65534 -f 'serve/tensorflow_server.py' | head -1)
+check 'the model runs as that user' test "$server"
+check 'rmdir' me rmdir "$MNT/endpoints/iris"
+check 'unmount' me "$WORLD/sagemakerfs" unmount "$MNT"
+backend=$home/share/sagemakerfs/local/run.json
+check 'the backend ends by itself' wait_until 30 test ! -e "$backend"
+done_testing
