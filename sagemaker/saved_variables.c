@@ -4,30 +4,22 @@
  */
 #include "sagemaker/saved_variables.h"
 
-/* Looks at a name: under a second. When they are used up, nothing more is found. */
-#define MAX_STEPS 50000000U
+/* Looks at a name: well under a second. When they are used up, nothing more is found. */
+#define MAX_STEPS 20000000U
 
 struct search {
 	const Tf__MetaGraphDef *g;
 	size_t steps;
+	const char **set; /* what nodes other than readers and signatures take, sorted */
+	size_t n_set;
 };
 
-static bool refers(struct search *s, const char *input, const char *name)
-{
-	size_t n = strlen(name);
-
-	if (!s->steps)
-		return false;
-	s->steps--;
-	return strncmp(input, name, n) == 0 && (input[n] == '\0' || input[n] == ':');
-}
-
-static const Tf__NodeDef *find_node(struct search *s, const char *input)
+static const Tf__NodeDef *find_node(struct search *s, const char *name)
 {
 	const Tf__GraphDef *g = s->g->graph_def;
 
-	for (size_t i = 0; i < g->n_node && s->steps; i++)
-		if (refers(s, input, g->node[i]->name))
+	for (size_t i = 0; i < g->n_node && s->steps; i++, s->steps--)
+		if (streq(g->node[i]->name, name))
 			return g->node[i];
 	return NULL;
 }
@@ -37,25 +29,51 @@ static bool is_call(const Tf__NodeDef *node)
 	return ends_with(node->op, "PartitionedCall");
 }
 
-/* Whether the node makes the output of a signature. */
+/* Whether the node is a call that makes the output of a signature ("name:0"). */
 static bool serves(struct search *s, const Tf__NodeDef *node)
 {
-	for (size_t i = 0; i < s->g->n_signature_def; i++) {
+	size_t n = strlen(node->name);
+
+	for (size_t i = 0; is_call(node) && i < s->g->n_signature_def; i++) {
 		const Tf__SignatureDef *d = s->g->signature_def[i]->value;
 
-		for (size_t k = 0; k < d->n_outputs; k++)
-			if (refers(s, d->outputs[k]->value->name, node->name))
+		for (size_t k = 0; k < d->n_outputs && s->steps; k++, s->steps--) {
+			const char *output = d->outputs[k]->value->name;
+
+			if (strncmp(output, node->name, n) == 0 &&
+			    (output[n] == ':' || output[n] == '\0'))
 				return true;
+		}
 	}
 	return false;
 }
 
-static bool takes(struct search *s, const Tf__NodeDef *node, const char *name)
+static int by_text(const void *a, const void *b)
 {
-	for (size_t i = 0; i < node->n_input; i++)
-		if (refers(s, node->input[i], name))
-			return true;
-	return false;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Whatever takes a handle may set it, but reading and signatures: restoring does, an initializer may. */
+static int collect_set(struct search *s)
+{
+	const Tf__GraphDef *g = s->g->graph_def;
+	size_t n = 1;
+
+	for (size_t i = 0; i < g->n_node; i++)
+		n += g->node[i]->n_input;
+	s->set = calloc(n, sizeof(*s->set));
+	if (!s->set)
+		return -1;
+	for (size_t i = 0; i < g->n_node; i++) {
+		const Tf__NodeDef *node = g->node[i];
+
+		if (streq(node->op, "ReadVariableOp") || serves(s, node))
+			continue;
+		for (size_t k = 0; k < node->n_input; k++)
+			s->set[s->n_set++] = node->input[k];
+	}
+	qsort(s->set, s->n_set, sizeof(*s->set), by_text);
+	return 0;
 }
 
 /* The name that handles of the same variable share. */
@@ -74,40 +92,47 @@ static bool same_variable(const Tf__NodeDef *a, const Tf__NodeDef *b)
 	return x.len && x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
 }
 
-/* Whether anything but reading and signatures takes the variable: restoring it does, an initializer may. */
-static bool is_set(struct search *s, const Tf__NodeDef *handle)
+/* Whether another handle stands for the same variable: perhaps it is set by that, which is not looked into. */
+static bool has_twin(struct search *s, const Tf__NodeDef *handle)
 {
 	const Tf__GraphDef *g = s->g->graph_def;
 
-	for (size_t i = 0; i < g->n_node && s->steps; i++) {
-		const Tf__NodeDef *node = g->node[i];
-
-		if (node == handle)
-			continue;
-		if (streq(node->op, "VarHandleOp") && same_variable(node, handle))
-			return true; /* by another handle, perhaps: not looked into */
-		if (!streq(node->op, "ReadVariableOp") && takes(s, node, handle->name) &&
-		    !serves(s, node))
+	for (size_t i = 0; i < g->n_node && s->steps; i++, s->steps--)
+		if (g->node[i] != handle && streq(g->node[i]->op, "VarHandleOp") &&
+		    same_variable(g->node[i], handle))
 			return true;
-	}
 	return !s->steps;
 }
 
 static const Tf__NodeDef *find_unset(struct search *s, const Tf__NodeDef *call)
 {
 	for (size_t i = 0; i < call->n_input && s->steps; i++) {
-		const Tf__NodeDef *node = find_node(s, call->input[i]);
+		const char *name = call->input[i];
 
-		if (node && streq(node->op, "VarHandleOp") && !is_set(s, node))
+		if (bsearch(&name, s->set, s->n_set, sizeof(*s->set), by_text))
+			continue;
+		const Tf__NodeDef *node = find_node(s, name);
+		if (node && streq(node->op, "VarHandleOp") && !has_twin(s, node))
 			return node;
 	}
 	return NULL;
 }
 
+static const Tf__NodeDef *find_in_signatures(struct search *s)
+{
+	const Tf__GraphDef *g = s->g->graph_def;
+	const Tf__NodeDef *unset = NULL;
+
+	for (size_t i = 0; i < g->n_node && s->steps && !unset; i++)
+		if (serves(s, g->node[i]))
+			unset = find_unset(s, g->node[i]);
+	return unset;
+}
+
 int saved_variables_find(const Tf__MetaGraphDef *g, char **name)
 {
-	struct search s = {g, MAX_STEPS};
-	const Tf__NodeDef *restore;
+	struct search s = {g, MAX_STEPS, NULL, 0};
+	const Tf__NodeDef *restore, *unset;
 
 	*name = NULL;
 	if (!g->graph_def || !g->saver_def)
@@ -115,15 +140,11 @@ int saved_variables_find(const Tf__MetaGraphDef *g, char **name)
 	restore = find_node(&s, g->saver_def->restore_op_name);
 	if (!restore || !is_call(restore)) /* TensorFlow 1 restores by nodes of the main graph */
 		return 0;
-	for (size_t i = 0; i < g->graph_def->n_node && s.steps; i++) {
-		const Tf__NodeDef *call = g->graph_def->node[i];
-		const Tf__NodeDef *unset =
-			is_call(call) && serves(&s, call) ? find_unset(&s, call) : NULL;
-
-		if (unset) {
-			*name = strdup(unset->name);
-			return *name ? 0 : -1;
-		}
-	}
-	return 0;
+	if (collect_set(&s))
+		return -1;
+	unset = find_in_signatures(&s);
+	free(s.set);
+	if (unset)
+		*name = strdup(unset->name);
+	return unset && !*name ? -1 : 0;
 }
