@@ -4,6 +4,7 @@
  * but files and directories in it.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <zlib.h>
@@ -60,9 +61,11 @@ static int ignore(void *arg, const char *path, uint64_t size, mode_t mode)
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const struct unpack_limits limits = {1 << 20, 100};
-	char dir[] = "/tmp/smfs-fuzz-XXXXXX";
+	const char *tmp = getenv("TMPDIR");
+	char dir[PATH_MAX];
 	struct err e = {0};
 
+	snprintf(dir, sizeof dir, "%s/smfs-fuzz-XXXXXX", tmp ? tmp : "/tmp");
 	if (!n || !mkdtemp(dir))
 		return 0;
 	_cleanup_close_ int archive = archive_of(p, n);
