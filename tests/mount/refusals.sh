@@ -37,6 +37,7 @@ cp -rT "$GOOD" "$MNT/models/typo" && echo '{"framwork": "tensorflow"}' >"$MNT/mo
 refused_commit typo EINVAL 'framwork'
 
 cp -rT "$GOOD" "$MNT/models/old" && echo '{"framework_version": "9.9"}' >"$MNT/models/old/sagemaker.json"
+sync "$MNT/models/old" # with nothing to upload mkdir has the answer in time on slow machines too
 check_errno 'a version that AWS has no image for is refused' EINVAL mkdir "$MNT/endpoints/old"
 check_match 'with the versions that exist' '9\.9.*2\.1[0-9]|2\.1[0-9].*9\.9' cat "$MNT/endpoints/.error"
 rm -r "$MNT/models/old"
