@@ -32,7 +32,7 @@ struct local_options {
  */
 int local_serve(const struct local_options *o, struct err *e) _must_check_;
 
-/* local_runtimes: what `doctor` shows: one line per runtime found ("tensorflow 2.20.0  /root/.local/..."), into out; the number. */
+/* local_runtimes: what `doctor` shows: one line per runtime found ("tensorflow 2.20.0  DIR/tensorflow-2.20.0"), into out; the number. */
 struct buf;
 int local_runtimes(struct buf *out);
 
