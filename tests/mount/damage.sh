@@ -73,7 +73,7 @@ eval "$("$SAGEMAKERFS" env "$MNT")"
 ls "$MNT/models" >/dev/null
 fault '[{"operation":"GetObject","nth":0,"action":"status","arg":500,"code":"InternalError","message":"We encountered an internal error."}]'
 check_not 'a manifest that cannot be fetched: no listing' ls "$MNT/models/b"
-check_match 'but not "No such file"' 'ls: .*: (Input/output|Remote I/O|Resource temporarily|Device or resource)' ls "$MNT/models/b"
+check_match 'but not "No such file"' 'ls: .*: (Input/output|Remote I/O|Resource temporarily|Device or resource|Connection timed out)' ls "$MNT/models/b"
 fault '[]'
 sleep 1.5
 check 'it is there again' ls "$MNT/models/b"
