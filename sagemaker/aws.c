@@ -17,19 +17,22 @@
  ((size_t)64 << 10) /* hashed in any case: cheap, and the signature then covers it */
 #define SKEW_S 60   /* a clock this far off is worth a correction */
 
-const struct aws_service AWS_S3 = {"s3", "s3", "s3.%s.%s", NULL, NULL, QUOTA_S3};
-const struct aws_service AWS_SAGEMAKER = {"sagemaker", "sagemaker", "api.sagemaker.%s.%s",
-					  "SageMaker", JSON_TYPE,   QUOTA_SAGEMAKER};
-const struct aws_service AWS_RUNTIME = {
-	"sagemaker-runtime", "sagemaker", "runtime.sagemaker.%s.%s", NULL, NULL, QUOTA_RUNTIME};
-const struct aws_service AWS_STS = {"sts", "sts", "sts.%s.%s", NULL, NULL, QUOTA_STS};
-const struct aws_service AWS_IAM = {"iam", "iam", NULL, NULL, NULL, QUOTA_IAM};
+const struct aws_service AWS_S3 = {"s3", "s3", SERVICE_S3, NULL, NULL};
+const struct aws_service AWS_SAGEMAKER = {"sagemaker", "sagemaker", SERVICE_SAGEMAKER, "SageMaker",
+					  JSON_TYPE};
+const struct aws_service AWS_RUNTIME = {"sagemaker-runtime", "sagemaker", SERVICE_RUNTIME, NULL,
+					NULL};
+const struct aws_service AWS_STS = {"sts", "sts", SERVICE_STS, NULL, NULL};
+const struct aws_service AWS_IAM = {"iam", "iam", SERVICE_IAM, NULL, NULL};
+static const struct aws_service *const used[] = {&AWS_S3, &AWS_SAGEMAKER, &AWS_RUNTIME, &AWS_STS,
+						 &AWS_IAM};
 
 struct aws {
 	const struct config *config;
 	struct creds *creds;
 	struct http *http;
-	struct retry_quota quota[QUOTA_COUNT];
+	struct host host[SERVICES]; /* of those used */
+	struct retry_quota quota[SERVICES];
 	atomic_llong clock_offset; /* seconds that the services' clocks are ahead of ours */
 };
 
@@ -52,6 +55,17 @@ struct call {
 	void *arg;
 };
 
+static int find_hosts(struct aws *a, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		enum service id = used[i]->id;
+
+		if (host_find(a->config, id, NULL, &a->host[id], e))
+			return -1;
+	}
+	return 0;
+}
+
 struct aws *aws_new(const struct config *c, struct err *e)
 {
 	struct aws *a = calloc(1, sizeof *a);
@@ -61,8 +75,12 @@ struct aws *aws_new(const struct config *c, struct err *e)
 		return NULL;
 	}
 	a->config = c;
-	for (size_t i = 0; i < QUOTA_COUNT; i++)
+	for (size_t i = 0; i < SERVICES; i++)
 		retry_quota_init(&a->quota[i], &RETRY_STANDARD);
+	if (find_hosts(a, e)) {
+		aws_free(a);
+		return NULL;
+	}
 	a->creds = creds_new(c, e);
 	a->http = a->creds ? http_new(c, e) : NULL;
 	if (!a->http) {
@@ -78,7 +96,7 @@ void aws_free(struct aws *a)
 		return;
 	http_free(a->http);
 	creds_free(a->creds);
-	for (size_t i = 0; i < QUOTA_COUNT; i++)
+	for (size_t i = 0; i < SERVICES; i++)
 		retry_quota_release(&a->quota[i]);
 	free(a);
 }
@@ -95,44 +113,17 @@ struct http *aws_http(struct aws *a)
 
 bool aws_path_style(const struct aws *a, const char *bucket)
 {
-	return a->config->endpoint_url || strchr(bucket, '.');
+	return host_path_style(&a->host[SERVICE_S3], bucket);
 }
 
 /* Beginning a call ------------------------------------------------------------------------- */
-
-static const char *signing_region(const struct call *c)
-{
-	const char *region = c->a->config->region;
-
-	return c->s->host_format ? region : config_global_region(region);
-}
-
-static int put_host(const struct aws *a, const struct aws_service *s, const char *prefix,
-		    struct buf *url)
-{
-	const char *region = a->config->region;
-
-	buf_str(url, "https://");
-	if (prefix)
-		buf_printf(url, "%s.", prefix);
-	if (!s->host_format)
-		return buf_str(url, config_iam_host(region));
-	/* host_format has two %s: region and suffix. */
-	const char *first = strstr(s->host_format, "%s"), *second = strstr(first + 2, "%s");
-	buf_add(url, s->host_format, (size_t)(first - s->host_format));
-	buf_str(url, region);
-	buf_add(url, first + 2, (size_t)(second - first - 2));
-	return buf_str(url, config_dns_suffix(region));
-}
 
 static char *make_url(const struct aws *a, const struct aws_service *s, const struct aws_req *q)
 {
 	struct buf url = BUF_INIT((size_t)64 << 10);
 
-	if (a->config->endpoint_url)
-		buf_str(&url, a->config->endpoint_url);
-	else
-		put_host(a, s, q->host_prefix, &url);
+	if (host_put(&a->host[s->id], q->host_prefix, &url))
+		return NULL;
 	buf_str(&url, q->path);
 	if (q->query && *q->query)
 		buf_printf(&url, "?%s", q->query);
@@ -237,7 +228,7 @@ static int sign(const struct call *c, struct http_headers *h, struct err *e)
 		.url = c->url,
 		.headers = &c->headers,
 		.payload = c->payload,
-		.region = signing_region(c),
+		.region = c->a->host[c->s->id].region,
 		.service = c->s,
 		.now = (int64_t)time(NULL) + atomic_load(&c->a->clock_offset),
 		.keys = &keys,
@@ -414,7 +405,7 @@ static bool goes_on(struct call *c, enum retry_class why, const struct http_resp
 	} else {
 		if (c->retries + 1 >= max_attempts(c->a))
 			return false;
-		c->paid = retry_take(&c->a->quota[c->s->quota], &RETRY_STANDARD, why);
+		c->paid = retry_take(&c->a->quota[c->s->id], &RETRY_STANDARD, why);
 		if (!c->paid)
 			return false;
 		delay = retry_delay(&RETRY_STANDARD, c->retries++);
@@ -430,7 +421,7 @@ static void on_attempt(void *arg, struct http_resp *r, const struct err *transpo
 
 	c->sends += r->attempts;
 	if (!e.no)
-		retry_success(&c->a->quota[c->s->quota], &RETRY_STANDARD, c->paid);
+		retry_success(&c->a->quota[c->s->id], &RETRY_STANDARD, c->paid);
 	else if (goes_on(c, why, r))
 		return;
 	call_finish(c, r, &e);

@@ -10,17 +10,13 @@
 
 struct aws;
 
-/* One retry quota for each service, as in AWS's SDKs. */
-enum aws_quota { QUOTA_S3, QUOTA_SAGEMAKER, QUOTA_RUNTIME, QUOTA_STS, QUOTA_IAM, QUOTA_COUNT };
-
+/* One retry quota for each, as in AWS's SDKs. */
 struct aws_service {
 	const char *name;    /* "sagemaker": for messages */
 	const char *signing; /* signing name */
-	/* "api.sagemaker.%s.%s" (region, dns suffix); NULL: IAM's host of the partition */
-	const char *host_format;
+	enum service id;
 	const char *target_prefix; /* "SageMaker", NULL where there is none */
 	const char *content_type;  /* of JSON calls */
-	enum aws_quota quota;
 };
 extern const struct aws_service AWS_S3, AWS_SAGEMAKER, AWS_RUNTIME, AWS_STS, AWS_IAM;
 
@@ -28,7 +24,7 @@ struct aws_req {
 	const char *method;
 	const char *path;  /* encoded, begins with '/' */
 	const char *query; /* encoded, without '?', NULL or "" for none */
-	/* a bucket before the service's host (virtual-host style), NULL: none; not with config.endpoint_url */
+	/* a bucket before the service's host (virtual-host style), NULL: none; see aws_path_style */
 	const char *host_prefix;
 	const struct http_headers *headers; /* besides host, date, token, signature */
 	const void *body;                   /* borrowed until the call is over */
@@ -51,7 +47,7 @@ struct aws_req {
 };
 
 /* aws_free: calls in flight end with ECANCELED first (their done runs). */
-/* aws_new: loads nothing by itself; c must be loaded and outlive the result. */
+/* aws_new: loads nothing by itself; c must be loaded and outlive the result. EINVAL: a service has no endpoint there. */
 struct aws *aws_new(const struct config *c, struct err *e) _must_check_;
 void aws_free(struct aws *a);
 const struct config *aws_config(const struct aws *a);
@@ -68,7 +64,7 @@ typedef void aws_done_fn(void *arg, struct http_resp *r, const struct err *e);
 int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q,
 	      aws_done_fn *done, void *arg, struct err *e) _must_check_;
 
-/* aws_path_style: whether a bucket goes into the path (an own endpoint, or a name that TLS certificates do not cover). */
+/* aws_path_style: whether a bucket goes into the path instead of the host (hosts.h). */
 bool aws_path_style(const struct aws *a, const char *bucket);
 
 /* aws_json: AWS JSON 1.1 call; in is borrowed; *out (may be NULL) is owned by the caller. */

@@ -7,50 +7,9 @@
 #include "sagemaker/buf.h"
 #include "sagemaker/profile.h"
 
-/* Partitions by the beginning of the region's name; the last row takes every other region. */
-static const struct partition {
-	const char *prefix, *name, *suffix, *global_region, *iam_host;
-} partitions[] = {
-	{"cn-",      "aws-cn",     "amazonaws.com.cn", "cn-north-1",      "iam.cn-north-1.amazonaws.com.cn"},
-	{"us-gov-",  "aws-us-gov", "amazonaws.com",    "us-gov-west-1",   "iam.us-gov.amazonaws.com"       },
-	{"us-iso-",  "aws-iso",    "c2s.ic.gov",       "us-iso-east-1",   "iam.us-iso-east-1.c2s.ic.gov"   },
-	{"us-isob-", "aws-iso-b",  "sc2s.sgov.gov",    "us-isob-east-1",
-	 "iam.us-isob-east-1.sc2s.sgov.gov"								},
-	{"us-isof-", "aws-iso-f",  "csp.hci.ic.gov",   "us-isof-south-1",
-	 "iam.us-isof-south-1.csp.hci.ic.gov"							      },
-	{"eu-isoe-", "aws-iso-e",  "cloud.adc-e.uk",   "eu-isoe-west-1",
-	 "iam.eu-isoe-west-1.cloud.adc-e.uk"							       },
-	{"eusc-",    "aws-eusc",   "amazonaws.eu",     "eusc-de-east-1",  "iam.eusc-de-east-1.amazonaws.eu"},
-	{"",         "aws",        "amazonaws.com",    "us-east-1",       "iam.amazonaws.com"              },
-};
-
-static const struct partition *partition_of(const char *region)
-{
-	const struct partition *p = partitions;
-
-	while (!starts_with(region, p->prefix))
-		p++;
-	return p;
-}
-
 const char *config_partition(const char *region)
 {
 	return partition_of(region)->name;
-}
-
-const char *config_dns_suffix(const char *region)
-{
-	return partition_of(region)->suffix;
-}
-
-const char *config_global_region(const char *region)
-{
-	return partition_of(region)->global_region;
-}
-
-const char *config_iam_host(const char *region)
-{
-	return partition_of(region)->iam_host;
 }
 
 /* Text settings: the member, the environment in the order it is asked, the key in the config file. */
@@ -317,6 +276,8 @@ void config_release(struct config *c)
 
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		free(plain[i]);
+	for (size_t i = 0; i < SERVICES; i++)
+		free(c->service_url[i]);
 	wipe_free(c->access_key);
 	wipe_free(c->secret_key);
 	wipe_free(c->session_token);

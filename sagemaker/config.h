@@ -9,13 +9,20 @@
 #define SAGEMAKER_CONFIG_H
 
 #include "sagemaker/err.h"
+#include "sagemaker/hosts.h"
 
 struct config {
-	/* every service there, path style ("http://127.0.0.1:4321"); NULL: AWS's own hosts */
+	/* every service there, whatever else is set ("http://127.0.0.1:4321"): the caller's; NULL: as follows */
 	char *endpoint_url;
-	char *region;     /* never NULL after config_load */
-	char *profile;    /* NULL: "default" */
-	char *access_key; /* explicit keys (a local mount's); NULL: found by creds.h */
+	char *service_url[SERVICES]; /* where a setting says so; NULL: AWS's own host */
+	bool fips, dualstack;        /* which of AWS's own hosts */
+	bool s3_dualstack;           /* the same for S3 alone */
+	bool s3_regional; /* us-east-1 has a host of its own instead of s3.amazonaws.com */
+	bool sts_legacy;  /* sts.amazonaws.com for the regions of old */
+	enum addressing addressing; /* of buckets */
+	char *region;               /* never NULL after config_load */
+	char *profile;              /* NULL: "default" */
+	char *access_key;           /* explicit keys (a local mount's); NULL: found by creds.h */
 	char *secret_key;
 	char *session_token;
 	char *role;              /* execution role ARN, NULL: to be found */
@@ -33,13 +40,8 @@ struct config {
 int config_load(struct config *c, struct err *e) _must_check_;
 void config_release(struct config *c);
 
-/* config_partition: "aws", "aws-cn", "aws-us-gov", ... of a region (facts: image-uris.json's suffix table). Static. */
+/* config_partition: "aws", "aws-cn", "aws-us-gov", ... of a region. Static. */
 const char *config_partition(const char *region);
-/* config_dns_suffix: "amazonaws.com", ... of a region. Static. */
-const char *config_dns_suffix(const char *region);
-/* config_global_region, config_iam_host: where the partition of a region signs and serves IAM, which has no regions. Static. */
-const char *config_global_region(const char *region);
-const char *config_iam_host(const char *region);
 
 /* config_is_loopback: whether an URL's host is this machine's loopback (127.0.0.0/8, ::1, localhost). */
 bool config_is_loopback(const char *url);
