@@ -17,6 +17,7 @@ TOP=$(dirname "$TESTS_DIR")
 SAGEMAKERFS=${SAGEMAKERFS:-$TOP/build/sagemakerfs}
 PASSED=0
 FAILED=0
+SERVERS=() # processes that end with the test
 HERE=$(basename "$0" .sh)
 
 WORLD=$(mktemp -d "${TMPDIR:-/tmp}/smfs-$HERE-XXXXXX")
@@ -90,6 +91,7 @@ cleanup() {
 		fi
 	done
 	local pid
+	[ "${#SERVERS[@]}" -eq 0 ] || kill "${SERVERS[@]}" 2>/dev/null
 	pid=$(backend_pid)
 	if [ "$pid" ] && [ "$pid" != null ]; then
 		kill "$pid" 2>/dev/null
