@@ -258,6 +258,7 @@ static void status_line(struct endpoints *s, const char *name, bool deleting, st
 {
 	char status[64], model[64], type[32] = "", age[32];
 	double created = 0;
+	bool untagged = false;
 	int count = 0;
 
 	ep_status(s, name, status);
@@ -269,6 +270,7 @@ static void status_line(struct endpoints *s, const char *name, bool deleting, st
 		       sizeof type);
 		count = ep->attempt ? ep->attempt->instance_count : ep->parts.instance_count;
 		created = ep->seen.created;
+		untagged = ep->untagged;
 	}
 	pthread_mutex_unlock(&s->mu);
 	age_text(created, age);
@@ -279,6 +281,8 @@ static void status_line(struct endpoints *s, const char *name, bool deleting, st
 		buf_printf(out, ", %s", age);
 	if (model[0])
 		buf_printf(out, ", models/%s", model);
+	if (untagged)
+		buf_str(out, ", without tags (sagemaker:AddTags is not permitted)");
 	buf_str(out, deleting ? ", billed until it is gone\n" : "\n");
 }
 

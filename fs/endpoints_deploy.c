@@ -142,6 +142,7 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		ep->seen_at = ep->stamp = ep->since = now;
 		ep->gone = false;
 		ep->stale = true;
+		ep->untagged = t->untagged;
 		parts_release(&ep->parts);
 		if (p)
 			ep->parts = *p;
@@ -173,13 +174,6 @@ static int taking(void *arg, enum deploy_step step, struct err *e)
 		return err_set(e, ECANCELED, "it was removed before it was made");
 	t->step = step;
 	return attempt_journal(t, e);
-}
-
-static void take_note(void *arg, const char *text)
-{
-	const struct attempt *t = arg;
-
-	ep_log(t->s, LOG_LEVEL_WARNING, "endpoint '%s': %s", t->name, text);
 }
 
 /* The image of the version, for this region and instance type: the model's own, or by framework and version. */
@@ -224,7 +218,7 @@ static int choose(struct attempt *t, const struct model_version *v, char image[2
 static int make(struct attempt *t, const struct model_version *v, struct deploy_result *out,
 		struct parts *p, struct cancel *c, struct err *e)
 {
-	const struct deploy_hooks hooks = {.taking = taking, .note = take_note, .arg = t};
+	const struct deploy_hooks hooks = {.taking = taking, .arg = t};
 	char image[256], role[512];
 
 	memset(out, 0, sizeof *out);
@@ -238,9 +232,16 @@ static int make(struct attempt *t, const struct model_version *v, struct deploy_
 				     .digest = v->digest,
 				     .environment = v->environment,
 				     .instance_type = t->instance_type,
-				     .instance_count = t->instance_count};
+				     .instance_count = t->instance_count,
+				     .tags = t->s->m->opt->tags,
+				     .n_tags = t->s->m->opt->n_tags};
 	if (deploy_create(t->s->m->aws, &d, &hooks, out, c, e))
 		return -1;
+	t->untagged = out->untagged;
+	if (t->untagged)
+		ep_log(t->s, LOG_LEVEL_WARNING,
+		       "endpoint '%s': deployed without tags: sagemaker:AddTags is not permitted",
+		       t->name);
 	memset(p, 0, sizeof *p);
 	deploy_resource(t->name, t->suffix, p->model);
 	snprintf(p->data_url, sizeof p->data_url, "%s", v->uri);

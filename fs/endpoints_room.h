@@ -47,6 +47,7 @@ struct attempt {
 	enum deploy_step step;   /* the last one journaled */
 	bool running;            /* a job has it */
 	bool hidden;             /* mkdir is just failing: not to be seen */
+	bool untagged;           /* tags were not permitted */
 	bool leftovers;          /* ended without knowing whether all is undone: to be recovered */
 	struct err why;          /* ATTEMPT_FAILED */
 	int64_t journal;         /* id; 0: none */
@@ -80,6 +81,7 @@ struct ep {
 	int64_t since;              /* of the present status */
 	bool gone;                  /* the service has said that it does not exist (any more) */
 	bool stale;                 /* its status changed in a listing: to be described */
+	bool untagged;              /* we made it, and tags were not permitted */
 	struct parts parts;
 	char content_type[64]; /* "": not known */
 	char *invoke;          /* text of the last failed invocation, or NULL */

@@ -202,6 +202,7 @@ bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 	parts_release(&ep->parts);
 	ep_invoked_well(ep);
 	err_clear(&ep->asking);
+	ep->untagged = false;
 	ep->seen_at = asked_at;
 	ep->gone = true;
 	if (changed)

@@ -13,6 +13,7 @@ enum kind {
 	KIND_SECONDS,     /* long, from 0 */
 	KIND_SIZE,        /* size_t, with K M G */
 	KIND_BUCKET,      /* NAME[/PREFIX] */
+	KIND_TAG,         /* one more of struct tag: the rest of the name is its key */
 	KIND_CHOICE_BOOL, /* the second choice is true */
 	KIND_CHOICE,      /* int: index of the choice */
 	KIND_PASS,        /* handed to libfuse */
@@ -44,6 +45,8 @@ static const struct option_row rows[] = {
 	 "explicit: upload by sync, wait and deploy only, not 2 s after the last change"                                                },
 	{"delete",              KIND_CHOICE,      AT(delete_what),     "own|any|none",
 	 "which endpoints rmdir may delete (default: own)"									      },
+	{"tag.",                KIND_TAG,         AT(tags),            "KEY=VALUE",
+	 "one more tag for every endpoint, configuration and model that is made (46 at most)"                                           },
 	{"upload_memory",       KIND_SIZE,        AT(upload_memory),   "BYTES",
 	 "of uploads in flight (default: 96M)"											  },
 	{"strict_runtimes",     KIND_FLAG,        AT(strict_runtimes), NULL,
@@ -206,6 +209,8 @@ static int set_choice(const struct option_row *row, struct options *o, const cha
 static int set_row(const struct option_row *row, struct options *o, const char *item,
 		   const char *value, struct err *e)
 {
+	if (row->kind == KIND_TAG)
+		return option_tag(o, item + strlen(row->name), e);
 	if (row->value && (!value || !*value))
 		return err_set(e, EINVAL, "option '%s' needs a value: %s=%s", row->name, row->name,
 			       row->value);
@@ -229,10 +234,20 @@ static int set_row(const struct option_row *row, struct options *o, const char *
 		return set_choice(row, o, value, e);
 	case KIND_PASS:
 		return pass_on(o, item, e);
+	case KIND_TAG:
 	case KIND_IGNORE:
 		return 0;
 	}
 	return 0;
+}
+
+/* Whether the first n characters of an item name the row's option. */
+static bool named(const struct option_row *row, const char *item, size_t n)
+{
+	size_t len = strlen(row->name);
+
+	return (len == n || (row->kind == KIND_TAG && len < n)) &&
+	       strncmp(row->name, item, len) == 0;
 }
 
 static int set_item(struct options *o, const char *item, struct err *e)
@@ -241,7 +256,7 @@ static int set_item(struct options *o, const char *item, struct err *e)
 	const char *value = item[n] ? item + n + 1 : NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (strlen(rows[i].name) == n && strncmp(rows[i].name, item, n) == 0)
+		if (named(&rows[i], item, n))
 			return set_row(&rows[i], o, item, value, e);
 	}
 	if (starts_with(item, "x-"))
@@ -347,6 +362,7 @@ void options_release(struct options *o)
 			free(*(char **)member(o, &rows[i]));
 	}
 	free(o->prefix);
+	option_tags_release(o);
 	*o = (struct options){0};
 }
 
@@ -358,7 +374,8 @@ void options_help(FILE *to)
 
 		if (!row->help)
 			continue;
-		snprintf(left, sizeof left, "%s%s%s", row->name, row->value ? "=" : "",
+		snprintf(left, sizeof left, "%s%s%s", row->name,
+			 row->value && row->kind != KIND_TAG ? "=" : "",
 			 row->value ? row->value : "");
 		fprintf(to, "  -o %-28s %s\n", left, row->help);
 	}

@@ -2,6 +2,7 @@
 #ifndef FS_OPTIONS_H
 #define FS_OPTIONS_H
 
+#include "sagemaker/control.h"
 #include "sagemaker/err.h"
 
 struct options {
@@ -15,7 +16,10 @@ struct options {
 	int delete_what;      /* DELETE_OWN, DELETE_ANY, DELETE_NONE */
 	bool read_only, allow_other, foreground, debug, strict_runtimes;
 	size_t upload_memory; /* bytes, 0: default */
-	char *fuse_args;      /* other -o options handed to libfuse, comma separated, "" for none */
+	struct tag *tags;     /* tag.KEY=VALUE, for what is made; they point into tag_texts */
+	char **tag_texts;     /* "KEY\0VALUE" */
+	size_t n_tags;
+	char *fuse_args; /* other -o options handed to libfuse, comma separated, "" for none */
 };
 
 enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
@@ -24,5 +28,9 @@ enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
 int options_parse(int argc, char **argv, struct options *o, struct err *e) _must_check_;
 void options_release(struct options *o);
 void options_help(FILE *to);
+
+/* option_tag: takes "KEY=VALUE" (option_tags.c); EINVAL with the rule it breaks. options.c only. */
+int option_tag(struct options *o, const char *text, struct err *e) _must_check_;
+void option_tags_release(struct options *o);
 
 #endif

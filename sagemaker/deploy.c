@@ -69,8 +69,26 @@ struct attempt {
 	struct deploy_result *out;
 	struct cancel *c;
 	char name[64]; /* of model and configuration */
-	bool untagged; /* tagging is not permitted */
+	struct tag tags[3 + DEPLOY_USER_TAGS];
+	size_t n_tags;
 };
+
+static void put_tag(struct attempt *t, struct tag tag)
+{
+	if (tag.value[0] && t->n_tags < ARRAY_SIZE(t->tags))
+		t->tags[t->n_tags++] = tag;
+}
+
+static void choose_tags(struct attempt *t)
+{
+	const struct deployment *d = t->d;
+
+	put_tag(t, (struct tag){DEPLOY_TAGS "endpoint", d->endpoint});
+	put_tag(t, (struct tag){DEPLOY_TAGS "attempt", d->suffix});
+	put_tag(t, (struct tag){DEPLOY_TAGS "digest", d->digest});
+	for (size_t i = 0; i < d->n_tags && t->n_tags < ARRAY_SIZE(t->tags); i++)
+		t->tags[t->n_tags++] = d->tags[i];
+}
 
 static int make_model(struct attempt *t, const struct tag *tags, size_t n, struct err *e)
 {
@@ -156,12 +174,6 @@ static int64_t monotonic_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void note(const struct deploy_hooks *h, const char *text)
-{
-	if (h && h->note)
-		h->note(h->arg, text);
-}
-
 /* Tags on a create need sagemaker:AddTags besides the create itself. */
 static bool tagging_denied(const struct err *e)
 {
@@ -177,21 +189,13 @@ static bool unanswered(const struct err *e)
 /* Sends the step's call until it is made or refused for good. */
 static int step_send(struct attempt *t, const struct step *s, struct err *e)
 {
-	const struct tag tags[] = {
-		{"sagemakerfs:endpoint", t->d->endpoint},
-		{"sagemakerfs:attempt",  t->d->suffix  },
-		{"sagemakerfs:digest",   t->d->digest  }
-        };
-	const size_t n_tags = t->d->digest[0] ? 3 : 2;
 	const int64_t until = monotonic_ms() + LATE_MS;
 
 	for (long pause = 250;; pause = MIN(pause * 2, 4000)) {
-		if (s->make(t, tags, t->untagged ? 0 : n_tags, e) == 0)
+		if (s->make(t, t->tags, t->out->untagged ? 0 : t->n_tags, e) == 0)
 			return 0;
-		if (!t->untagged && tagging_denied(e)) {
-			t->untagged = true;
-			note(t->h,
-			     "tagging is not permitted (sagemaker:AddTags): deploying without tags");
+		if (!t->out->untagged && tagging_denied(e)) {
+			t->out->untagged = true;
 			continue;
 		}
 		if (!s->late || !strstr(e->text, s->late) || monotonic_ms() >= until ||
@@ -256,6 +260,7 @@ int deploy_create(struct aws *a, const struct deployment *d, const struct deploy
 
 	memset(out, 0, sizeof *out);
 	deploy_resource(d->endpoint, d->suffix, t.name);
+	choose_tags(&t);
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (step_take(&t, &steps[i], e) == 0)
 			continue;
@@ -293,7 +298,7 @@ int deploy_recover(struct aws *a, const char *endpoint, const char *suffix, bool
 /* The tag tells every mount of the account that somebody asked for this. */
 static void tag_unwanted(struct aws *a, const char *arn, struct cancel *c)
 {
-	const struct tag wish = {"sagemakerfs:delete", "requested"};
+	const struct tag wish = {DEPLOY_TAGS "delete", "requested"};
 	struct err ignored;
 
 	if (control_add_tags(a, arn, &wish, 1, c, &ignored))

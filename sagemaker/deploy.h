@@ -15,6 +15,11 @@
 #define DEPLOY_PREFIX "smfs-"
 #define DEPLOY_SUFFIX 9 /* 8 characters and a NUL */
 
+/* Keys of our tags: endpoint (its name), attempt (the suffix), digest (of the archive), delete (a wish, see deploy_delete). A
+ * resource takes 50 tags, so the user may add the rest. */
+#define DEPLOY_TAGS      "sagemakerfs:"
+#define DEPLOY_USER_TAGS (50 - 4)
+
 /* The name rule of endpoints, for messages, and its check (the length too). */
 #define DEPLOY_NAME_RULE "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 bool deploy_name_ok(const char *endpoint);
@@ -33,6 +38,8 @@ struct deployment {
 	const cJSON *environment;
 	const char *instance_type;
 	int instance_count;
+	const struct tag *tags; /* the user's, at most DEPLOY_USER_TAGS */
+	size_t n_tags;
 };
 
 enum deploy_step { DEPLOY_NOTHING, DEPLOY_MODEL, DEPLOY_CONFIG, DEPLOY_ENDPOINT };
@@ -40,13 +47,12 @@ enum deploy_step { DEPLOY_NOTHING, DEPLOY_MODEL, DEPLOY_CONFIG, DEPLOY_ENDPOINT 
 struct deploy_hooks {
 	/* taking: the step's call is about to be sent: remember it durably. -1: it is not taken and the attempt is undone. */
 	int (*taking)(void *arg, enum deploy_step step, struct err *e);
-	/* note: something for the log that is no failure. */
-	void (*note)(void *arg, const char *text);
 	void *arg;
 };
 
 struct deploy_result {
 	char arn[256]; /* of the endpoint, on success */
+	bool untagged; /* the service did not permit tags (sagemaker:AddTags): something was made without */
 	bool leftovers; /* on failure: parts of the attempt may be at the service still (undo failed, or nobody answered):
 			  * call deploy_recover later */
 };

@@ -37,6 +37,64 @@ static void source_is_optional(void **state)
 	options_release(&o);
 }
 
+static void tags_are_kept_in_order(void **state)
+{
+	struct options o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &e, "/mnt", "-o", "tag.team=vision,ro,tag.cost:centre=4711=b",
+			       "-o", "tag.\xc3\xa9quipe=\xe8\xa6\x96 \xe8\xa6\x9a", "-otag.empty="),
+			 0);
+	assert_int_equal(o.n_tags, 4);
+	assert_string_equal(o.tags[0].key, "team");
+	assert_string_equal(o.tags[0].value, "vision");
+	assert_string_equal(o.tags[1].key, "cost:centre");
+	assert_string_equal(o.tags[1].value, "4711=b");
+	assert_string_equal(o.tags[2].key, "\xc3\xa9quipe");
+	assert_string_equal(o.tags[3].value, "");
+	assert_true(o.read_only);
+	options_release(&o);
+}
+
+static void tags_that_the_service_would_refuse(void **state)
+{
+	static const struct {
+		const char *option, *why;
+	} rows[] = {
+		{"tag.team",                  "needs a value"},
+		{"tag.",                      "needs a value"},
+		{"tag.=x",                    "needs a key"  },
+		{"tag.AWS:x=1",               "AWS's own"    },
+		{"tag.sagemakerfs:attempt=1", "sagemakerfs"  },
+		{"tag.a=1;2",                 "outside"      },
+		{"tag.a\x01=1",               "outside"      },
+		{"tag.a=\xff",                "outside"      },
+		{"tag.a=1,tag.a=2",           "twice"        },
+	};
+
+	char text[512], *end = text;
+	struct options o;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(PARSE(&o, &e, "/mnt", "-o", rows[i].option), -1);
+		assert_int_equal(e.no, EINVAL);
+		assert_non_null(strstr(e.text, rows[i].why));
+		options_release(&o);
+	}
+	snprintf(text, sizeof text, "tag.k=%0257d", 1);
+	assert_int_equal(PARSE(&o, &e, "/mnt", "-o", text), -1);
+	assert_non_null(strstr(e.text, "longer than 256"));
+	options_release(&o);
+	for (int i = 0; i < 47; i++)
+		end += snprintf(end, 16, "tag.%d=%d,", i, i);
+	assert_int_equal(PARSE(&o, &e, "/mnt", "-o", text), -1);
+	assert_non_null(strstr(e.text, "more than 46"));
+	options_release(&o);
+}
+
 static void all_kinds(void **state)
 {
 	struct options o;
@@ -121,6 +179,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(source_is_optional),
+		cmocka_unit_test(tags_are_kept_in_order),
+		cmocka_unit_test(tags_that_the_service_would_refuse),
 		cmocka_unit_test(all_kinds),
 		cmocka_unit_test(fstab_words),
 		cmocka_unit_test(refusals),
