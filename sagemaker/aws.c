@@ -14,8 +14,9 @@
 
 #define JSON_TYPE "application/x-amz-json-1.1"
 #define SMALL_BODY \
- ((size_t)64 << 10) /* hashed in any case: cheap, and the signature then covers it */
-#define SKEW_S 60   /* a clock this far off is worth a correction */
+ ((size_t)64 << 10)      /* hashed in any case: cheap, and the signature then covers it */
+#define SKEW_S       60  /* a clock this far off is worth a correction */
+#define REFUSED_AT_S 300 /* and from here on, services refuse a date */
 
 const struct aws_service AWS_S3 = {"s3", "s3", SERVICE_S3, NULL, NULL};
 const struct aws_service AWS_SAGEMAKER = {"sagemaker", "sagemaker", SERVICE_SAGEMAKER, "SageMaker",
@@ -31,6 +32,7 @@ struct aws {
 	const struct config *config;
 	struct creds *creds;
 	struct http *http;
+	const struct retry_rules *rules;
 	struct host host[SERVICES]; /* of those used */
 	struct retry_quota quota[SERVICES];
 	atomic_llong clock_offset; /* seconds that the services' clocks are ahead of ours */
@@ -45,10 +47,12 @@ struct call {
 	struct http_headers headers;
 	char payload[SHA256_HEX];
 	char id[37];
-	int attempt; /* the one running, from 1 */
-	int sends;   /* as http_resp.attempts, over all of them */
-	int retries; /* of those that were paid for */
-	int paid;    /* what the last retry cost */
+	int attempt;            /* the one running, from 1 */
+	int sends;              /* as http_resp.attempts, over all of them */
+	int retries;            /* of those that were paid for */
+	int paid;               /* what the last retry cost */
+	long long clock_offset; /* the one that this attempt was signed with */
+	bool signed_token;      /* and whether with a session token */
 	bool read_keys_anew, set_clock;
 	bool delivered; /* the caller has seen a part of a reply */
 	aws_done_fn *done;
@@ -75,8 +79,9 @@ struct aws *aws_new(const struct config *c, struct err *e)
 		return NULL;
 	}
 	a->config = c;
+	a->rules = c->new_retries ? &RETRY_2026 : &RETRY_STANDARD;
 	for (size_t i = 0; i < SERVICES; i++)
-		retry_quota_init(&a->quota[i], &RETRY_STANDARD);
+		retry_quota_init(&a->quota[i], a->rules);
 	if (find_hosts(a, e)) {
 		aws_free(a);
 		return NULL;
@@ -201,7 +206,7 @@ static struct call *call_new(struct aws *a, const struct aws_service *s, const s
 
 static int max_attempts(const struct aws *a)
 {
-	return a->config->max_attempts ? a->config->max_attempts : RETRY_STANDARD.attempts;
+	return a->config->max_attempts ? a->config->max_attempts : a->rules->attempts;
 }
 
 /* What says who asks and which attempt this is, unsigned: proxies may touch it. */
@@ -217,12 +222,14 @@ static int add_unsigned(const struct call *c, struct http_headers *h)
 		       : 0;
 }
 
-static int sign(const struct call *c, struct http_headers *h, struct err *e)
+static int sign(struct call *c, struct http_headers *h, struct err *e)
 {
 	struct keys keys _cleanup_(keys_wipe) = {0};
 
 	if (creds_get(c->a->creds, &keys, e))
 		return -1;
+	c->signed_token = keys.token[0] != '\0';
+	c->clock_offset = atomic_load(&c->a->clock_offset);
 	const struct sign_input in = {
 		.method = c->method,
 		.url = c->url,
@@ -230,7 +237,7 @@ static int sign(const struct call *c, struct http_headers *h, struct err *e)
 		.payload = c->payload,
 		.region = c->a->host[c->s->id].region,
 		.service = c->s,
-		.now = (int64_t)time(NULL) + atomic_load(&c->a->clock_offset),
+		.now = (int64_t)time(NULL) + c->clock_offset,
 		.keys = &keys,
 	};
 	if (aws_sign(&in, h, e))
@@ -319,7 +326,7 @@ static void advise(const struct call *c, bool may_have_acted, struct err *e)
 static enum retry_class judge_transport(const struct call *c, const struct http_resp *r,
 					struct err *e)
 {
-	static const int final[] = {ECANCELED, EFBIG, EPROTO, ENOMEM, ENOSPC, EDQUOT};
+	static const int final[] = {ECANCELED, EFBIG, ENOMEM, ENOSPC, EDQUOT};
 	bool may_have_acted = c->q.once_sent_never_again && r->sent > 0;
 
 	e->http = r->status >= 300 ? r->status : 0;
@@ -328,9 +335,20 @@ static enum retry_class judge_transport(const struct call *c, const struct http_
 		if (e->no == final[i])
 			return RETRY_NEVER;
 	}
-	if (c->delivered || may_have_acted)
+	/* A certificate that does not hold will not hold next time; an answer that is no HTTP may be of the moment. */
+	if (c->delivered || may_have_acted || (e->no == EPROTO && !r->sent))
 		return RETRY_NEVER;
 	return e->no == ETIMEDOUT ? RETRY_TIMEOUT : RETRY_TRANSIENT;
+}
+
+/* The reply to a HEAD has no body, so no code: a date that is refused is a bare 403, an expired token a bare 400. */
+static enum retry_class judge_head(const struct call *c, const struct err *e, enum retry_class why)
+{
+	if (!streq(c->method, "HEAD") || e->code[0])
+		return why;
+	if (e->http == 403)
+		return RETRY_CLOCK;
+	return e->http == 400 && c->signed_token ? RETRY_CREDENTIALS : why;
 }
 
 static enum retry_class judge(const struct call *c, struct http_resp *r,
@@ -347,24 +365,27 @@ static enum retry_class judge(const struct call *c, struct http_resp *r,
 			return RETRY_NEVER;
 		r->status = 500;
 	}
-	why = aws_error_read(r, e);
-	if (c->q.once_sent_never_again && why != RETRY_CREDENTIALS && why != RETRY_CLOCK &&
-	    why != RETRY_THROTTLED && r->status != 503)
+	why = judge_head(c, e, aws_error_read(r, e));
+	if (why == RETRY_CROWDED)
+		why = c->a->rules->crowd_is_429 ? RETRY_THROTTLED : RETRY_NEVER;
+	if (c->q.once_sent_never_again && why < RETRY_PAID && why != RETRY_THROTTLED &&
+	    r->status != 503)
 		return RETRY_NEVER;
 	return why;
 }
 
-/* The service refused our date: its own, from the reply, is the better clock. */
+/* The service refused our date: its own, from the reply, is the better clock. Compared with what this attempt was signed with:
+ * another call may have set the clock meanwhile. */
 static bool take_clock(struct call *c, const struct http_resp *r)
 {
+	long long least = streq(c->method, "HEAD") ? REFUSED_AT_S : SKEW_S;
 	const char *date = http_header_get(&r->headers, "Date");
 	struct tm tm = {0};
 
 	if (c->set_clock || !date || !strptime(date, "%a, %d %b %Y %H:%M:%S", &tm))
 		return false;
 	long long offset = (long long)timegm(&tm) - (long long)time(NULL);
-	long long change = offset - atomic_load(&c->a->clock_offset);
-	if (change > -SKEW_S && change < SKEW_S)
+	if (llabs(offset - c->clock_offset) < least)
 		return false;
 	c->set_clock = true;
 	atomic_store(&c->a->clock_offset, offset);
@@ -392,23 +413,32 @@ static void run_retry(void *arg)
 	finish_without_reply(c, &e);
 }
 
+/* The causes of a refusal that can be put right are put right once each, at no cost. */
+static bool put_right(struct call *c, enum retry_class why, const struct http_resp *r)
+{
+	return (why != RETRY_CREDENTIALS && take_clock(c, r)) ||
+	       (why != RETRY_CLOCK && take_keys(c));
+}
+
 /* Whether the call goes on: it is then out of our hands. *e keeps the failure for when it does not. */
 static bool goes_on(struct call *c, enum retry_class why, const struct http_resp *r)
 {
+	const struct retry_rules *rules = c->a->rules;
 	long delay = 0;
 
 	if (why == RETRY_NEVER)
 		return false;
-	if (why == RETRY_CREDENTIALS || why == RETRY_CLOCK) {
-		if (why == RETRY_CLOCK ? !take_clock(c, r) : !take_keys(c))
+	if (why > RETRY_PAID) {
+		if (!put_right(c, why, r))
 			return false;
 	} else {
 		if (c->retries + 1 >= max_attempts(c->a))
 			return false;
-		c->paid = retry_take(&c->a->quota[c->s->id], &RETRY_STANDARD, why);
+		c->paid = retry_take(&c->a->quota[c->s->id], rules, why);
 		if (!c->paid)
 			return false;
-		delay = retry_delay(&RETRY_STANDARD, c->retries++);
+		delay = retry_delay(rules, why, c->retries++,
+				    http_header_get(&r->headers, "x-amz-retry-after"));
 	}
 	return http_timer(c->a->http, delay, c->q.cancel, run_retry, c, NULL) == 0;
 }
@@ -421,7 +451,7 @@ static void on_attempt(void *arg, struct http_resp *r, const struct err *transpo
 
 	c->sends += r->attempts;
 	if (!e.no)
-		retry_success(&c->a->quota[c->s->id], &RETRY_STANDARD, c->paid);
+		retry_success(&c->a->quota[c->s->id], c->a->rules, c->paid);
 	else if (goes_on(c, why, r))
 		return;
 	call_finish(c, r, &e);

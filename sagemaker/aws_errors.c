@@ -6,7 +6,8 @@
 #include "sagemaker/json.h"
 #include "sagemaker/xml.h"
 
-/* What a code means to the caller of a file system. Codes that are not here take the row of their HTTP status. */
+/* What a code means to the caller of a file system. Codes that are not here take the row of their HTTP status; where a code's
+ * row says RETRY_NEVER, the status still may say otherwise. */
 static const struct {
 	const char *code;
 	int no;
@@ -27,7 +28,8 @@ static const struct {
 	{"OptInRequired",			  EACCES,    RETRY_NEVER      },
 	{"ExpiredToken",			   EACCES,    RETRY_CREDENTIALS},
 	{"ExpiredTokenException",                  EACCES,    RETRY_CREDENTIALS},
-	{"RequestExpired",                         EACCES,    RETRY_CLOCK      },
+	{"RequestExpired",                         EACCES,    RETRY_EXPIRED    },
+	{"RequestInTheFuture",                     EACCES,    RETRY_CLOCK      },
 	{"RequestTimeTooSkewed",                   EACCES,    RETRY_CLOCK      },
 	{"ResourceNotFound",                       ENOENT,    RETRY_NEVER      },
 	{"ResourceNotFoundException",              ENOENT,    RETRY_NEVER      },
@@ -38,7 +40,7 @@ static const struct {
 	{"ResourceInUse",			  EBUSY,     RETRY_NEVER      },
 	{"ConflictException",                      EBUSY,     RETRY_NEVER      },
 	{"OperationAborted",                       EBUSY,     RETRY_NEVER      },
-	{"ConditionalRequestConflict",             ESTALE,    RETRY_NEVER      },
+	{"ConditionalRequestConflict",             ESTALE,    RETRY_TRANSIENT  },
 	{"PreconditionFailed",                     ESTALE,    RETRY_NEVER      },
 	{"ResourceAlreadyExists",                  EEXIST,    RETRY_NEVER      },
 	{"BucketAlreadyExists",                    EEXIST,    RETRY_NEVER      },
@@ -62,9 +64,9 @@ static const struct {
 	{"RequestTimeout",                         ETIMEDOUT, RETRY_TRANSIENT  },
 	{"RequestTimeoutException",                ETIMEDOUT, RETRY_TRANSIENT  },
 	{"IDPCommunicationError",                  EIO,       RETRY_TRANSIENT  },
-	{"InternalError",			  EIO,       RETRY_TRANSIENT  },
-	{"InternalFailure",                        EIO,       RETRY_TRANSIENT  },
-	{"ServiceUnavailable",                     EBUSY,     RETRY_TRANSIENT  },
+	{"InternalError",			  EIO,       RETRY_NEVER      },
+	{"InternalFailure",                        EIO,       RETRY_NEVER      },
+	{"ServiceUnavailable",                     EBUSY,     RETRY_NEVER      },
 	{"PriorRequestNotComplete",                EBUSY,     RETRY_THROTTLED  },
 	{"Throttling",			     EBUSY,     RETRY_THROTTLED  },
 	{"ThrottlingException",                    EBUSY,     RETRY_THROTTLED  },
@@ -96,6 +98,8 @@ static const struct {
 	{"ValidationError",           "has no capacity",                 EBUSY,  RETRY_NEVER},
 	{"InvalidSignatureException", "Signature expired",               EACCES, RETRY_CLOCK},
 	{"InvalidSignatureException", "Signature not yet current",       EACCES, RETRY_CLOCK},
+	{"SignatureDoesNotMatch",     "Signature expired",               EACCES, RETRY_CLOCK},
+	{"SignatureDoesNotMatch",     "Signature not yet current",       EACCES, RETRY_CLOCK},
 };
 
 static const struct {
@@ -115,7 +119,7 @@ static const struct {
 	{412, ESTALE,    RETRY_NEVER,     "a condition of the request does not hold"},
 	{413, EFBIG,     RETRY_NEVER,     "the request is too large"                },
 	{416, EINVAL,    RETRY_NEVER,     "the range lies outside"                  },
-	{429, EBUSY,     RETRY_NEVER,     "too many requests"                       },
+	{429, EBUSY,     RETRY_CROWDED,   "too many requests"                       },
 	{500, EIO,       RETRY_TRANSIENT, "the service failed"                      },
 	{501, ENOTSUP,   RETRY_NEVER,     "the service does not know this request"  },
 	{502, EIO,       RETRY_TRANSIENT, "the service failed"                      },

@@ -48,7 +48,7 @@ static bool ignores_endpoints(const char *value)
 /* What the profile in the config file says, kept apart until it is clear what it may set. */
 struct from_file {
 	char *value[ARRAY_SIZE(settings)];
-	char *max_attempts;
+	char *max_attempts, *retry_mode;
 	bool ignore_endpoint, no_memory;
 };
 
@@ -71,6 +71,8 @@ static void take_line(void *arg, const char *key, const char *value)
 	}
 	if (streq(key, "max_attempts"))
 		keep(f, &f->max_attempts, value);
+	if (streq(key, "retry_mode"))
+		keep(f, &f->retry_mode, value);
 	if (streq(key, "ignore_configured_endpoint_urls"))
 		f->ignore_endpoint = ignores_endpoints(value);
 }
@@ -80,6 +82,7 @@ static void from_file_release(struct from_file *f)
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
 		free(f->value[i]);
 	free(f->max_attempts);
+	free(f->retry_mode);
 }
 
 /* Only what the environment and the file say about the endpoint is ignored: what the caller gave stays. */
@@ -125,6 +128,26 @@ static int fill_attempts(struct config *c, const struct from_file *f, struct err
 			       name);
 	c->max_attempts = (int)n;
 	return 0;
+}
+
+/* Which of AWS's modes is asked for makes no difference but when it is none of them: retries follow standard mode's rules.
+ * ("legacy" has more attempts and no quota; "adaptive" adds a rate limit for each client.) */
+static int check_retry_mode(struct config *c, const struct from_file *f, struct err *e)
+{
+	static const char *const modes[] = {"standard", "legacy", "adaptive"};
+	const char *env = getenv("AWS_RETRY_MODE"), *rules = getenv("AWS_NEW_RETRIES_2026");
+	bool from_environment = env && *env;
+	const char *mode = from_environment ? env : f->retry_mode;
+
+	c->new_retries = c->new_retries || (rules && strcasecmp(rules, "true") == 0);
+	for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++) {
+		if (strcasecmp(mode, modes[i]) == 0)
+			return 0;
+	}
+	return mode ? err_set(e, EINVAL,
+			      "'%.60s' is no value for %s: it takes standard, legacy or adaptive",
+			      mode, from_environment ? "AWS_RETRY_MODE" : "retry_mode")
+		    : 0;
 }
 
 /* The host of an URL into host: without brackets, user and port. */
@@ -257,7 +280,7 @@ int config_load(struct config *c, struct err *e)
 	if (choose_profile(c, e) ||
 	    profile_read(PROFILE_CONFIG, c->profile, NULL, take_line, &f, e))
 		return -1;
-	if (fill_texts(c, &f, e) || fill_attempts(c, &f, e))
+	if (fill_texts(c, &f, e) || fill_attempts(c, &f, e) || check_retry_mode(c, &f, e))
 		return -1;
 	return check_region(c, e) || check_endpoint(c, e) || tidy_prefix(c, e) ? -1 : 0;
 }

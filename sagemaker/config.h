@@ -2,7 +2,7 @@
  * config.h: what a client needs to know before its first call: where, as whom, with which defaults.
  *
  * Order (DESIGN 2): what the caller gave (command line) > environment > the AWS shared config file. Reads
- * AWS_REGION, AWS_DEFAULT_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS, AWS_CA_BUNDLE,
+ * AWS_REGION, AWS_DEFAULT_REGION, AWS_PROFILE, AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS, AWS_RETRY_MODE, AWS_NEW_RETRIES_2026, AWS_CA_BUNDLE,
  * SAGEMAKER_ROLE_ARN, and region / endpoint_url of the profile in AWS_CONFIG_FILE (~/.aws/config).
  */
 #ifndef SAGEMAKER_CONFIG_H
@@ -30,6 +30,7 @@ struct config {
 	char *prefix;            /* key prefix without slashes at its ends; default "model" */
 	char *ca_bundle;         /* NULL: the system's */
 	int max_attempts;        /* per call, all tries counted; 0: 3 */
+	bool new_retries;        /* the newer of AWS's two sets of retry rules (RETRY_2026) */
 	long connect_timeout_ms; /* 0: 10 s */
 	long timeout_ms;      /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
 	size_t upload_memory; /* bytes of parts in flight; 0: 96 MiB */

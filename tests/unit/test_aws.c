@@ -43,61 +43,80 @@ struct expectation {
 };
 
 static const struct expectation expectations[] = {
-	{"success",                   false, {{.body = TEXT("{}")}},						     1, 1, 0,         ""                     },
+	{"success",					 false, {{.body = TEXT("{}")}},						     1, 1, 0,         ""                     },
 	{"500 twice, then well",
-	 false,			      {{.status = 500}, {.status = 500}, {.body = TEXT("{}")}},
-	 3,														 3,
-	 0,															       ""		     },
-	{"500 for ever",              false, {{.status = 500}},							  1, 3, EIO,       ""                     },
-	{"503 for ever",              false, {{.status = 503}},							  1, 3, EBUSY,     ""                     },
-	{"429 by status alone",       false, {{.status = 429}},							  1, 1, EBUSY,     ""                     },
+	 false,						    {{.status = 500}, {.status = 500}, {.body = TEXT("{}")}},
+	 3,																       3,
+	 0,																		     ""		     },
+	{"500 for ever",				    false, {{.status = 500}},							  1, 3, EIO,       ""                     },
+	{"503 for ever",				    false, {{.status = 503}},							  1, 3, EBUSY,     ""                     },
+	{"429 by status alone",                             false, {{.status = 429}},							  1, 1, EBUSY,     ""                     },
 	{"throttled, then well",
-	 false,			      {JSON_ERROR(400, "ThrottlingException"), {.body = TEXT("{}")}},
-	 2,														 2,
-	 0,															       ""		     },
+	 false,						    {JSON_ERROR(400, "ThrottlingException"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
 	{"throttled for ever",
-	 false,			      {JSON_ERROR(400, "ThrottlingException")},
-	 1,														 3,
-	 EBUSY,															   "ThrottlingException"  },
+	 false,						    {JSON_ERROR(400, "ThrottlingException")},
+	 1,																       3,
+	 EBUSY,																		 "ThrottlingException"  },
 	{"validation",
-	 false,			      {JSON_ERROR(400, "ValidationException")},
-	 1,														 1,
-	 EINVAL,															  "ValidationException"  },
+	 false,						    {JSON_ERROR(400, "ValidationException")},
+	 1,																       1,
+	 EINVAL,																		"ValidationException"  },
 	{"limit",
-	 false,			      {JSON_ERROR(400, "ResourceLimitExceeded")},
-	 1,														 1,
-	 EDQUOT,															  "ResourceLimitExceeded"},
+	 false,						    {JSON_ERROR(400, "ResourceLimitExceeded")},
+	 1,																       1,
+	 EDQUOT,																		"ResourceLimitExceeded"},
 	{"denied",
-	 false,			      {JSON_ERROR(400, "AccessDeniedException")},
-	 1,														 1,
-	 EACCES,															  "AccessDeniedException"},
+	 false,						    {JSON_ERROR(400, "AccessDeniedException")},
+	 1,																       1,
+	 EACCES,																		"AccessDeniedException"},
 	{"expired keys: once more",
-	 false,			      {JSON_ERROR(400, "ExpiredTokenException")},
-	 1,														 2,
-	 EACCES,															  "ExpiredTokenException"},
-	{"reset, then well",          false, {{.fault = WEB_RESET}, {.body = TEXT("{}")}},                               2, 2, 0,         ""                     },
-	{"closed for ever",           false, {{.fault = WEB_CLOSE}},                                                     1, 3, EIO,       ""                     },
+	 false,						    {JSON_ERROR(400, "ExpiredTokenException")},
+	 1,																       2,
+	 EACCES,																		"ExpiredTokenException"},
+	{"expired request: clock right, so keys read anew",
+	 false,						    {JSON_ERROR(400, "RequestExpired"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
+	{"S3's condition is being decided",
+	 false,						    {JSON_ERROR(409, "ConditionalRequestConflict"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
+	{"skewed, but no date to set the clock by",
+	 false,						    {JSON_ERROR(403, "RequestTimeTooSkewed")},
+	 1,																       1,
+	 EACCES,																		"RequestTimeTooSkewed" },
+	{"no HTTP, then well",                              false, {{.fault = WEB_GARBAGE}, {.body = TEXT("{}")}},                             2, 2, 0,         ""                     },
+	{"reset, then well",				false, {{.fault = WEB_RESET}, {.body = TEXT("{}")}},                               2, 2, 0,         ""                     },
+	{"closed for ever",				 false, {{.fault = WEB_CLOSE}},                                                     1, 3, EIO,       ""                     },
 	{"cut short, then well",
-	 false,			      {{.fault = WEB_TRUNCATE, .body = TEXT("{\"a\":1}")}, {.body = TEXT("{}")}},
-	 2,														 2,
-	 0,															       ""		     },
-	{"silent, then well",         false, {{.delay_ms = 1500}, {.body = TEXT("{}")}},                                 2, 2, 0,         ""                     },
-	{"invoke: reset is final",    true,  {{.fault = WEB_RESET}},                                                     1, 1, EIO,       ""                     },
-	{"invoke: silence is final",  true,  {{.delay_ms = 1500}},                                                       1, 1, ETIMEDOUT, ""                     },
-	{"invoke: 500 is final",      true,  {{.status = 500}},							  1, 1, EIO,       ""                     },
-	{"invoke: 503 is not",        true,  {{.status = 503}, {.body = TEXT("{}")}},                                    2, 2, 0,         ""                     },
+	 false,						    {{.fault = WEB_TRUNCATE, .body = TEXT("{\"a\":1}")}, {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
+	{"silent, then well",			       false, {{.delay_ms = 1500}, {.body = TEXT("{}")}},                                 2, 2, 0,         ""                     },
+	{"invoke: reset is final",                          true,  {{.fault = WEB_RESET}},                                                     1, 1, EIO,       ""                     },
+	{"invoke: silence is final",                        true,  {{.delay_ms = 1500}},                                                       1, 1, ETIMEDOUT, ""                     },
+	{"invoke: 500 is final",                            true,  {{.status = 500}},							  1, 1, EIO,       ""                     },
+	{"invoke: 503 is not",                              true,  {{.status = 503}, {.body = TEXT("{}")}},                                    2, 2, 0,         ""                     },
 	{"invoke: throttling is not",
-	 true,			       {JSON_ERROR(429, "ThrottlingException"), {.body = TEXT("{}")}},
-	 2,														 2,
-	 0,															       ""		     },
+	 true,						     {JSON_ERROR(429, "ThrottlingException"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
 	{"invoke: not ready is not",
-	 true,			       {JSON_ERROR(429, "ModelNotReadyException"), {.body = TEXT("{}")}},
-	 2,														 2,
-	 0,															       ""		     },
+	 true,						     {JSON_ERROR(429, "ModelNotReadyException"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
+	{"invoke: 429 by status alone",                     true,  {{.status = 429}},                                                          1, 1, EBUSY,     ""                     },
+	{"invoke: no HTTP is final",                        true,  {{.fault = WEB_GARBAGE}},                                                   1, 1, EPROTO,    ""                     },
+	{"invoke: expired keys: once more",
+	 true,						     {JSON_ERROR(403, "ExpiredTokenException"), {.body = TEXT("{}")}},
+	 2,																       2,
+	 0,																		     ""		     },
 	{"invoke: model error",
-	 true,			       {JSON_ERROR(424, "ModelError")},
-	 1,														 1,
-	 EREMOTEIO,														       "ModelError"           },
+	 true,						     {JSON_ERROR(424, "ModelError")},
+	 1,																       1,
+	 EREMOTEIO,																	     "ModelError"           },
 };
 
 static void test_retries(void **state)
@@ -213,6 +232,104 @@ static void test_clock_is_corrected_once(void **state)
 	aws_end(&f);
 }
 
+/* A HEAD is refused without a word: the date of the reply, or the token, has to tell why. */
+static void test_head_without_words(void **state)
+{
+	static const struct {
+		const char *name, *token, *headers;
+		int status, requests, no;
+	} rows[] = {
+		{"clocks differ",      NULL,    "Date: Thu, 01 Jan 2032 00:00:00 GMT\r\n", 403, 2, 0     },
+		{"denied",             NULL,    "",					403, 1, EACCES},
+		{"no such thing",      NULL,    "Date: Thu, 01 Jan 2032 00:00:00 GMT\r\n", 404, 1, ENOENT},
+		{"an expired token",   "token", "",                                        400, 2, 0     },
+		{"no token to expire", NULL,    "",                                        400, 1, EINVAL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct aws_req q = {.method = "HEAD", .path = "/bucket/key"};
+		struct http_resp r _cleanup_http_resp_ = {0};
+		struct web_reply replies[2] = {{.status = rows[i].status}, {.status = 200}};
+		struct aws_fixture f;
+		struct err e = {0};
+
+		buf_str(&replies[0].headers, rows[i].headers);
+		aws_begin(&f, replies, 2);
+		if (rows[i].token)
+			f.config.session_token = strdup(rows[i].token);
+		int result = aws_raw(f.a, &AWS_S3, &q, &r, &e);
+		if (result != (rows[i].no ? -1 : 0) || e.no != rows[i].no ||
+		    web_requests(f.w) != rows[i].requests)
+			fail_msg("%s: %d requests, errno %d '%s'", rows[i].name, web_requests(f.w),
+				 e.no, e.text);
+		aws_end(&f);
+		buf_release(&replies[0].headers);
+	}
+}
+
+/* Every first attempt is refused for its date; the replies come when all calls have been sent. */
+static void refuse_old_dates(void *arg, const struct web_request *q, struct web_reply *r)
+{
+	const char *date = http_header_get(&q->headers, "x-amz-date");
+
+	(void)arg;
+	if (date && starts_with(date, "2032"))
+		return;
+	r->status = 403;
+	r->fault = WEB_WITHHOLD;
+	buf_str(&r->headers, "Date: Thu, 01 Jan 2032 00:00:00 GMT\r\n");
+	buf_str(&r->body, "<Error><Code>RequestTimeTooSkewed</Code></Error>");
+}
+
+static void count_success(void *arg, struct http_resp *r, const struct err *e)
+{
+	(void)r;
+	atomic_fetch_add((atomic_int *)arg, e->no ? 1000 : 1);
+}
+
+/* The first refusal sets the clock; the others, signed before that, must not take it for right already. */
+static void test_clock_of_calls_in_flight(void **state)
+{
+	enum { CALLS = 5 };
+	const struct aws_req q = {.method = "POST", .path = "/"};
+	atomic_int ended = 0;
+	struct aws_fixture f;
+	struct err e;
+
+	(void)state;
+	aws_begin_with(&f, refuse_old_dates, NULL);
+	for (int i = 0; i < CALLS; i++)
+		assert_int_equal(aws_start(f.a, &AWS_SAGEMAKER, &q, count_success, &ended, &e), 0);
+	web_wait_requests(f.w, CALLS);
+	web_release(f.w);
+	for (int i = 0; i < 1000 && atomic_load(&ended) < CALLS; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(atomic_load(&ended), CALLS);
+	assert_int_equal(web_requests(f.w), 2 * CALLS);
+	aws_end(&f);
+}
+
+/* The newer rules: 429 is throttling, also for an invocation, and what the service asks for is heeded. */
+static void test_new_rules(void **state)
+{
+	static const struct web_reply busy[] = {{.status = 429}, {.body = TEXT("{}")}};
+
+	(void)state;
+	for (int once = 0; once < 2; once++) {
+		struct http_resp r _cleanup_http_resp_ = {0};
+		struct aws_fixture f;
+		struct err e;
+
+		assert_int_equal(setenv("AWS_NEW_RETRIES_2026", "True", 1), 0);
+		aws_begin(&f, busy, 2);
+		unsetenv("AWS_NEW_RETRIES_2026");
+		assert_int_equal(call(&f, once, &r, &e), 0);
+		assert_int_equal(web_requests(f.w), 2);
+		aws_end(&f);
+	}
+}
+
 static void *cancel_later(void *arg)
 {
 	poll(NULL, 0, 150);
@@ -292,12 +409,67 @@ static void test_quota(void **state)
 	assert_int_equal(retry_take(&q, &RETRY_STANDARD, RETRY_TRANSIENT), 5);
 	retry_success(&q, &RETRY_STANDARD, 10000);
 	assert_int_equal(q.tokens, 500);
-	for (int i = 0; i < 100; i++) {
-		assert_in_range(retry_delay(&RETRY_STANDARD, 0), 0, 1000);
-		assert_in_range(retry_delay(&RETRY_STANDARD, 3), 0, 8000);
-		assert_in_range(retry_delay(&RETRY_STANDARD, 62), 0, 20000);
-	}
 	retry_quota_release(&q);
+}
+
+static int retries_paid(const struct retry_rules *rules, enum retry_class why)
+{
+	struct retry_quota q;
+	int n = 0;
+
+	retry_quota_init(&q, rules);
+	while (retry_take(&q, rules, why))
+		n++;
+	retry_quota_release(&q);
+	return n;
+}
+
+static void test_costs(void **state)
+{
+	(void)state;
+	assert_int_equal(retries_paid(&RETRY_STANDARD, RETRY_TRANSIENT), 100);
+	assert_int_equal(retries_paid(&RETRY_STANDARD, RETRY_TIMEOUT), 50);
+	assert_int_equal(retries_paid(&RETRY_STANDARD, RETRY_THROTTLED), 100);
+	assert_int_equal(retries_paid(&RETRY_2026, RETRY_TRANSIENT), 35);
+	assert_int_equal(retries_paid(&RETRY_2026, RETRY_TIMEOUT), 35);
+	assert_int_equal(retries_paid(&RETRY_2026, RETRY_THROTTLED), 100);
+}
+
+static void test_delays(void **state)
+{
+	static const struct {
+		const struct retry_rules *rules;
+		enum retry_class why;
+		int i;
+		const char *asked;
+		long least, most;
+	} rows[] = {
+		{&RETRY_STANDARD, RETRY_TRANSIENT, 0,  NULL,                     0,    1000 },
+		{&RETRY_STANDARD, RETRY_THROTTLED, 3,  NULL,                     0,    8000 },
+		{&RETRY_STANDARD, RETRY_TIMEOUT,   62, NULL,                     0,    20000},
+		{&RETRY_STANDARD, RETRY_TRANSIENT, 0,  "5000",                   0,    1000 },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  NULL,                     0,    50   },
+		{&RETRY_2026,     RETRY_TIMEOUT,   3,  NULL,                     0,    400  },
+		{&RETRY_2026,     RETRY_THROTTLED, 0,  NULL,                     0,    1000 },
+		{&RETRY_2026,     RETRY_TRANSIENT, 62, NULL,                     0,    20000},
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "2000",                   2000, 2000 },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "600000",                 5000, 5050 },
+		{&RETRY_2026,     RETRY_THROTTLED, 0,  "0",                      0,    1000 },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "-1",                     0,    50   },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "soon",                   0,    50   },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "1e3",                    0,    50   },
+		{&RETRY_2026,     RETRY_TRANSIENT, 0,  "9999999999999999999999", 0,    50   },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		for (int n = 0; n < 100; n++) {
+			long ms = retry_delay(rows[i].rules, rows[i].why, rows[i].i, rows[i].asked);
+
+			if (ms < rows[i].least || ms > rows[i].most)
+				fail_msg("row %zu: %ld ms", i, ms);
+		}
+	}
 }
 
 static void test_error_forms(void **state)
@@ -384,9 +556,14 @@ int main(void)
 		cmocka_unit_test(test_nothing_went_out),
 		cmocka_unit_test(test_each_attempt_is_signed),
 		cmocka_unit_test(test_clock_is_corrected_once),
+		cmocka_unit_test(test_head_without_words),
+		cmocka_unit_test(test_clock_of_calls_in_flight),
+		cmocka_unit_test(test_new_rules),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_free_while_waiting),
 		cmocka_unit_test(test_quota),
+		cmocka_unit_test(test_costs),
+		cmocka_unit_test(test_delays),
 		cmocka_unit_test(test_error_forms),
 		cmocka_unit_test(test_json),
 	};

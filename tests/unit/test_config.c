@@ -29,6 +29,8 @@ static int set_up(void **state)
 					    "AWS_DEFAULT_PROFILE",
 					    "AWS_ENDPOINT_URL",
 					    "AWS_MAX_ATTEMPTS",
+					    "AWS_RETRY_MODE",
+					    "AWS_NEW_RETRIES_2026",
 					    "AWS_CA_BUNDLE",
 					    "SAGEMAKER_ROLE_ARN",
 					    "AWS_ACCESS_KEY_ID",
@@ -73,7 +75,7 @@ static void test_order_of_sources(void **state)
 	(void)state;
 	write_file(
 		".aws/config",
-		"# mine\n[default]\nregion = eu-north-1 # there\nmax_attempts=7\n"
+		"# mine\n[default]\nregion = eu-north-1 # there\nmax_attempts=7\nretry_mode = adaptive\n"
 		"[profile dev]\nregion=cn-north-1\nendpoint_url = http://localhost:99/\ns3 =\n  region = no\n");
 	assert_int_equal(config_load(&a, &e), 0);
 	assert_string_equal(a.region, "eu-north-1");
@@ -103,17 +105,18 @@ static void test_refusals(void **state)
 	static const struct {
 		const char *env, *value, *says;
 	} cases[] = {
-		{"AWS_REGION",       "EU West",                      "'EU West' is no region"              },
-		{"AWS_REGION",       "a.evil.com/",                  "is no region"                        },
-		{"AWS_MAX_ATTEMPTS", "0",                            "'0' is no value for AWS_MAX_ATTEMPTS"},
-		{"AWS_MAX_ATTEMPTS", "3x",                           "'3x' is no value"                    },
-		{"AWS_ENDPOINT_URL", "http://example.com",           "plain http is only for this machine" },
+		{"AWS_REGION",       "EU West",                      "'EU West' is no region"               },
+		{"AWS_REGION",       "a.evil.com/",                  "is no region"                         },
+		{"AWS_MAX_ATTEMPTS", "0",                            "'0' is no value for AWS_MAX_ATTEMPTS" },
+		{"AWS_RETRY_MODE",   "fast",                         "'fast' is no value for AWS_RETRY_MODE"},
+		{"AWS_MAX_ATTEMPTS", "3x",                           "'3x' is no value"                     },
+		{"AWS_ENDPOINT_URL", "http://example.com",           "plain http is only for this machine"  },
 		{"AWS_ENDPOINT_URL", "http://127.0.0.1.example.com",
-		 "plain http is only for this machine"                                                     },
-		{"AWS_ENDPOINT_URL", "http://localhost@example.com", "is no endpoint URL"                  },
-		{"AWS_ENDPOINT_URL", "ftp://127.0.0.1",              "is no endpoint URL"                  },
-		{"AWS_ENDPOINT_URL", "https://",                     "is no endpoint URL"                  },
-		{"AWS_ENDPOINT_URL", "https://a b",                  "blank or a control character"        },
+		 "plain http is only for this machine"						      },
+		{"AWS_ENDPOINT_URL", "http://localhost@example.com", "is no endpoint URL"                   },
+		{"AWS_ENDPOINT_URL", "ftp://127.0.0.1",              "is no endpoint URL"                   },
+		{"AWS_ENDPOINT_URL", "https://",                     "is no endpoint URL"                   },
+		{"AWS_ENDPOINT_URL", "https://a b",                  "blank or a control character"         },
 	};
 	struct err e;
 
