@@ -1,149 +1,147 @@
 #include "sagemaker/profile.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pwd.h>
 
-#include "sagemaker/buf.h"
-
-#define MAX_FILE ((size_t)1 << 20)
+#include "sagemaker/ini.h"
+#include "sagemaker/shlex.h"
 
 static const struct {
-	const char *env, *name;
+	const char *env, *path;
 } files[] = {
-	[PROFILE_CREDENTIALS] = {"AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"},
-	[PROFILE_CONFIG] = {"AWS_CONFIG_FILE",             ".aws/config"     },
+	[PROFILE_CREDENTIALS] = {"AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"},
+	[PROFILE_CONFIG] = {"AWS_CONFIG_FILE",             "~/.aws/config"     },
 };
 
-static char *under_home(const char *name)
+/* What a section's header begins with in the config file. */
+static const char *const marks[] = {
+	[SECTION_PROFILE] = "profile",
+	[SECTION_SSO_SESSION] = "sso-session",
+	[SECTION_SERVICES] = "services",
+};
+
+static int add_home(struct buf *out)
 {
 	const char *home = getenv("HOME");
 	struct passwd entry, *found = NULL;
 	char text[1024];
 
-	if (!home || !*home) {
-		if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) || !found)
-			return NULL;
-		home = entry.pw_dir;
+	if (home && *home)
+		return buf_str(out, home);
+	if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) || !found)
+		return -1;
+	return buf_str(out, entry.pw_dir);
+}
+
+/* The length of "$NAME" or "${NAME}" at s, its value in *value; 0: it is none, or not set, and stays as it is. */
+static size_t variable(const char *s, const char **value)
+{
+	bool braces = s[1] == '{';
+	const char *name = s + 1 + braces, *end = name;
+	char text[128];
+
+	while (braces ? *end && *end != '}' : isalnum((unsigned char)*end) || *end == '_')
+		end++;
+	size_t n = (size_t)(end - name);
+	if (!n || n >= sizeof text || (braces && !*end))
+		return 0;
+	memcpy(text, name, n);
+	text[n] = '\0';
+	*value = getenv(text);
+	return *value ? (size_t)(end - s) + braces : 0;
+}
+
+char *profile_expand(const char *path)
+{
+	struct buf out = BUF_INIT((size_t)64 << 10);
+	bool failed = false;
+
+	if (*path == '~' && (!path[1] || path[1] == '/')) {
+		failed = add_home(&out) != 0;
+		path++;
 	}
-	return str_printf("%s/%s", home, name);
+	while (*path && !failed) {
+		const char *value = NULL;
+		size_t n = *path == '$' ? variable(path, &value) : 0;
+
+		failed = (n ? buf_str(&out, value) : buf_char(&out, *path)) != 0;
+		path += n ? n : 1;
+	}
+	if (failed) {
+		buf_release(&out);
+		return NULL;
+	}
+	return buf_steal(&out);
 }
 
 char *profile_path(enum profile_file which)
 {
 	const char *path = getenv(files[which].env);
 
-	if (!path || !*path)
-		return under_home(files[which].name);
-	return starts_with(path, "~/") ? under_home(path + 2) : strdup(path);
+	return profile_expand(path && *path ? path : files[which].path);
 }
 
-/* Cuts white space off both ends, in place. */
-static char *trim(char *s)
+/* Whether a section of the config file is the one of this kind and name. A header whose quotes do not fit together, or
+ * with more than one name, is none. */
+static bool is_named(const char *header, enum profile_section kind, const char *name)
 {
-	static const char white[] = " \t\r\v\f";
 	size_t n;
 
-	s += strspn(s, white);
-	n = strlen(s);
-	while (n && strchr(white, s[n - 1]))
-		n--;
-	s[n] = '\0';
-	return s;
+	if (kind == SECTION_PROFILE && streq(header, "default"))
+		return streq(name, "default");
+	if (!starts_with(header, marks[kind]))
+		return false;
+	_cleanup_free_ char **words = shlex_split(header, &n);
+	return words && n == 2 && streq(words[1], name);
 }
 
-/* The name in "[profile NAME]" or "[NAME]"; NULL for a section that is no profile of this file. */
-static const char *section_name(enum profile_file which, char *line)
+static int read_named(const char *path, enum profile_file which, enum profile_section kind,
+		      const char *name, bool *found, profile_fn *fn, void *arg, struct err *e)
 {
-	char *end = strchr(line, ']');
-	bool prefixed = false;
-	char *name;
+	struct ini ini _cleanup_ini_;
+	size_t section = 0;
 
-	if (!end)
-		return NULL;
-	*end = '\0';
-	name = trim(line + 1);
-	if (which == PROFILE_CONFIG && starts_with(name, "profile") && strchr(" \t", name[7])) {
-		prefixed = name[7] != '\0';
-		name = trim(name + 7);
+	if (ini_read(&ini, path, e))
+		return -1;
+	for (size_t i = 1; i < ini.n_sections; i++) {
+		const char *header = ini.sections[i].name;
+
+		if (which == PROFILE_CONFIG ? is_named(header, kind, name) : streq(header, name))
+			section = i;
 	}
-	if (which == PROFILE_CONFIG && !prefixed && !streq(name, "default"))
-		return NULL;
-	size_t n = strlen(name);
-	if (n >= 2 && (*name == '"' || *name == '\'') && name[n - 1] == *name) {
-		name[n - 1] = '\0';
-		name++;
-	}
-	return name;
+	*found = section > 0;
+	return section ? ini_each(&ini, section, fn, arg, e) : 0;
 }
 
-/* A comment begins with '#' or ';' after white space. */
-static void cut_comment(char *value)
+int profile_section_read(enum profile_file which, enum profile_section kind, const char *name,
+			 bool *found, profile_fn *fn, void *arg, struct err *e)
 {
-	for (char *at = value; *at; at++) {
-		if ((*at == '#' || *at == ';') && (at == value || strchr(" \t", at[-1]))) {
-			*at = '\0';
-			return;
-		}
-	}
-}
+	_cleanup_free_ char *path = profile_path(which);
+	bool ignored;
 
-struct reader {
-	enum profile_file which;
-	const char *profile;
-	bool found, inside;
-	profile_fn *fn;
-	void *arg;
-};
-
-static void read_line(struct reader *r, char *line)
-{
-	bool nested = *line == ' ' || *line == '\t';
-	char *text = trim(line), *equals;
-
-	if (!*text || *text == '#' || *text == ';')
-		return;
-	if (*text == '[' && !nested) {
-		const char *name = section_name(r->which, text);
-
-		r->inside = name && streq(name, r->profile);
-		r->found = r->found || r->inside;
-		return;
-	}
-	equals = strchr(text, '=');
-	if (!r->inside || nested || !equals)
-		return;
-	*equals = '\0';
-	cut_comment(equals + 1);
-	r->fn(r->arg, trim(text), trim(equals + 1));
+	if (!found)
+		found = &ignored;
+	*found = false;
+	if (!path || (which == PROFILE_CREDENTIALS && kind != SECTION_PROFILE))
+		return 0;
+	return read_named(path, which, kind, name ? name : "default", found, fn, arg, e);
 }
 
 int profile_read(enum profile_file which, const char *profile, bool *found, profile_fn *fn,
 		 void *arg, struct err *e)
 {
-	_cleanup_free_ char *path = profile_path(which);
-	_cleanup_buf_ struct buf text = BUF_INIT(MAX_FILE);
-	struct reader r = {which, profile ? profile : "default", false, false, fn, arg};
-	int failed;
+	return profile_section_read(which, SECTION_PROFILE, profile, found, fn, arg, e);
+}
 
+int profile_read_both(const char *profile, bool *found, profile_fn *fn, void *arg, struct err *e)
+{
+	bool in_config, in_credentials;
+
+	if (profile_read(PROFILE_CONFIG, profile, &in_config, fn, arg, e) ||
+	    profile_read(PROFILE_CREDENTIALS, profile, &in_credentials, fn, arg, e))
+		return -1;
 	if (found)
-		*found = false;
-	if (!path)
-		return 0;
-	failed = buf_read_file(&text, AT_FDCWD, path);
-	if (failed && errno != ENOENT && errno != ENOTDIR)
-		err_errno(e, "could not read '%s'", path);
-	else
-		failed = 0;
-	for (char *line = text.data, *next; !failed && line; line = next) {
-		next = strchr(line, '\n');
-		if (next)
-			*next++ = '\0';
-		read_line(&r, line);
-	}
-	if (text.data)
-		explicit_bzero(text.data, text.cap);
-	if (found)
-		*found = r.found;
-	return failed;
+		*found = in_config || in_credentials;
+	return 0;
 }

@@ -75,7 +75,7 @@ static void test_order_of_sources(void **state)
 	(void)state;
 	write_file(
 		".aws/config",
-		"# mine\n[default]\nregion = eu-north-1 # there\nmax_attempts=7\nretry_mode = adaptive\n"
+		"# mine\n[default]\nregion = eu-north-1 \n# there\nmax_attempts=7\nretry_mode = adaptive\n"
 		"[profile dev]\nregion=cn-north-1\nendpoint_url = http://localhost:99/\ns3 =\n  region = no\n");
 	assert_int_equal(config_load(&a, &e), 0);
 	assert_string_equal(a.region, "eu-north-1");
