@@ -213,7 +213,7 @@ int xfer_set(struct xfer *x)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 c->connect_timeout_ms ? c->connect_timeout_ms : 10000L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, x->q.timeout_ms);
-	if (config_is_loopback(x->url))
+	if (x->q.direct || config_is_loopback(x->url))
 		curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	if (c->ca_bundle)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_bundle);
