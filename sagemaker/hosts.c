@@ -1,7 +1,6 @@
 #include "sagemaker/hosts.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 
 #include "sagemaker/config.h"
@@ -144,18 +143,17 @@ static const char *placeholder(char c, const char *region, const struct partitio
 	}
 }
 
-static void expand(const char *format, const char *region, const struct partition *p, char *out,
-		   size_t size)
+static int expand(const char *format, const char *region, const struct partition *p,
+		  struct buf *out)
 {
-	size_t n = (size_t)snprintf(out, size, "https://");
-
-	for (; *format && n < size; format++) {
+	buf_str(out, "https://");
+	for (; *format; format++) {
 		if (*format == '$')
-			n += (size_t)snprintf(out + n, size - n, "%s",
-					      placeholder(*++format, region, p));
+			buf_str(out, placeholder(*++format, region, p));
 		else
-			n += (size_t)snprintf(out + n, size - n, "%c", *format);
+			buf_char(out, *format);
 	}
+	return out->failed ? -1 : 0;
 }
 
 /* The services that one host serves for many regions, where older settings say so. */
@@ -175,6 +173,7 @@ static bool is_global(const struct config *c, enum service s, const char *region
 static int find_own(const struct config *c, enum service s, const char *region, struct host *out,
 		    struct err *e)
 {
+	_cleanup_buf_ struct buf url = BUF_INIT(sizeof out->url - 1);
 	bool dual = c->dualstack || (s == SERVICE_S3 && c->s3_dualstack);
 	int kind = (c->fips ? FIPS : 0) | (dual ? DUAL : 0);
 	const struct partition *p = partition_of(region);
@@ -190,7 +189,10 @@ static int find_own(const struct config *c, enum service s, const char *region, 
 		format = s == SERVICE_S3 ? "s3.$s" : "sts.$s";
 		snprintf(out->region, sizeof out->region, "us-east-1");
 	}
-	expand(format, region, p, out->url, sizeof out->url);
+	if (expand(format, region, p, &url))
+		return err_set(e, ENOMEM, "could not tell where %s is: out of memory",
+			       services[s].key);
+	snprintf(out->url, sizeof out->url, "%s", buf_cstr(&url));
 	if (s == SERVICE_IAM)
 		snprintf(out->region, sizeof out->region, "%s", p->iam_region);
 	out->in_path = s == SERVICE_S3 && c->addressing == ADDRESSING_PATH;
@@ -234,22 +236,19 @@ int host_find(const struct config *c, enum service s, const char *region, struct
 	return 0;
 }
 
-/* A bucket's name as the first label of a host that a certificate covers. */
+/* A bucket's name as the first labels of a host. */
 static bool fits_host(const char *bucket, bool dots)
 {
-	size_t n = strlen(bucket);
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	size_t n = strlen(bucket), letters = sizeof allowed - 3; /* without '-' and '.' */
 
-	if (n < 3 || n > 63 || !isalnum((unsigned char)bucket[0]) ||
-	    !isalnum((unsigned char)bucket[n - 1]))
+	if (n < 3 || n > 63 || bucket[strspn(bucket, allowed)])
+		return false;
+	if (!memchr(allowed, bucket[0], letters) || !memchr(allowed, bucket[n - 1], letters))
 		return false;
 	if (strstr(bucket, "..") || strstr(bucket, ".-") || strstr(bucket, "-."))
 		return false;
-	for (const char *s = bucket; *s; s++) {
-		if (!(islower((unsigned char)*s) || isdigit((unsigned char)*s) || *s == '-' ||
-		      (*s == '.' && dots)))
-			return false;
-	}
-	return true;
+	return dots || !strchr(bucket, '.');
 }
 
 bool host_path_style(const struct host *h, const char *bucket)

@@ -155,6 +155,9 @@ static void test_nothing_went_out(void **state)
 	struct web *gone = web_start(web_play, &f.s);
 	free(f.config.endpoint_url);
 	f.config.endpoint_url = strdup(web_url(gone));
+	aws_free(f.a);
+	f.a = aws_new(&f.config, &e);
+	assert_non_null(f.a);
 	web_stop(gone);
 	assert_int_equal(call(&f, true, &r, &e), -1);
 	assert_int_equal(e.no, ECONNREFUSED);
