@@ -159,6 +159,9 @@ static void test_nothing_went_out(void **state)
 	f.a = aws_new(&f.config, &e);
 	assert_non_null(f.a);
 	web_stop(gone);
+	aws_free(f.a);
+	f.a = aws_new(&f.config, &e);
+	assert_non_null(f.a);
 	assert_int_equal(call(&f, true, &r, &e), -1);
 	assert_int_equal(e.no, ECONNREFUSED);
 	assert_int_equal(e.attempts, 3); /* even an invocation: not a byte of it left */
