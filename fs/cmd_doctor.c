@@ -155,7 +155,10 @@ static void print_text(const char *text)
 
 int cmd_doctor(int argc, char **argv, int *status, struct err *e)
 {
-	(void)argv;
+	for (int i = 1; i < argc; i++) {
+		if (streq(argv[i], "--policy"))
+			return policy_command(argc, argv, status, e);
+	}
 	if (argc > 1)
 		return usage_error("doctor", e);
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {

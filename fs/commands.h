@@ -17,6 +17,10 @@ extern const struct command commands[]; /* ends with a row without a name */
 
 command_fn cmd_serve, cmd_pack, cmd_status, cmd_unmount, cmd_error, cmd_env, cmd_doctor;
 
+/* policy_command: `doctor --policy LEVEL [--for user|role|trust] [SOURCE] [-o ...]`: prints IAM's JSON, and on standard error
+ * what is left to fill in. */
+command_fn policy_command;
+
 /* own_file: read MOUNT/.sagemakerfs/NAME. */
 int own_file(const char *mountpoint, const char *name, struct buf *out, struct err *e) _must_check_;
 /* usage_error: EINVAL: how the command is called. */

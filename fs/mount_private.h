@@ -11,6 +11,12 @@ int mountpoint_check(char **path, struct err *e) _must_check_;
 /* fuse_device_check: /dev/fuse can be opened and, for an ordinary user, fusermount3 is there. Also a row of doctor's. */
 int fuse_device_check(struct err *e) _must_check_;
 
+/* mount_configure: what the options say about where and as whom, into *c, which config_load then completes. EINVAL: they
+ * contradict each other. */
+int mount_configure(const struct options *o, struct config *c, struct err *e) _must_check_;
+/* take_setting: a copy of value into *where, unless that is set or value is NULL. */
+int take_setting(char **where, const char *value, struct err *e) _must_check_;
+
 /* state_open: lock the mount's state directory: m->state_fd, staging_fd, state_path. key tells what the mount is of. */
 int state_open(struct mount *m, const char *key, struct err *e) _must_check_;
 

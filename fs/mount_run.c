@@ -21,14 +21,6 @@ struct making {
 	bool rooms;
 };
 
-static int copy(char **where, const char *value, struct err *e)
-{
-	if (!value || *where)
-		return 0;
-	*where = strdup(value);
-	return *where ? 0 : err_set(e, ENOMEM, "out of memory");
-}
-
 static int configure_local(struct making *k, struct err *e)
 {
 	const struct options *o = k->m.opt;
@@ -44,26 +36,13 @@ static int configure_local(struct making *k, struct err *e)
 		return -1;
 	k->m.source = str_printf("local:%s", store);
 	/* Its own region, whatever the options say: the local backend is one place. */
-	if (!k->m.source || copy(&c->endpoint_url, run.url, e) < 0 ||
-	    copy(&c->region, run.region, e) < 0 || copy(&c->access_key, run.access_key, e) < 0 ||
-	    copy(&c->secret_key, run.secret_key, e) < 0)
+	if (!k->m.source || take_setting(&c->endpoint_url, run.url, e) < 0 ||
+	    take_setting(&c->region, run.region, e) < 0 ||
+	    take_setting(&c->access_key, run.access_key, e) < 0 ||
+	    take_setting(&c->secret_key, run.secret_key, e) < 0)
 		return -1;
 	snprintf(k->m.identity.account, sizeof k->m.identity.account, "%s", run.account);
-	return copy(&c->role, o->role ? o->role : run.role, e);
-}
-
-static int configure_aws(struct making *k, struct err *e)
-{
-	const struct options *o = k->m.opt;
-	struct config *c = &k->m.config;
-	const char *region = starts_with(o->source, "aws:") ? o->source + 4 : o->region;
-
-	if (o->region && region != o->region && !streq(o->region, region))
-		return err_set(e, EINVAL, "two regions: '%s' in the source, '%s' in the options",
-			       region, o->region);
-	if (copy(&c->region, region, e) < 0 || copy(&c->profile, o->profile, e) < 0)
-		return -1;
-	return copy(&c->role, o->role, e);
+	return take_setting(&c->role, run.role, e);
 }
 
 static int configure(struct making *k, struct err *e)
@@ -72,10 +51,9 @@ static int configure(struct making *k, struct err *e)
 	struct config *c = &k->m.config;
 	bool local = starts_with(o->source, "local");
 
-	if (copy(&c->bucket, o->bucket, e) < 0 || copy(&c->prefix, o->prefix, e) < 0)
+	if (mount_configure(o, c, e) < 0)
 		return -1;
-	c->upload_memory = o->upload_memory;
-	if ((local ? configure_local(k, e) : configure_aws(k, e)) < 0 || config_load(c, e) < 0)
+	if ((local && configure_local(k, e) < 0) || config_load(c, e) < 0)
 		return -1;
 	if (!k->m.source)
 		k->m.source = str_printf("aws:%s", c->region);

@@ -327,9 +327,10 @@ static int take_argument(struct options *o, char **argv, int i, struct err *e)
 	return a[2] ? 1 : 2;
 }
 
-int options_parse(int argc, char **argv, struct options *o, struct err *e)
+/* The arguments: options into *o, at most max other words into words; gives how many. */
+static int take_arguments(int argc, char **argv, struct options *o, const char *words[], int max,
+			  struct err *e)
 {
-	const char *words[2] = {NULL, NULL};
 	int n = 0;
 
 	*o = (struct options){.fuse_args = strdup("")};
@@ -339,17 +340,35 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 		took = 1;
 		if (argv[i][0] == '-' && argv[i][1])
 			took = take_argument(o, argv, i, e);
-		else if (n == 2)
+		else if (n == max)
 			return err_set(e, EINVAL,
-				       "one word too many: '%s' (sagemakerfs [SOURCE] MOUNTPOINT)",
-				       argv[i]);
+				       "one word too many: '%s' (sagemakerfs [SOURCE]%s)", argv[i],
+				       max > 1 ? " MOUNTPOINT" : "");
 		else
 			words[n++] = argv[i];
 		if (took < 0)
 			return -1;
 	}
 	o->foreground |= o->debug;
-	return take_words(o, words, n, e);
+	return n;
+}
+
+int options_parse(int argc, char **argv, struct options *o, struct err *e)
+{
+	const char *words[2] = {NULL, NULL};
+	int n = take_arguments(argc, argv, o, words, 2, e);
+
+	return n < 0 ? -1 : take_words(o, words, n, e);
+}
+
+int options_parse_source(int argc, char **argv, const char *otherwise, struct options *o,
+			 struct err *e)
+{
+	const char *word = otherwise;
+
+	if (take_arguments(argc, argv, o, &word, 1, e) < 0 || set_text(&o->source, word, e) < 0)
+		return -1;
+	return check(o, e);
 }
 
 void options_release(struct options *o)

@@ -24,6 +24,10 @@ struct options {
 
 enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
 
+/* options_parse_source: the same of "[SOURCE] [-o ...]": without SOURCE it is otherwise; no mountpoint. */
+int options_parse_source(int argc, char **argv, const char *otherwise, struct options *o,
+			 struct err *e) _must_check_;
+
 /* options_parse: argv of "sagemakerfs [SOURCE] MOUNTPOINT [-o ...] [-f] [-d]"; EINVAL with a sentence naming the option. */
 int options_parse(int argc, char **argv, struct options *o, struct err *e) _must_check_;
 void options_release(struct options *o);

@@ -58,6 +58,27 @@ static const char *account_of(const struct image_row *row, const char *region)
 	return NULL;
 }
 
+static bool among(const char *text, const char *const list[], size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(list[i], text))
+			return true;
+	return false;
+}
+
+size_t images_registries(const char *region, const char *out[], size_t max)
+{
+	size_t n = 0;
+
+	for (const struct image_row *row = image_rows; row->framework && n < max; row++) {
+		const char *account = account_of(row, region);
+
+		if (account && !among(account, out, n))
+			out[n++] = account;
+	}
+	return n;
+}
+
 static const char *domain_of(const char *region)
 {
 	const struct image_domain *d = image_domains;

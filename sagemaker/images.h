@@ -29,6 +29,8 @@ int images_default_version(const char *framework, const char *at_least, const ch
 void images_versions(const char *framework, struct buf *out);
 /* images_parse: what an image URI is (framework, version, processor); false when it is none of ours. */
 bool images_parse(const char *uri, struct image *out);
+/* images_registries: the accounts whose registries have images for a region, each once, at most max; how many. Static strings. */
+size_t images_registries(const char *region, const char *out[], size_t max);
 /* version_compare: <0, 0, >0 by numeric components; "2.9" < "2.10" < "2.10.1". */
 int version_compare(const char *a, const char *b);
 
