@@ -2,16 +2,9 @@
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/validate.h"
 
-static const struct member create_members[] = {
-	{"EndpointName",       K_STRING, true,  0, 63, &PATTERN_NAME, NULL,        NULL},
-	{"EndpointConfigName", K_STRING, true,  0, 63, &PATTERN_NAME, NULL,        NULL},
-	{"Tags",               K_LIST,   false, 0, 50, NULL,          TAG_MEMBERS, NULL},
-	MEMBERS_END,
-};
-
-static const struct member name_members[] = {
-	{"EndpointName", K_STRING, true, 0, 63, &PATTERN_NAME, NULL, NULL},
-	MEMBERS_END,
+static const struct unsupported create_unsupported[] = {
+	{"DeploymentConfig", "the local backend does not have this; leave it out or deploy to AWS"},
+	{NULL,	       NULL								 },
 };
 
 /* The resource or NULL, replied. */
@@ -58,7 +51,7 @@ static cJSON *make_plan(struct request *r, const cJSON *in)
 
 void sm_create_endpoint(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, create_members);
+	_cleanup_json_ cJSON *in = validate(r, create_unsupported);
 	cJSON *plan = in ? make_plan(r, in) : NULL;
 	struct err e;
 	char arn[256];
@@ -81,7 +74,7 @@ void sm_create_endpoint(struct request *r)
 
 void sm_describe_endpoint(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, name_members);
+	_cleanup_json_ cJSON *in = validate(r, NULL);
 
 	if (!in)
 		return;
@@ -103,7 +96,7 @@ void sm_list_endpoints(struct request *r)
 
 void sm_delete_endpoint(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, name_members);
+	_cleanup_json_ cJSON *in = validate(r, NULL);
 	struct err e;
 	char arn[256];
 

@@ -4,29 +4,6 @@
 
 #define TAGS_MAX 50
 
-const struct member TAG_MEMBERS[] = {
-	{"Key",   K_STRING, true, 1, 128, NULL, NULL, NULL},
-	{"Value", K_STRING, true, 0, 256, NULL, NULL, NULL},
-	MEMBERS_END,
-};
-
-static const struct member add_members[] = {
-	{"ResourceArn", K_STRING, true, 0, 256,      &PATTERN_ARN, NULL,        NULL},
-	{"Tags",        K_LIST,   true, 0, TAGS_MAX, NULL,         TAG_MEMBERS, NULL},
-	MEMBERS_END,
-};
-
-static const struct member list_members[] = {
-	{"ResourceArn", K_STRING, true, 0, 256, &PATTERN_ARN, NULL, NULL},
-	MEMBERS_END,
-};
-
-static const struct member delete_members[] = {
-	{"ResourceArn", K_STRING, true, 0, 256,      &PATTERN_ARN, NULL, NULL},
-	{"TagKeys",     K_LIST,   true, 1, TAGS_MAX, NULL,         NULL, NULL},
-	MEMBERS_END,
-};
-
 /* The resource that the ARN names must be one of ours. false: replied. */
 static bool check_arn(struct request *r, const char *arn)
 {
@@ -95,7 +72,7 @@ static void lower_arn(const char *arn, char out[257])
 
 void sm_add_tags(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, add_members);
+	_cleanup_json_ cJSON *in = validate(r, NULL);
 	_cleanup_json_ cJSON *now = NULL;
 	struct err e;
 	char arn[257];
@@ -126,7 +103,7 @@ void sm_add_tags(struct request *r)
 
 void sm_list_tags(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, list_members);
+	_cleanup_json_ cJSON *in = validate(r, NULL);
 
 	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
 		return;
@@ -136,7 +113,7 @@ void sm_list_tags(struct request *r)
 
 void sm_delete_tags(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, delete_members);
+	_cleanup_json_ cJSON *in = validate(r, NULL);
 	const cJSON *key;
 	struct err e;
 	char arn[257];

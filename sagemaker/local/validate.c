@@ -1,212 +1,275 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include "sagemaker/local/validate.h"
 
-#define ALNUM  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-#define DIGITS "0123456789"
+#include <pcre2.h>
 
-static bool all_of(const char *s, const char *set)
-{
-	return strspn(s, set) == strlen(s);
-}
+#include "sagemaker/local/api.h"
 
-static bool is_name(const char *s)
-{
-	size_t n = strlen(s);
-
-	return n && all_of(s, ALNUM "-") && s[0] != '-' && s[n - 1] != '-';
-}
-
-/* The rest of s behind prefix, or NULL. */
-static const char *behind(const char *s, const char *prefix)
-{
-	return s && starts_with(s, prefix) ? s + strlen(prefix) : NULL;
-}
-
-static bool is_role(const char *s)
-{
-	s = behind(s, "arn:aws");
-	if (s)
-		s += strspn(s, "abcdefghijklmnopqrstuvwxyz-");
-	s = behind(s, ":iam::");
-	if (!s || strspn(s, DIGITS) != 12)
-		return false;
-	s = behind(s + 12, ":role");
-	if (s)
-		s += *s == '/';
-	return s && *s && all_of(s, ALNUM "_+=,.@-/");
-}
-
-static bool is_image(const char *s)
-{
-	return *s && !strpbrk(s, " \t\r\n\v\f");
-}
-
-static bool is_s3_url(const char *s)
-{
-	const char *p = starts_with(s, "s3://") ? s + 5 : starts_with(s, "https://") ? s + 8 : NULL;
-
-	return p && *p && *p != '/';
-}
-
-static bool is_instance(const char *s)
-{
-	const char *dot = starts_with(s, "ml.") ? strchr(s + 3, '.') : NULL;
-
-	return dot && dot > s + 3 && dot[1] && all_of(s, "abcdefghijklmnopqrstuvwxyz" DIGITS ".-");
-}
-
-static bool is_arn(const char *s)
-{
-	return starts_with(s, "arn:aws") && strstr(s, ":sagemaker:") && strchr(s, '/');
-}
-
-static bool is_env_key(const char *s)
-{
-	return *s && all_of(s, ALNUM "_") && !strchr(DIGITS, *s);
-}
-
-const struct pattern PATTERN_NAME = {"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", is_name};
-const struct pattern PATTERN_ROLE = {
-	"^arn:aws[a-z\\-]*:iam::\\d{12}:role/?[a-zA-Z_0-9+=,.@\\-_/]+$", is_role};
-const struct pattern PATTERN_IMAGE = {"[\\S]+", is_image};
-const struct pattern PATTERN_S3_URL = {"^(https|s3)://([^/]+)/?(.*)$", is_s3_url};
-const struct pattern PATTERN_INSTANCE = {"ml\\.[a-z0-9-]+\\.[a-z0-9]+", is_instance};
-const struct pattern PATTERN_ARN = {"arn:aws[a-z-]*:sagemaker:[a-z0-9-]*:[0-9]{12}:.+", is_arn};
-const struct pattern PATTERN_ENV_KEY = {"[a-zA-Z_][a-zA-Z0-9_]*", is_env_key};
+#define MATCH_LIMIT \
+ 100000 /* steps: AWS's patterns need a few per character, hostile texts could ask for more than there is time */
+#define PATH_MOST ((size_t)4096)
 
 /* What is wrong so far, in the words of AWS's validation. */
 struct faultfinder {
 	unsigned n;
-	struct buf text;
-	const char *unsupported, *unsupported_name;
+	struct buf *text;
+	struct buf
+		path; /* of the value being looked at: "productionVariants.1.member.variantName" */
+	const char *wrong_type; /* the first value that is not of its type at all */
 };
 
-/* "ProductionVariants", "variantName" -> "productionVariants.variantName" */
-static void put_path(struct buf *out, const char *path, const char *name)
+static bool matches(const char *regex, const char *s)
 {
-	if (*path)
-		buf_printf(out, "%s.", path);
-	buf_char(out, (char)(name[0] >= 'A' && name[0] <= 'Z' ? name[0] + 32 : name[0]));
-	buf_str(out, name + 1);
+	_cleanup_free_ char *whole = str_printf("^(?:%s)$", regex);
+	bool same = false;
+	PCRE2_SIZE at;
+	int code;
+
+	if (!whole)
+		return false;
+	pcre2_code *re = pcre2_compile((PCRE2_SPTR)whole, PCRE2_ZERO_TERMINATED,
+				       PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &code, &at, NULL);
+	pcre2_match_context *limits = pcre2_match_context_create(NULL);
+	pcre2_match_data *data = re ? pcre2_match_data_create_from_pattern(re, NULL) : NULL;
+	if (data && limits) {
+		pcre2_set_match_limit(limits, MATCH_LIMIT);
+		same = pcre2_match(re, (PCRE2_SPTR)s, strlen(s), 0, 0, data, limits) >= 0;
+	}
+	pcre2_match_data_free(data);
+	pcre2_match_context_free(limits);
+	pcre2_code_free(re);
+	return same;
 }
 
-static void complain(struct faultfinder *f, const char *path, const struct member *m,
-		     const char *value, const char *constraint)
+/* Values in sentences: short, and lists and structures not at all. */
+static void put_value(struct buf *out, const cJSON *j)
 {
-	buf_str(&f->text, f->n++ ? "; Value " : "Value ");
-	buf_printf(&f->text, value ? "'%.200s' at '" : "%sat '", value ? value : "");
-	put_path(&f->text, path, m->name);
-	buf_printf(&f->text, "' failed to satisfy constraint: %s", constraint);
+	if (cJSON_IsString(j))
+		buf_printf(out, " '%.200s'", j->valuestring);
+	else if (cJSON_IsNumber(j))
+		buf_printf(out, " '%.17g'", j->valuedouble);
+	else if (!j || cJSON_IsNull(j))
+		buf_str(out, " null");
 }
 
-static bool right_kind(const struct member *m, const cJSON *j)
+static void complain(struct faultfinder *f, const cJSON *j, const char *fmt, ...) _printf_(3, 4);
+
+static void complain(struct faultfinder *f, const cJSON *j, const char *fmt, ...)
 {
-	switch (m->kind) {
-	case K_STRING:
+	va_list ap;
+
+	buf_str(f->text, f->n++ ? "; Value" : "Value");
+	put_value(f->text, j);
+	buf_printf(f->text, " at '%s' failed to satisfy constraint: ", buf_cstr(&f->path));
+	va_start(ap, fmt);
+	buf_vprintf(f->text, fmt, ap);
+	va_end(ap);
+}
+
+static bool right_kind(const struct api_shape *s, const cJSON *j)
+{
+	switch (s->kind) {
+	case API_STRING:
 		return cJSON_IsString(j);
-	case K_INT:
+	case API_INT:
 		return cJSON_IsNumber(j) && j->valuedouble == (double)(long long)j->valuedouble;
-	case K_NUMBER:
+	case API_NUMBER:
 		return cJSON_IsNumber(j);
-	case K_BOOL:
+	case API_BOOL:
 		return cJSON_IsBool(j);
-	case K_LIST:
+	case API_LIST:
 		return cJSON_IsArray(j);
-	case K_MAP:
-	case K_STRUCT:
+	case API_MAP:
+	case API_STRUCT:
 		return cJSON_IsObject(j);
 	}
 	return false;
 }
 
-static void check_size(struct faultfinder *f, const char *path, const struct member *m,
-		       const cJSON *j)
+static size_t characters(const char *s)
 {
-	const char *what = m->kind == K_INT || m->kind == K_NUMBER ? "value" : "length";
-	double v = cJSON_IsNumber(j)   ? j->valuedouble
-		   : cJSON_IsString(j) ? (double)strlen(j->valuestring)
-				       : (double)cJSON_GetArraySize(j);
-	char text[96], shown[64];
+	size_t n = 0;
 
-	snprintf(shown, sizeof shown, "%.10g", v);
-	const char *value = cJSON_IsString(j) ? j->valuestring : cJSON_IsNumber(j) ? shown : NULL;
-	if (v < m->min) {
-		snprintf(text, sizeof text, "Member must have %s greater than or equal to %.10g",
-			 what, m->min);
-		complain(f, path, m, value, text);
-	}
-	if (m->max > 0 && v > m->max) {
-		snprintf(text, sizeof text, "Member must have %s less than or equal to %.10g", what,
-			 m->max);
-		complain(f, path, m, value, text);
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
+
+static void check_size(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
+{
+	const char *what = cJSON_IsNumber(j) ? "value" : "length";
+	double v = cJSON_IsNumber(j)   ? j->valuedouble
+		   : cJSON_IsString(j) ? (double)characters(j->valuestring)
+				       : (double)cJSON_GetArraySize(j);
+
+	if (s->has_min && v < s->min)
+		complain(f, j, "Member must have %s greater than or equal to %.17g", what, s->min);
+	if (s->has_max && v > s->max)
+		complain(f, j, "Member must have %s less than or equal to %.17g", what, s->max);
+}
+
+static void check_text(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
+{
+	_cleanup_buf_ struct buf set = BUF_INIT(0);
+	const char *const *v = s->values;
+
+	if (s->pattern && !matches(s->regex ? s->regex : s->pattern, j->valuestring))
+		complain(f, j, "Member must satisfy regular expression pattern: %s", s->pattern);
+	while (v && *v && !streq(*v, j->valuestring))
+		buf_printf(&set, "%s%s", v++ == s->values ? "" : ", ", *v);
+	if (v && !*v)
+		complain(f, j, "Member must satisfy enum value set: [%s]", buf_cstr(&set));
+}
+
+static void check(struct faultfinder *f, const struct api_shape *s, const cJSON *j);
+
+/* "EndpointName" below "" is at "endpointName". */
+static void go_down(struct faultfinder *f, const char *name)
+{
+	if (f->path.len)
+		buf_char(&f->path, '.');
+	buf_char(&f->path, (char)(name[0] >= 'A' && name[0] <= 'Z' ? name[0] + 32 : name[0]));
+	buf_str(&f->path, name[0] ? name + 1 : "");
+}
+
+static void go_up(struct faultfinder *f, size_t len)
+{
+	f->path.len = len;
+	if (f->path.data)
+		f->path.data[len] = '\0';
+}
+
+static void check_members(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
+{
+	size_t here = f->path.len;
+
+	for (const struct api_member *m = s->members; m && m->name; m++) {
+		const cJSON *value = cJSON_GetObjectItemCaseSensitive(j, m->name);
+
+		go_down(f, m->name);
+		if (value && !cJSON_IsNull(value))
+			check(f, m->shape, value);
+		else if (m->required)
+			complain(f, NULL, "Member must not be null");
+		go_up(f, here);
 	}
 }
 
-static void check_members(struct faultfinder *f, const char *path, const struct member *rows,
-			  const cJSON *j);
-
-static void check_inside(struct faultfinder *f, const char *path, const struct member *m,
-			 const cJSON *j)
+static void check_items(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
 {
-	_cleanup_buf_ struct buf inner = BUF_INIT(1024);
+	size_t here = f->path.len;
 	const cJSON *item;
 	int i = 0;
 
-	put_path(&inner, path, m->name);
-	if (m->kind == K_STRUCT) {
-		check_members(f, buf_cstr(&inner), m->of, j);
-		return;
-	}
-	size_t n = inner.len;
 	cJSON_ArrayForEach(item, j) {
-		inner.len = n;
-		buf_printf(&inner, ".%d.member", ++i);
-		if (cJSON_IsObject(item))
-			check_members(f, buf_cstr(&inner), m->of, item);
-		else
-			complain(f, path, m, NULL, "Members must be structures");
+		buf_printf(&f->path, ".%d.member", ++i);
+		check(f, s->item, item);
+		go_up(f, here);
 	}
 }
 
-static void check_member(struct faultfinder *f, const char *path, const struct member *m,
-			 const cJSON *j)
+static void check_entries(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
 {
-	char text[256];
+	size_t here = f->path.len;
+	const cJSON *item;
 
-	if (!j || cJSON_IsNull(j)) {
-		if (m->required)
-			complain(f, path, m, "null", "Member must not be null");
-		return;
+	cJSON_ArrayForEach(item, j) {
+		_cleanup_json_ cJSON *key = cJSON_CreateString(item->string);
+
+		check(f, s->key, key);
+		buf_printf(&f->path, ".%.100s.member", item->string);
+		check(f, s->item, item);
+		go_up(f, here);
 	}
-	if (m->unsupported) {
-		f->unsupported = m->unsupported;
-		f->unsupported_name = m->name;
-		return;
-	}
-	if (!right_kind(m, j)) {
-		complain(f, path, m, NULL, "Member has the wrong type");
-		return;
-	}
-	if (m->kind != K_BOOL && m->kind != K_STRUCT)
-		check_size(f, path, m, j);
-	if (m->pattern && cJSON_IsString(j) && !m->pattern->matches(j->valuestring)) {
-		snprintf(text, sizeof text, "Member must satisfy regular expression pattern: %s",
-			 m->pattern->text);
-		complain(f, path, m, j->valuestring, text);
-	}
-	if (m->of)
-		check_inside(f, path, m, j);
 }
 
-static void check_members(struct faultfinder *f, const char *path, const struct member *rows,
-			  const cJSON *j)
+static void check(struct faultfinder *f, const struct api_shape *s, const cJSON *j)
 {
-	for (const struct member *m = rows; m->name; m++)
-		check_member(f, path, m, cJSON_GetObjectItemCaseSensitive(j, m->name));
+	if (!right_kind(s, j)) {
+		if (!f->wrong_type)
+			f->wrong_type = j->string ? j->string : "an element of a list";
+		return;
+	}
+	check_size(f, s, j);
+	if (s->kind == API_STRING)
+		check_text(f, s, j);
+	else if (s->kind == API_STRUCT)
+		check_members(f, s, j);
+	else if (s->kind == API_LIST)
+		check_items(f, s, j);
+	else if (s->kind == API_MAP)
+		check_entries(f, s, j);
 }
 
-cJSON *validate(struct request *r, const struct member *rows)
+unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct buf *out)
 {
-	struct faultfinder f = {.text = BUF_INIT(65536)};
+	struct faultfinder f = {.text = out, .path = BUF_INIT(PATH_MOST)};
+
+	check(&f, shape, j);
+	buf_release(&f.path);
+	return f.n;
+}
+
+static const struct api_shape *model_of(const struct request *r)
+{
+	const char *target = request_header(r, "X-Amz-Target");
+	const struct api_call *c = api_calls;
+
+	while (target && c->target && !streq(c->target, target))
+		c++;
+	return target ? c->input : NULL;
+}
+
+/* Whether the value at path ("A.B", through every element of a list on the way) is there. */
+static bool is_given(const cJSON *j, const char *path)
+{
+	char name[64];
+	size_t n = strcspn(path, ".");
+	const cJSON *item;
+
+	if (cJSON_IsArray(j)) {
+		cJSON_ArrayForEach(item, j) {
+			if (is_given(item, path))
+				return true;
+		}
+		return false;
+	}
+	snprintf(name, sizeof name, "%.*s", (int)n, path);
+	item = cJSON_GetObjectItemCaseSensitive(j, name);
+	return path[n] ? is_given(item, path + n + 1) : item && !cJSON_IsNull(item);
+}
+
+/* false: replied. */
+static bool judge(struct request *r, const cJSON *j, const struct unsupported *rows)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(65536);
+	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
+	const struct api_shape *model = model_of(r);
+
+	if (model)
+		check(&f, model, j);
+	buf_release(&f.path);
+	if (f.wrong_type) {
+		reply_error(r, 400, "SerializationException", "'%.100s' is of another type",
+			    f.wrong_type);
+		return false;
+	}
+	if (f.n) {
+		reply_error(r, 400, "ValidationException", "%u validation error%s detected: %s",
+			    f.n, f.n > 1 ? "s" : "", buf_cstr(&text));
+		return false;
+	}
+	for (const struct unsupported *u = rows; u && u->path; u++) {
+		if (is_given(j, u->path)) {
+			reply_error(r, 400, "ValidationException", "%s: %s", u->path, u->why);
+			return false;
+		}
+	}
+	return true;
+}
+
+cJSON *validate(struct request *r, const struct unsupported *rows)
+{
 	cJSON *j = cJSON_ParseWithLength(r->body.len ? r->body.data : "{}",
 					 r->body.len ? r->body.len : 2);
 
@@ -215,15 +278,7 @@ cJSON *validate(struct request *r, const struct member *rows)
 		cJSON_Delete(j);
 		return NULL;
 	}
-	check_members(&f, "", rows, j);
-	if (f.n)
-		reply_error(r, 400, "ValidationException", "%u validation error%s detected: %s",
-			    f.n, f.n > 1 ? "s" : "", buf_cstr(&f.text));
-	else if (f.unsupported)
-		reply_error(r, 400, "ValidationException", "%s: %s", f.unsupported_name,
-			    f.unsupported);
-	buf_release(&f.text);
-	if (!f.n && !f.unsupported)
+	if (judge(r, j, rows))
 		return j;
 	cJSON_Delete(j);
 	return NULL;

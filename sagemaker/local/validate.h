@@ -1,39 +1,25 @@
-/* validate.h: requests of the control plane against rows that say what each member may be. */
+/* validate.h: requests of the JSON services against what AWS's models say (api.h): the SDKs do not check most of it. */
 #ifndef SAGEMAKER_LOCAL_VALIDATE_H
 #define SAGEMAKER_LOCAL_VALIDATE_H
 
 #include "sagemaker/local/request.h"
 
-enum kind { K_STRING, K_INT, K_NUMBER, K_BOOL, K_LIST, K_MAP, K_STRUCT };
-
-struct pattern {
-	const char *text; /* AWS's regular expression, for the message */
-	bool (*matches)(const char *s);
+/* A member that AWS has and the local backend would have to ignore: refused instead. */
+struct unsupported {
+	const char *path; /* "ProductionVariants.CoreDumpConfig"; NULL ends the rows */
+	const char *why;
 };
 
-extern const struct pattern PATTERN_NAME, PATTERN_ROLE, PATTERN_IMAGE, PATTERN_S3_URL,
-	PATTERN_INSTANCE, PATTERN_ARN, PATTERN_ENV_KEY;
+/* validate: the request's JSON body against the model of its call (X-Amz-Target). rows: what is refused though AWS takes it; NULL:
+ * nothing. NULL: refused and replied, with every violation in AWS's words; else owned by the caller. Members that no model knows
+ * are ignored, as AWS does. */
+cJSON *validate(struct request *r, const struct unsupported *rows);
 
-struct member {
-	const char *name;
-	enum kind kind;
-	bool required;
-	double min, max; /* of a string's or list's length, of a number; max 0: none */
-	const struct pattern *pattern;
-	const struct member *of; /* K_STRUCT; K_LIST: members of each element */
-	const char *unsupported; /* non-NULL: refused when present, with this reason */
-};
+struct api_shape;
 
-#define MEMBERS_END                             \
- {                                              \
-  NULL, K_STRING, false, 0, 0, NULL, NULL, NULL \
- }
+/* validate_value: the violations of j against a shape, appended to out in AWS's words; their number. For tests. */
+unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct buf *out);
 
-/* The rows of a tag: for a member Tags (tags.c). */
-extern const struct member TAG_MEMBERS[];
-
-/* validate: the request's JSON body against rows, ended by MEMBERS_END. NULL: refused, replied; else owned by the caller. */
-cJSON *validate(struct request *r, const struct member *rows);
 /* member_string: "" when absent. member_number: otherwise when absent. */
 const char *member_string(const cJSON *j, const char *name);
 double member_number(const cJSON *j, const char *name, double otherwise);

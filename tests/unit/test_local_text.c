@@ -1,11 +1,14 @@
 /* The local backend's small parts that read what strangers send: URLs, names, text for XML and JSON; runtimes. */
+#define PCRE2_CODE_UNIT_WIDTH 8
 #include <fcntl.h>
+#include <pcre2.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
+#include "sagemaker/local/api.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/runtimes.h"
 #include "sagemaker/local/validate.h"
@@ -112,45 +115,128 @@ static void times_are_shown(void **state)
 	assert_string_equal(http, "Mon, 23 Nov 2026 18:06:32 GMT");
 }
 
-static void patterns_decide(void **state)
+static unsigned violations(const char *target, const char *json, struct buf *out)
+{
+	_cleanup_json_ cJSON *j = cJSON_Parse(json);
+	const struct api_call *c = api_calls;
+
+	assert_non_null(j);
+	while (c->target && !streq(c->target, target))
+		c++;
+	assert_non_null(c->target);
+	return validate_value(c->input, j, out);
+}
+
+#define ROLE(arn)        "{\"ModelName\":\"m\",\"ExecutionRoleArn\":\"" arn "\"}"
+#define MODEL(container) "{\"ModelName\":\"m\",\"PrimaryContainer\":{" container "}}"
+#define VARIANT(members) \
+ "{\"EndpointConfigName\":\"c\",\"ProductionVariants\":[{\"VariantName\":\"v\"," members "}]}"
+
+static void models_decide(void **state)
 {
 	static const struct {
-		const struct pattern *pattern;
-		const char *text;
-		bool good;
+		const char *call, *json, *says; /* NULL: nothing is wrong */
 	} rows[] = {
-		{&PATTERN_NAME,     "iris",					  true },
-		{&PATTERN_NAME,     "a--b",					  true },
-		{&PATTERN_NAME,     "",					      false},
-		{&PATTERN_NAME,     "-a",					    false},
-		{&PATTERN_NAME,     "a-",					    false},
-		{&PATTERN_NAME,     "a_b",					   false},
-		{&PATTERN_NAME,     "\xc3\xbc",                                      false},
-		{&PATTERN_ROLE,     "arn:aws:iam::123456789012:role/service-role/x", true },
-		{&PATTERN_ROLE,     "arn:aws-cn:iam::123456789012:role/x",           true },
-		{&PATTERN_ROLE,     "arn:aws:iam::12345678901:role/x",               false},
-		{&PATTERN_ROLE,     "arn:aws:iam::1234567890123:role/x",             false},
-		{&PATTERN_ROLE,     "arn:aws:iam::123456789012:user/x",              false},
-		{&PATTERN_ROLE,     "arn:aws:iam::123456789012:role/",               false},
-		{&PATTERN_IMAGE,    "1.dkr.ecr/x:1",                                 true },
-		{&PATTERN_IMAGE,    "a b",					   false},
-		{&PATTERN_S3_URL,   "s3://b/k",                                      true },
-		{&PATTERN_S3_URL,   "s3:///k",                                       false},
-		{&PATTERN_S3_URL,   "ftp://b/k",                                     false},
-		{&PATTERN_INSTANCE, "ml.m5.large",                                   true },
-		{&PATTERN_INSTANCE, "ml.m5d.24xlarge",                               true },
-		{&PATTERN_INSTANCE, "m5.large",                                      false},
-		{&PATTERN_INSTANCE, "ml.large",                                      false},
-		{&PATTERN_ENV_KEY,  "_A1",					   true },
-		{&PATTERN_ENV_KEY,  "1A",					    false},
-		{&PATTERN_ENV_KEY,  "A-B",					   false},
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"a--b\"}",                                                                    NULL                               },
+		{"SageMaker.DescribeEndpoint",     "{}",
+		 "Value null at 'endpointName' failed to satisfy constraint: Member must not be null"                                                                                   },
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"\"}",
+		 "Value '' at 'endpointName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+		 "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"																     },
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"-a\"}",                                                                      "regular expression"               },
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"a-\"}",                                                                      "regular expression"               },
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"a\\n\"}",                                                                    "regular expression"               },
+		{"SageMaker.DescribeEndpoint",     "{\"EndpointName\":\"\\u00fc\"}",
+		 "regular expression"																		   },
+		{"SageMaker.CreateModel",          ROLE("arn:aws:iam::123456789012:role/service-role/x"),
+		 NULL																				   },
+		{"SageMaker.CreateModel",          ROLE("arn:aws-cn:iam::123456789012:role/x"),                                                      NULL                               },
+		{"SageMaker.CreateModel",          ROLE("arn:aws:iam::12345678901:role/x"),
+		 "executionRoleArn"																		     },
+		{"SageMaker.CreateModel",          ROLE("arn:aws:iam::123456789012:user/x"),
+		 "executionRoleArn"																		     },
+		{"SageMaker.CreateModel",          ROLE("arn:aws:iam::1:role"),
+		 "greater than or equal to 20"																	  },
+		{"SageMaker.CreateModel",          MODEL("\"Image\":\"a b\""),								       "'primaryContainer.image'"         },
+		{"SageMaker.CreateModel",          MODEL("\"ModelDataUrl\":\"s3:///k\""),                                                            "modelDataUrl"                     },
+		{"SageMaker.CreateModel",          MODEL("\"ModelDataUrl\":\"s3://b/k\""),                                                           NULL                               },
+		{"SageMaker.CreateModel",          MODEL("\"Mode\":\"Both\""),
+		 "Member must satisfy enum value set: [SingleModel, MultiModel]"													},
+		{"SageMaker.CreateModel",          MODEL("\"Environment\":{\"_A1\":\"x\"}"),                                                         NULL                               },
+		{"SageMaker.CreateModel",          MODEL("\"Environment\":{\"1A\":\"x\"}"),
+		 "primaryContainer.environment"																	 },
+		{"SageMaker.CreateEndpointConfig",
+		 VARIANT("\"InstanceType\":\"ml.m5.large\",\"InitialInstanceCount\":1"),                                                             NULL                               },
+		{"SageMaker.CreateEndpointConfig", VARIANT("\"InstanceType\":\"m5.large\""),
+		 "Value 'm5.large' at 'productionVariants.1.member.instanceType' failed"												},
+		{"SageMaker.CreateEndpointConfig", VARIANT("\"InitialInstanceCount\":0"),
+		 "Value '0' at 'productionVariants.1.member.initialInstanceCount' failed to satisfy constraint: Member must have "
+		 "value greater than or equal to 1"																     },
+		{"SageMaker.CreateEndpointConfig",
+		 "{\"EndpointConfigName\":\"c\",\"ProductionVariants\":[]}",									 "length greater than or equal to 1"},
+		{"SageMaker.AddTags",
+		 "{\"ResourceArn\":\"arn:aws:sagemaker:us-east-1:123456789012:model/m\",\"Tags\":[{\"Key\":\"gr\\u00fcn\",\"Value\":\"a b+c@d\"}]}",
+		 NULL																				   },
+		{"SageMaker.AddTags",
+		 "{\"ResourceArn\":\"arn:aws:sagemaker:us-east-1:123456789012:model/m\",\"Tags\":[{\"Key\":\"a*\",\"Value\":\"\"}]}",
+		 "tags.1.member.key"																		    },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (rows[i].pattern->matches(rows[i].text) != rows[i].good)
-			fail_msg("'%s' against %s", rows[i].text, rows[i].pattern->text);
+		_cleanup_buf_ struct buf out = BUF_INIT(0);
+		unsigned n = violations(rows[i].call, rows[i].json, &out);
+
+		if ((n != 0) != (rows[i].says != NULL) ||
+		    (n && !strstr(buf_cstr(&out), rows[i].says)))
+			fail_msg("%s: %u: %s", rows[i].json, n, buf_cstr(&out));
 	}
+}
+
+static void compile_patterns(const struct api_shape *s, unsigned *n)
+{
+	PCRE2_SIZE at;
+	int code;
+
+	if (!s)
+		return;
+	if (s->pattern) {
+		const char *text = s->regex ? s->regex : s->pattern;
+		pcre2_code *re = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF,
+					       &code, &at, NULL);
+
+		if (!re)
+			fail_msg("PCRE2 does not take '%s'", text);
+		pcre2_code_free(re);
+		++*n;
+	}
+	for (const struct api_member *m = s->members; m && m->name; m++)
+		compile_patterns(m->shape, n);
+	compile_patterns(s->key, n);
+	compile_patterns(s->item, n);
+}
+
+static void every_pattern_compiles(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (const struct api_call *c = api_calls; c->target; c++)
+		compile_patterns(c->input, &n);
+	assert_true(n > 100);
+}
+
+/* AWS's patterns repeat within repeats: a text made for that must not take for ever. */
+static void hostile_texts_end(void **state)
+{
+	_cleanup_buf_ struct buf json = BUF_INIT(0), out = BUF_INIT(0);
+
+	(void)state;
+	buf_str(&json, "{\"EndpointName\":\"a");
+	for (int i = 0; i < 20000; i++)
+		buf_str(&json, "--");
+	buf_str(&json, "\"}");
+	assert_int_equal(violations("SageMaker.DescribeEndpoint", buf_cstr(&json), &out), 2);
 }
 
 static void s3_urls_are_split(void **state)
@@ -242,7 +328,8 @@ int main(void)
 		cmocka_unit_test(text_becomes_utf8),
 		cmocka_unit_test(xml_is_escaped),
 		cmocka_unit_test(times_are_shown),
-		cmocka_unit_test(patterns_decide),
+		cmocka_unit_test(models_decide),
+		cmocka_unit_test(hostile_texts_end),
 		cmocka_unit_test(s3_urls_are_split),
 		cmocka_unit_test(the_nearest_runtime_is_chosen),
 	};
