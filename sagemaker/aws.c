@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "build_config.h"
+#include "sagemaker/aws_denied.h"
 #include "sagemaker/aws_errors.h"
 #include "sagemaker/aws_retry.h"
 #include "sagemaker/aws_sign.h"
@@ -43,6 +44,7 @@ struct call {
 	struct aws *a;
 	const struct aws_service *s;
 	struct aws_req q; /* its strings are the copies below */
+	const char *operation;
 	char *method, *url;
 	struct http_headers headers;
 	char payload[SHA256_HEX];
@@ -189,6 +191,7 @@ static struct call *call_new(struct aws *a, const struct aws_service *s, const s
 	c->a = a;
 	c->s = s;
 	c->q = *q;
+	c->operation = aws_operation(s, q);
 	c->q.cancel = cancel_ref(q->cancel);
 	random_text(c->id, sizeof c->id);
 	c->method = strdup(q->method);
@@ -291,8 +294,10 @@ static int attempt(struct call *c, struct err *e)
 
 static void call_finish(struct call *c, struct http_resp *r, struct err *e)
 {
-	if (e->no)
+	if (e->no) {
 		e->attempts = c->attempt;
+		aws_denied(c->s, c->operation, e);
+	}
 	r->attempts = c->sends;
 	c->done(c->arg, r, e);
 	call_free(c);
@@ -506,7 +511,8 @@ int aws_json(struct aws *a, const struct aws_service *s, const char *action, con
 		*out = NULL;
 	if (!text || add_json_headers(s, action, &headers))
 		return err_set(e, ENOMEM, "could not begin the call to %s: out of memory", s->name);
-	const struct aws_req q = {.method = "POST",
+	const struct aws_req q = {.operation = action,
+				  .method = "POST",
 				  .path = "/",
 				  .headers = &headers,
 				  .body = text,

@@ -17,6 +17,7 @@ struct err {
 	long http;        /* HTTP status of the service's reply, 0: there was none */
 	char code[64];    /* the service's error code ("ValidationException"), or "" */
 	char request[64]; /* the service's request id, or "" */
+	char action[64];  /* the IAM action whose permission is missing ("s3:GetObject"), or "" */
 	char text[2048];  /* the sentence */
 	int attempts;     /* how often the request was sent, 0: unknown */
 };

@@ -70,6 +70,7 @@ int runtime_invoke(struct aws *a, const struct invoke_req *q, invoke_done_fn *do
 		return err_set(e, EFBIG, "the request has %zu bytes, an endpoint takes at most %d",
 			       q->body_len, RUNTIME_MAX_BODY);
 	const struct aws_req request = {
+		.operation = "InvokeEndpoint",
 		.method = "POST",
 		.path = buf_cstr(&path),
 		.headers = &headers,

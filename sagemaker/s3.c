@@ -338,7 +338,7 @@ int s3_bucket_ensure(struct aws *a, const char *bucket, const char *account, str
 	if (own.http == 403)
 		err_append(
 			&own,
-			"the bucket belongs to another account than '%s', or s3:ListBucket is not allowed on it",
+			"or the bucket belongs to another account than '%s'",
 			account ? account : "the caller's");
 	if (e)
 		*e = own;

@@ -1,6 +1,9 @@
 /* The table of permissions and the policies made of it: who gets what, where, under which condition. */
+#include <errno.h>
+
 #include "scratch.h"
 
+#include "sagemaker/aws_denied.h"
 #include "sagemaker/json.h"
 #include "sagemaker/policy.h"
 
@@ -235,13 +238,87 @@ static void trust(void **state)
 			    "sagemaker.amazonaws.com");
 }
 
+/* What a refusal says in the end, and which action it names. */
+static void denied(void **state)
+{
+	static const struct {
+		const struct aws_service *service;
+		const char *operation;
+		long http;
+		const char *code, *text, *action, *says;
+	} rows[] = {
+		{&AWS_SAGEMAKER, "ListEndpoints",     400, "AccessDeniedException",
+		 "User: u is not authorized to perform: sagemaker:ListEndpoints because x",          "sagemaker:ListEndpoints", "; missing permission: sagemaker:ListEndpoints"},
+ /* The service knows better: a create with tags. */
+		{&AWS_SAGEMAKER, "CreateModel",       400, "AccessDeniedException",
+		 "User: u is not authorized to perform: sagemaker:AddTags on resource: r",           "sagemaker:AddTags",       "; missing permission: sagemaker:AddTags"      },
+		{&AWS_SAGEMAKER, "CreateModel",       400, "AccessDeniedException",
+		 "is not authorized to perform: ",						   "sagemaker:CreateModel",
+		 "; missing permission: sagemaker:CreateModel"														 },
+		{&AWS_S3,        "PutObject",         403, "AccessDenied",          "Access Denied", "s3:PutObject",
+		 "Access Denied; missing permission: s3:PutObject"													     },
+		{&AWS_S3,        "HeadBucket",        403, "",                      "access denied", "s3:ListBucket",
+		 "access denied; is s3:ListBucket allowed?"														    },
+		{&AWS_STS,       "GetCallerIdentity", 403, "AccessDenied",          "no",            "",                        "no"                                           },
+		{&AWS_S3,        "PutObject",         403, "SignatureDoesNotMatch", "bad keys",      "",                        "bad keys"                                     },
+		{&AWS_S3,        "HeadObject",        404, "",                      "not found",     "",                        "not found"                                    },
+		{&AWS_SAGEMAKER, NULL,                400, "AccessDeniedException", "no",            "",                        "no"                                           },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = {.no = EACCES, .http = rows[i].http};
+
+		snprintf(e.code, sizeof e.code, "%s", rows[i].code);
+		snprintf(e.text, sizeof e.text, "%s", rows[i].text);
+		aws_denied(rows[i].service, rows[i].operation, &e);
+		assert_string_equal(e.action, rows[i].action);
+		assert_true(ends_with(e.text, rows[i].says));
+	}
+}
+
+/* S3's requests have no name of their own: bucket in the path or before the host. */
+static void names_of_requests(void **state)
+{
+	static const struct {
+		struct aws_req q;
+		const struct aws_service *service;
+		const char *name;
+	} rows[] = {
+		{{.method = "PUT", .path = "/b"},                                              &AWS_S3,        "CreateBucket"},
+		{{.method = "PUT", .path = "/b/k"},                                            &AWS_S3,        "PutObject"   },
+		{{.method = "HEAD", .path = "/", .host_prefix = "b"},                          &AWS_S3,        "HeadBucket"  },
+		{{.method = "PUT", .path = "/k", .host_prefix = "b", .query = "partNumber=1"},
+		 &AWS_S3,
+		 "UploadPart"												},
+		{{.method = "POST", .path = "/", .operation = "ListModels"},
+		 &AWS_SAGEMAKER,
+		 "ListModels"												},
+		{{.method = "POST", .path = "/"},                                              &AWS_SAGEMAKER, NULL          },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *name = aws_operation(rows[i].service, &rows[i].q);
+
+		assert_int_equal(!name, !rows[i].name);
+		if (name)
+			assert_string_equal(name, rows[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(levels),  cmocka_unit_test(pass_role),
-		cmocka_unit_test(places),  cmocka_unit_test(keys),
-		cmocka_unit_test(actions), cmocka_unit_test(s3_operations),
+		cmocka_unit_test(levels),
+		cmocka_unit_test(pass_role),
+		cmocka_unit_test(places),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(actions),
+		cmocka_unit_test(s3_operations),
 		cmocka_unit_test(trust),
+		cmocka_unit_test(denied),
+		cmocka_unit_test(names_of_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
