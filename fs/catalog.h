@@ -41,8 +41,12 @@ void manifest_unref(struct manifest *m);
 void manifest_unrefp(struct manifest **m);
 /* manifest_text: a string of a version's record, "" when absent. */
 const char *manifest_text(const cJSON *record, const char *key);
-/* manifest_with: text of old (NULL: none) with record added (or replacing the version of its name) and made current. */
+/* manifest_with: text of old (NULL: none) with record added (or replacing the version of its name) and made current; every other
+ * version that says not yet when it was superseded is told: now. */
 char *manifest_with(const struct manifest *old, const char *name, const cJSON *record);
+/* manifest_dropped: text of old without the versions for which gone(arg, record) says so; never the current one. */
+char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const cJSON *record),
+		       void *arg);
 /* manifest_find_digest: newest version with this digest, or NULL. */
 const cJSON *manifest_find_digest(const struct manifest *m, const char *digest);
 /* manifest_find_version: the record called version, or NULL. */
@@ -61,8 +65,30 @@ int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_poi
 /* record_stored_as: the same from another record of the same digest. */
 int record_stored_as(cJSON *record, const cJSON *other);
 int record_named(cJSON *record, const char *version);
+/* record_time: now, as records say it. record_when: the other way, epoch seconds; 0: no time. */
+void record_time(char out[32]);
+double record_when(const char *text);
 /* version_name: UTC yyyymmddThhmmssZ-xxxxxx. */
 void version_name(char out[48]);
+
+/* Pruning (catalog_prune.c, pure; why it is safe: docs/models.md). The versions that are not current, newest first. */
+#define PRUNE_KEEP 5 /* unused versions stay */
+
+struct prune {
+	const cJSON *record;
+	bool old;  /* superseded long enough ago */
+	bool used; /* by the caller: something uses its archive */
+	bool goes;
+};
+
+/* prune_list: *out is malloc'ed, n rows; -1: memory. now, after: epoch seconds, seconds since a version was superseded. */
+int prune_list(const struct manifest *m, double now, double after, struct prune **out, size_t *n);
+/* prune_choose: marks what goes: unused, old, and PRUNE_KEEP newer ones are unused, too. The number. */
+size_t prune_choose(struct prune *rows, size_t n);
+/* prune_keys: the archives that only versions that go name, a JSON array. NULL: memory. */
+cJSON *prune_keys(const struct manifest *m, const struct prune *rows, size_t n);
+/* prune_text: the manifest without what goes. */
+char *prune_text(const struct manifest *m, struct prune *rows, size_t n);
 
 /* A sorted set of paths. */
 struct names {

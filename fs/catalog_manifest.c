@@ -146,7 +146,7 @@ static int check_version(const cJSON *v, const char *key_prefix, struct err *e)
 	return 0;
 }
 
-static double when(const char *text)
+double record_when(const char *text)
 {
 	struct tm tm = {0};
 
@@ -172,7 +172,7 @@ static int read_versions(struct manifest *m, const char *key_prefix, struct err 
 	if (!m->current)
 		return bad(e, "it has no current version");
 	snprintf(m->version, sizeof m->version, "%s", manifest_text(m->current, "version"));
-	m->created = when(manifest_text(m->current, "created"));
+	m->created = record_when(manifest_text(m->current, "created"));
 	return read_members(m, e);
 }
 
@@ -281,23 +281,52 @@ bool manifest_same(const cJSON *a, const cJSON *b)
 	return same_members(a, b);
 }
 
-char *manifest_with(const struct manifest *old, const char *name, const cJSON *record)
+/* The frame of a manifest: its array of versions is still empty. */
+static cJSON *manifest_frame(const char *name, const char *current)
 {
-	_cleanup_json_ cJSON *j = cJSON_CreateObject();
-	const char *version = manifest_text(record, "version");
-	const cJSON *v;
+	cJSON *j = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(j, "format", MANIFEST_FORMAT);
 	cJSON_AddStringToObject(j, "name", name);
-	cJSON_AddStringToObject(j, "current", version);
-	cJSON *all = cJSON_AddArrayToObject(j, "versions");
-	const cJSON *before = old ? versions(old) : NULL;
+	cJSON_AddStringToObject(j, "current", current);
+	cJSON_AddArrayToObject(j, "versions");
+	return j;
+}
+
+static int add_version(cJSON *manifest, const cJSON *record, const char *superseded)
+{
+	cJSON *v = cJSON_Duplicate(record, true);
+
+	if (v && superseded && !cJSON_GetObjectItemCaseSensitive(v, "superseded"))
+		cJSON_AddStringToObject(v, "superseded", superseded);
+	return cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(manifest, "versions"), v) ? 0
+											       : -1;
+}
+
+char *manifest_with(const struct manifest *old, const char *name, const cJSON *record)
+{
+	const char *version = manifest_text(record, "version");
+	_cleanup_json_ cJSON *j = manifest_frame(name, version);
+	const cJSON *v, *before = old ? versions(old) : NULL;
+	char now[32];
+
+	record_time(now);
 	cJSON_ArrayForEach(v, before) {
-		if (!streq(manifest_text(v, "version"), version) &&
-		    !cJSON_AddItemToArray(all, cJSON_Duplicate(v, true)))
+		if (!streq(manifest_text(v, "version"), version) && add_version(j, v, now) < 0)
 			return NULL;
 	}
-	if (!cJSON_AddItemToArray(all, cJSON_Duplicate(record, true)))
-		return NULL;
+	return add_version(j, record, NULL) < 0 ? NULL : cJSON_PrintUnformatted(j);
+}
+
+char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const cJSON *record),
+		       void *arg)
+{
+	_cleanup_json_ cJSON *j = manifest_frame(manifest_text(old->json, "name"), old->version);
+	const cJSON *v;
+
+	cJSON_ArrayForEach(v, versions(old)) {
+		if ((v == old->current || !gone(arg, v)) && add_version(j, v, NULL) < 0)
+			return NULL;
+	}
 	return cJSON_PrintUnformatted(j);
 }

@@ -60,8 +60,27 @@ cJSON *record_new(const struct package_plan *p)
 	return NULL;
 }
 
+static void utc_now(struct tm *out)
+{
+	time_t now = time(NULL);
+
+	gmtime_r(&now, out);
+}
+
+void record_time(char out[32])
+{
+	struct tm now;
+
+	utc_now(&now);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &now);
+}
+
 int record_stored(cJSON *record, const char *key, uint64_t size, const char *crc32c)
 {
+	char stored[32];
+
+	record_time(stored);
+	set(record, "stored", cJSON_CreateString(stored));
 	set(record, "key", cJSON_CreateString(key));
 	set(record, "size", cJSON_CreateNumber((double)size));
 	if (*crc32c)
@@ -90,7 +109,7 @@ int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_poi
 
 int record_stored_as(cJSON *record, const cJSON *other)
 {
-	static const char *const keys[] = {"key", "size", "crc32c", "points"};
+	static const char *const keys[] = {"key", "size", "crc32c", "points", "stored"};
 	const cJSON *from = cJSON_GetObjectItemCaseSensitive(other, "members");
 	cJSON *to = cJSON_GetObjectItemCaseSensitive(record, "members");
 
@@ -111,20 +130,11 @@ int record_stored_as(cJSON *record, const cJSON *other)
 	return cJSON_HasObjectItem(record, "key") ? 0 : -1;
 }
 
-static void utc_now(struct tm *out)
-{
-	time_t now = time(NULL);
-
-	gmtime_r(&now, out);
-}
-
 int record_named(cJSON *record, const char *version)
 {
 	char created[32];
-	struct tm now;
 
-	utc_now(&now);
-	strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &now);
+	record_time(created);
 	set(record, "version", cJSON_CreateString(version));
 	set(record, "created", cJSON_CreateString(created));
 	return cJSON_HasObjectItem(record, "created") ? 0 : -1;

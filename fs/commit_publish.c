@@ -186,6 +186,11 @@ static int reread(struct commit *c, struct err *e)
 		return -1;
 	if (c->old && streq(c->old->version, c->version))
 		return 1;
+	/* The archive was to be shared with an older version, which has been pruned meanwhile. */
+	if (!c->uploaded &&
+	    !(c->old && manifest_names_key(c->old, manifest_text(c->record, "key"))))
+		return err_set(e, EBUSY, "model '%s' was published elsewhere at the same time",
+			       c->md->name);
 	return check_base(c, e);
 }
 
@@ -202,6 +207,7 @@ int commit_publish(struct commit *c, struct err *e)
 		if (put(c, &made, etag, e) == 0) {
 			c->uploaded = false;
 			catalog_learn(c->md, made, etag);
+			model_prune(c->md);
 			return 0;
 		}
 		if (e->http != 412)

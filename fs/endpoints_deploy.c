@@ -162,9 +162,19 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 
 /* --- the job */
 
+/* An attempt while its calls are made. */
+struct making {
+	struct attempt *t;
+	const struct model_version *v;
+	struct cancel *c;
+};
+
+/* Before a step: is it still wanted, and, once the model at the service names the archive, is that still there? Whoever removes
+ * archives looks at the models after having withdrawn theirs from the manifest: one of the two sees the other. */
 static int taking(void *arg, enum deploy_step step, struct err *e)
 {
-	struct attempt *t = arg;
+	const struct making *k = arg;
+	struct attempt *t = k->t;
 
 	pthread_mutex_lock(&t->s->mu);
 	const struct ep *ep = ep_find_locked(t->s, t->name);
@@ -172,6 +182,8 @@ static int taking(void *arg, enum deploy_step step, struct err *e)
 	pthread_mutex_unlock(&t->s->mu);
 	if (unwanted)
 		return err_set(e, ECANCELED, "it was removed before it was made");
+	if (step == DEPLOY_CONFIG && models_confirm(t->s->m->models, k->v, k->c, e))
+		return -1;
 	t->step = step;
 	return attempt_journal(t, e);
 }
@@ -218,7 +230,8 @@ static int choose(struct attempt *t, const struct model_version *v, char image[2
 static int make(struct attempt *t, const struct model_version *v, struct deploy_result *out,
 		struct parts *p, struct cancel *c, struct err *e)
 {
-	const struct deploy_hooks hooks = {.taking = taking, .arg = t};
+	struct making k = {t, v, c};
+	const struct deploy_hooks hooks = {.taking = taking, .arg = &k};
 	char image[256], role[512];
 
 	memset(out, 0, sizeof *out);

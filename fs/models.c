@@ -456,6 +456,16 @@ static int open_cache(struct mount *m, struct err *e)
 	return fd < 0 ? err_errno(e, "cannot open %s/cache", m->state_path) : fd;
 }
 
+/* Tests cannot wait for a day. */
+static long prune_after(void)
+{
+	const char *text = getenv("SAGEMAKERFS_PRUNE_AFTER");
+	char *end;
+	long seconds = text ? strtol(text, &end, 10) : -1;
+
+	return seconds >= 0 && end != text && !*end ? seconds : MODEL_PRUNE_AFTER;
+}
+
 struct models *models_start(struct mount *m, struct err *e)
 {
 	struct models *s = calloc(1, sizeof *s);
@@ -468,6 +478,7 @@ struct models *models_start(struct mount *m, struct err *e)
 	s->cache_fd = open_cache(m, e);
 	s->hashes = hash_cache_new(65536);
 	s->dirs = dirfds_new();
+	s->prune_after = prune_after();
 	pthread_mutex_init(&s->persist, NULL);
 	pthread_mutex_init(&s->mu, NULL);
 	thread_cond_init(&s->changed);
@@ -480,6 +491,7 @@ struct models *models_start(struct mount *m, struct err *e)
 	model_state_load(s);
 	commit_resume_uploads(s);
 	models_resume_deletions(s);
+	models_resume_prunes(s);
 	return s;
 }
 

@@ -39,6 +39,10 @@ void model_version_release(struct model_version *v);
  * may take long. EBUSY while a file is open for writing (after 200 ms of grace). progress as in `status`. */
 int models_publish(struct models *s, const char *model, struct model_version *out, struct cancel *c,
 		   struct err *e) _must_check_;
+/* models_confirm: whether v is still published; asked once something at the service names its archive: from then on nobody deletes
+ * it, and before that somebody may have. ENOENT: it is not. Job thread. */
+int models_confirm(struct models *s, const struct model_version *v, struct cancel *c, struct err *e)
+	_must_check_;
 /* models_published: whether models_publish would be quick: no changes staged and the manifest known. Quick. */
 bool models_published(struct models *s, const char *model);
 /* models_upload_percent: 0..100 of the running commit of model, -1 when none runs. Quick. */

@@ -50,24 +50,6 @@ static int delete_key(struct models *s, const char *bucket, const char *key, str
 	return s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404 ? -1 : 0;
 }
 
-/* The archives that a journaled deletion names and no manifest does any more. */
-static int delete_archives(struct models *s, const cJSON *keys, const struct manifest *man,
-			   struct cancel *c, struct err *e)
-{
-	char bucket[256];
-	const cJSON *key;
-
-	if (mount_bucket(s->m, bucket, c, e) < 0)
-		return -1;
-	cJSON_ArrayForEach(key, keys) {
-		if (!cJSON_IsString(key) || (man && manifest_names_key(man, key->valuestring)))
-			continue;
-		if (delete_key(s, bucket, key->valuestring, c, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 /* After the manifest went, the model is gone for everybody; archives that resist are left to the next mount. */
 static int delete_published(struct model *md, const struct manifest *man, const char *etag,
 			    struct cancel *c, struct err *e)
@@ -91,7 +73,8 @@ static int delete_published(struct model *md, const struct manifest *man, const 
 		return -1;
 	}
 	catalog_learn(md, NULL, "");
-	if (delete_archives(s, cJSON_GetObjectItemCaseSensitive(j, "keys"), NULL, c, &late) < 0 ||
+	err_set(&late, EBUSY, "a deployment elsewhere uses one");
+	if (archives_delete(s, cJSON_GetObjectItemCaseSensitive(j, "keys"), NULL, c, &late) != 0 ||
 	    journal_end(s->m->journal, id, &late) < 0)
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
 			 "model '%s': removed, but its archives are left to the next mount: %s",
@@ -289,8 +272,9 @@ static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
 		manifest_unref(steal(man));
 		catalog_learn(u->md, NULL, "");
 	}
-	if (delete_archives(s, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), man, c, e) < 0)
-		return -1;
+	int left = archives_delete(s, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), man, c, e);
+	if (left)
+		return left < 0 ? -1 : 0; /* in use: the next mount asks again */
 	return journal_end(s->m->journal, u->id, e);
 }
 

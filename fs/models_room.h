@@ -63,7 +63,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 
 	/* work in flight */
-	bool copying, committing, deleting, fetching;
+	bool copying, committing, deleting, fetching, pruning;
 	enum phase phase;
 	uint64_t sent, total;
 	struct cancel *cancel; /* of the running commit, NULL none */
@@ -93,6 +93,7 @@ struct models {
 	struct hash_cache *hashes;
 	int cache_fd; /* STATE/cache */
 	struct dirfds *dirs;
+	long prune_after; /* seconds since a version was superseded */
 
 	pthread_mutex_t persist; /* order of what the journal says of models */
 	pthread_mutex_t mu;      /* guards what follows and every struct model */
@@ -143,6 +144,16 @@ void models_canonical(const char *model, char out[64]);
 /* models_remove.c */
 void models_rmdir(struct req *r, struct node *dir, const char *name);
 void models_resume_deletions(struct models *s);
+
+/* models_archives.c: archives_delete: of keys (a JSON array), those that man (NULL: none) does not name. 1: some stay, a model that
+ * was made lately uses them; -1: not all could be deleted. Job thread. */
+int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
+		    struct cancel *c, struct err *e) _must_check_;
+
+/* models_prune.c: model_prune: a version was published: old ones may go, as a job. */
+#define MODEL_PRUNE_AFTER 86400 /* seconds; SAGEMAKERFS_PRUNE_AFTER, for tests */
+void model_prune(struct model *md);
+void models_resume_prunes(struct models *s);
 
 /* models_rows.c */
 extern const struct vfile models_rows[], model_rows[];

@@ -80,6 +80,13 @@ int control_describe_model(struct aws *a, const char *name, struct model_state *
 	return 0;
 }
 
+int control_model_json(struct aws *a, const char *name, cJSON **out, struct cancel *c,
+		       struct err *e)
+{
+	*out = NULL;
+	return by_name(a, &DESCRIBE_MODEL, name, out, c, e);
+}
+
 int control_delete_model(struct aws *a, const char *name, struct cancel *c, struct err *e)
 {
 	return by_name(a, &DELETE_MODEL, name, NULL, c, e);
@@ -262,26 +269,51 @@ int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel
 	return 0;
 }
 
-struct summaries {
-	struct endpoint_summary *rows;
-	size_t n, cap;
+/* Rows of one size, gathered while pages come in. */
+struct rows {
+	char *p;
+	size_t n, cap, size;
 };
+
+static void *next_row(struct rows *r)
+{
+	if (r->n == r->cap) {
+		size_t cap = r->cap ? r->cap * 2 : 64;
+		char *p = reallocarray(r->p, cap, r->size);
+
+		if (!p)
+			return NULL;
+		r->p = p;
+		r->cap = cap;
+	}
+	return r->p + r->size * r->n++;
+}
+
+/* The whole list into rows; the caller's *out and *n. */
+static int list_rows(struct aws *a, struct list *l, cJSON *in, struct rows *r, void **out,
+		     size_t *n, struct cancel *c, struct err *e)
+{
+	*out = NULL;
+	*n = 0;
+	l->arg = r;
+	json_put_number(in, "MaxResults", 100);
+	if (list_all(a, l, in, c, e)) {
+		free(r->p);
+		return -1;
+	}
+	*out = r->p;
+	*n = r->n;
+	return 0;
+}
 
 static int take_summary(void *arg, const cJSON *item)
 {
-	struct summaries *s = arg;
+	struct endpoint_summary *row = next_row(arg);
 
-	if (s->n == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 64;
-		struct endpoint_summary *rows = reallocarray(s->rows, cap, sizeof *rows);
-
-		if (!rows)
-			return -1;
-		s->rows = rows;
-		s->cap = cap;
-	}
-	struct endpoint_summary *row = &s->rows[s->n++];
+	if (!row)
+		return -1;
 	json_copy(item, "EndpointName", row->name, sizeof row->name);
+	json_copy(item, "EndpointArn", row->arn, sizeof row->arn);
 	json_copy(item, "EndpointStatus", row->status, sizeof row->status);
 	row->created = json_number(item, "CreationTime");
 	row->modified = json_number(item, "LastModifiedTime");
@@ -292,72 +324,63 @@ int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t 
 			   struct cancel *c, struct err *e)
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject();
-	struct summaries s = {NULL, 0, 0};
-	const struct list l = {"ListEndpoints", "Endpoints", take_summary, &s};
+	struct rows r = {.size = sizeof **out};
+	struct list l = {"ListEndpoints", "Endpoints", take_summary, NULL};
 
-	*out = NULL;
-	*n = 0;
-	json_put_number(in, "MaxResults", 100);
-	if (list_all(a, &l, in, c, e)) {
-		free(s.rows);
+	return list_rows(a, &l, in, &r, (void **)out, n, c, e);
+}
+
+static int take_item(const cJSON *item, const char *name, const char *arn, struct rows *r)
+{
+	struct control_item *row = next_row(r);
+
+	if (!row)
 		return -1;
-	}
-	*out = s.rows;
-	*n = s.n;
+	json_copy(item, name, row->name, sizeof row->name);
+	json_copy(item, arn, row->arn, sizeof row->arn);
+	row->created = json_number(item, "CreationTime");
+	if (!row->name[0])
+		r->n--;
 	return 0;
 }
 
-struct names {
-	cJSON *array;
-	const char *member;
-};
-
-static int take_name(void *arg, const cJSON *item)
+static int take_model(void *arg, const cJSON *item)
 {
-	const struct names *s = arg;
-	const char *name = json_text(item, s->member);
-
-	if (!name)
-		return 0;
-	return cJSON_AddItemToArray(s->array, cJSON_CreateString(name)) ? 0 : -1;
+	return take_item(item, "ModelName", "ModelArn", arg);
 }
 
-/* A List call whose elements have a name: the call, its array, the name's member. */
-struct name_list {
-	const char *action, *array, *member;
-};
-
-static int list_names(struct aws *a, const struct name_list *what, const char *contains,
-		      cJSON **out, struct cancel *c, struct err *e)
+static int take_config(void *arg, const cJSON *item)
 {
-	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *array = cJSON_CreateArray();
-	struct names names = {array, what->member};
-	const struct list l = {what->action, what->array, take_name, &names};
-
-	*out = NULL;
-	json_put_number(in, "MaxResults", 100);
-	json_put(in, "NameContains", contains);
-	if (list_all(a, &l, in, c, e))
-		return -1;
-	*out = steal(array);
-	return 0;
+	return take_item(item, "EndpointConfigName", "EndpointConfigArn", arg);
 }
 
-int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c,
-			struct err *e)
+static int list_items(struct aws *a, struct list *l, const struct control_filter *f,
+		      struct control_item **out, size_t *n, struct cancel *c, struct err *e)
 {
-	static const struct name_list models = {"ListModels", "Models", "ModelName"};
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	struct rows r = {.size = sizeof **out};
 
-	return list_names(a, &models, contains, out, c, e);
+	json_put(in, "NameContains", f ? f->contains : NULL);
+	if (f && f->after > 0)
+		json_put_number(in, "CreationTimeAfter", f->after);
+	return list_rows(a, l, in, &r, (void **)out, n, c, e);
 }
 
-int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
-				  struct cancel *c, struct err *e)
+int control_list_models(struct aws *a, const struct control_filter *f, struct control_item **out,
+			size_t *n, struct cancel *c, struct err *e)
 {
-	static const struct name_list configs = {"ListEndpointConfigs", "EndpointConfigs",
-						 "EndpointConfigName"};
+	struct list l = {"ListModels", "Models", take_model, NULL};
 
-	return list_names(a, &configs, contains, out, c, e);
+	return list_items(a, &l, f, out, n, c, e);
+}
+
+int control_list_endpoint_configs(struct aws *a, const struct control_filter *f,
+				  struct control_item **out, size_t *n, struct cancel *c,
+				  struct err *e)
+{
+	struct list l = {"ListEndpointConfigs", "EndpointConfigs", take_config, NULL};
+
+	return list_items(a, &l, f, out, n, c, e);
 }
 
 /* Sentences -------------------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ struct model_state {
 };
 
 struct endpoint_summary {
-	char name[64], status[32];
+	char name[64], arn[256], status[32];
 	double created, modified;
 };
 
@@ -71,11 +71,28 @@ int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel
 /* control_list_endpoints: all pages; *out is malloc'ed, n rows. */
 int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
 			   struct cancel *c, struct err *e) _must_check_;
-/* control_list_models, control_list_endpoint_configs: names containing `contains` (NULL: all); *out is a JSON array of names. */
-int control_list_models(struct aws *a, const char *contains, cJSON **out, struct cancel *c,
-			struct err *e) _must_check_;
-int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
-				  struct cancel *c, struct err *e) _must_check_;
+
+/* A row of ListModels or ListEndpointConfigs. */
+struct control_item {
+	char name[64], arn[256];
+	double created; /* epoch seconds */
+};
+
+/* Which rows: names containing `contains` (NULL: any), made after `after` (epoch seconds of the service's clock; 0: any time). */
+struct control_filter {
+	const char *contains;
+	double after;
+};
+
+/* control_list_models, control_list_endpoint_configs: all pages; *out is malloc'ed, n rows. */
+int control_list_models(struct aws *a, const struct control_filter *f, struct control_item **out,
+			size_t *n, struct cancel *c, struct err *e) _must_check_;
+int control_list_endpoint_configs(struct aws *a, const struct control_filter *f,
+				  struct control_item **out, size_t *n, struct cancel *c,
+				  struct err *e) _must_check_;
+/* control_model_json: DescribeModel's whole reply, owned by the caller: every container of it. */
+int control_model_json(struct aws *a, const char *name, cJSON **out, struct cancel *c,
+		       struct err *e) _must_check_;
 
 /* "not found" and "exists" come as ValidationException: these read the sentence (facts/sagemaker-api.md, Errors). */
 bool control_not_found(const struct err *e);

@@ -5,6 +5,9 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "sagemaker/json.h"
+#include "sagemaker/users.h"
+
 /* A name made a moment ago may not be visible to the next call yet: asked again for so long. */
 #define LATE_MS   60000
 /* Looking for other users of a part stops here: beyond it, the name alone (unique per attempt) has to do. */
@@ -337,56 +340,17 @@ int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out
 	return 0;
 }
 
-/* 1: an endpoint other than this one runs on the configuration. Only endpoints that changed after it was made can. */
+/* 1: an endpoint other than this one runs on the configuration. */
 static int config_used(struct aws *a, const char *endpoint, const char *config, struct cancel *c,
 		       struct err *e)
 {
 	_cleanup_json_ cJSON *raw = NULL;
-	_cleanup_free_ struct endpoint_summary *all = NULL;
 	struct endpoint_config_state s;
-	struct endpoint_state other;
-	size_t n, asked = 0;
-	int used = 0;
 
-	if (control_describe_endpoint_config(a, config, &s, &raw, c, e) ||
-	    control_list_endpoints(a, &all, &n, c, e))
+	if (control_describe_endpoint_config(a, config, &s, &raw, c, e))
 		return -1;
-	const cJSON *made = cJSON_GetObjectItemCaseSensitive(raw, "CreationTime");
-	for (size_t i = 0; i < n && !used && asked < USERS_MAX; i++) {
-		if (streq(all[i].name, endpoint) ||
-		    (cJSON_IsNumber(made) && all[i].modified < made->valuedouble))
-			continue;
-		asked++;
-		if (control_describe_endpoint(a, all[i].name, &other, c, e) == 0)
-			used = streq(other.config, config);
-		else if (!control_not_found(e))
-			return -1;
-	}
-	return used;
-}
-
-/* 1: a configuration other than the endpoint's own names the model. */
-static int model_used(struct aws *a, const char *config, const char *model, struct cancel *c,
-		      struct err *e)
-{
-	_cleanup_json_ cJSON *names = NULL;
-	struct endpoint_config_state s;
-	const cJSON *name;
-	int used = 0;
-
-	if (control_list_endpoint_configs(a, NULL, &names, c, e))
-		return -1;
-	if (cJSON_GetArraySize(names) > USERS_MAX)
-		return 0;
-	cJSON_ArrayForEach(name, names) {
-		if (used || !cJSON_IsString(name) || streq(name->valuestring, config))
-			continue;
-		if (control_describe_endpoint_config(a, name->valuestring, &s, NULL, c, e) == 0)
-			used = streq(s.model, model);
-		else if (!control_not_found(e))
-			return -1;
-	}
-	return used;
+	return users_of_config(a, config, json_number(raw, "CreationTime"), endpoint, USERS_MAX, c,
+			       e);
 }
 
 /* 1: it stays, somebody uses it. Not being allowed to look for users is no reason to leave what is ours. */
@@ -407,7 +371,7 @@ static int release_config(struct aws *a, const char *endpoint, const char *confi
 static int release_model(struct aws *a, const char *config, const char *model, struct cancel *c,
 			 struct err *e)
 {
-	int used = model_used(a, config, model, c, e);
+	int used = users_of_model(a, model, config, USERS_MAX, c, e);
 
 	if (used > 0)
 		return 0;

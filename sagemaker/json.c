@@ -54,3 +54,14 @@ void json_put_number(cJSON *o, const char *key, double value)
 {
 	cJSON_AddNumberToObject(o, key, value);
 }
+
+bool json_any(const cJSON *j, bool (*is)(void *arg, const char *key, const char *text), void *arg)
+{
+	if (cJSON_IsString(j))
+		return is(arg, j->string, j->valuestring);
+	for (const cJSON *v = j ? j->child : NULL; v;
+	     v = v->next) /* cJSON_Parse bounds the depth */
+		if (json_any(v, is, arg))
+			return true;
+	return false;
+}

@@ -16,6 +16,9 @@ int json_count(const cJSON *o, const char *key);
 /* json_copy: the text of a member into out, cut to its size; "" when absent. */
 void json_copy(const cJSON *o, const char *key, char *out, size_t size);
 
+/* json_any: whether some string anywhere in j is such that is(arg, key, text) says so; key is its member's name or NULL. */
+bool json_any(const cJSON *j, bool (*is)(void *arg, const char *key, const char *text), void *arg);
+
 /* json_put, json_put_number: set a member; a NULL value sets none. */
 void json_put(cJSON *o, const char *key, const char *value);
 void json_put_number(cJSON *o, const char *key, double value);

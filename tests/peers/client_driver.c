@@ -143,16 +143,17 @@ static int check_control(struct run *r, struct err *e)
 static int check_lists(struct run *r, struct err *e)
 {
 	_cleanup_free_ struct endpoint_summary *rows = NULL;
-	_cleanup_json_ cJSON *models = NULL, *tags = NULL;
+	_cleanup_free_ struct control_item *models = NULL;
+	_cleanup_json_ cJSON *tags = NULL;
 	struct endpoint_state s;
-	size_t n;
+	size_t n, n_models;
 
 	if (control_list_endpoints(r->a, &rows, &n, NULL, e) ||
-	    control_list_models(r->a, NULL, &models, NULL, e) ||
+	    control_list_models(r->a, NULL, &models, &n_models, NULL, e) ||
 	    control_describe_endpoint(r->a, "e1", &s, NULL, e) ||
 	    control_list_tags(r->a, s.arn, &tags, NULL, e))
 		return -1;
-	return want(n == 1 && streq(rows[0].name, "e1") && cJSON_GetArraySize(models) == 1 &&
+	return want(n == 1 && streq(rows[0].name, "e1") && n_models == 1 &&
 			    cJSON_GetObjectItem(tags, "sagemakerfs:endpoint"),
 		    e, "lists differ");
 }

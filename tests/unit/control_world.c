@@ -171,6 +171,8 @@ int control_describe_endpoint_config(struct aws *a, const char *name,
 	if (raw) {
 		*raw = cJSON_CreateObject();
 		cJSON_AddNumberToObject(*raw, "CreationTime", t->at);
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(*raw, "Variant"), "ModelName",
+					t->ref);
 	}
 	return 0;
 }
@@ -264,16 +266,55 @@ int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t 
 	return 0;
 }
 
-int control_list_endpoint_configs(struct aws *a, const char *contains, cJSON **out,
-				  struct cancel *c, struct err *e)
+static int list_items(const char *name_of_call, enum kind kind, const struct control_filter *f,
+		      struct control_item **out, size_t *n, struct err *e)
 {
-	(void)a, (void)contains, (void)c;
-	if (call("ListEndpointConfigs", e))
+	*n = 0;
+	*out = calloc(ARRAY_SIZE(svc.things), sizeof **out);
+	if (call(name_of_call, e))
 		return -1;
-	*out = cJSON_CreateArray();
-	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++)
-		if (svc.things[i].there && svc.things[i].kind == CONFIG)
-			cJSON_AddItemToArray(*out, cJSON_CreateString(svc.things[i].name));
+	for (size_t i = 0; i < ARRAY_SIZE(svc.things); i++) {
+		const struct thing *t = &svc.things[i];
+
+		if (!t->there || t->kind != kind || (f && t->at <= f->after) ||
+		    (f && f->contains && !strstr(t->name, f->contains)))
+			continue;
+		snprintf((*out)[*n].name, 64, "%s", t->name);
+		snprintf((*out)[*n].arn, 256, "%d/%s", (int)kind, t->name);
+		(*out)[(*n)++].created = t->at;
+	}
+	return 0;
+}
+
+int control_list_models(struct aws *a, const struct control_filter *f, struct control_item **out,
+			size_t *n, struct cancel *c, struct err *e)
+{
+	(void)a, (void)c;
+	return list_items("ListModels", MODEL, f, out, n, e);
+}
+
+int control_list_endpoint_configs(struct aws *a, const struct control_filter *f,
+				  struct control_item **out, size_t *n, struct cancel *c,
+				  struct err *e)
+{
+	(void)a, (void)c;
+	return list_items("ListEndpointConfigs", CONFIG, f, out, n, e);
+}
+
+int control_model_json(struct aws *a, const char *name, cJSON **out, struct cancel *c,
+		       struct err *e)
+{
+	const struct thing *t = world_find(MODEL, name);
+
+	(void)a, (void)c;
+	*out = NULL;
+	if (call("DescribeModel", e))
+		return -1;
+	if (!t)
+		return err_set(e, ENOENT, "Could not find model \"%s\".", name);
+	*out = cJSON_CreateObject();
+	cJSON_AddStringToObject(cJSON_AddObjectToObject(*out, "PrimaryContainer"), "ModelDataUrl",
+				t->data);
 	return 0;
 }
 

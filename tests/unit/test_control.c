@@ -101,10 +101,13 @@ static void test_lists(void **state)
 			 "{\"Endpoints\":[{\"EndpointName\":\"a\",\"EndpointStatus\":\"InService\"}],\"NextToken\":\"t1\"}")},
 		{.body = TEXT(
 			 "{\"Endpoints\":[{\"EndpointName\":\"b\",\"EndpointStatus\":\"Creating\",\"CreationTime\":7}]}")},
-		{.body = TEXT("{\"Models\":[{\"ModelName\":\"m1\"},{\"ModelName\":\"m2\"},{}]}")},
+		{.body = TEXT(
+			 "{\"Models\":[{\"ModelName\":\"m1\",\"ModelArn\":\"arn:m1\",\"CreationTime\":6},{\"ModelName\":\"m2\"},{}]}")},
 		{.body = TEXT("{\"Tags\":[{\"Key\":\"k\",\"Value\":\"v\"}]}")},
 	};
-	_cleanup_json_ cJSON *names = NULL, *tags = NULL;
+	_cleanup_json_ cJSON *tags = NULL;
+	_cleanup_free_ struct control_item *models = NULL;
+	const struct control_filter filter = {"m", 5.5};
 	_cleanup_free_ struct endpoint_summary *rows = NULL;
 	struct aws_fixture f;
 	struct err e;
@@ -116,14 +119,17 @@ static void test_lists(void **state)
 	assert_int_equal(n, 2);
 	assert_string_equal(rows[1].name, "b");
 	assert_true(rows[1].created == 7);
-	assert_int_equal(control_list_models(f.a, "m", &names, NULL, &e), 0);
-	assert_int_equal(cJSON_GetArraySize(names), 2);
+	assert_int_equal(control_list_models(f.a, &filter, &models, &n, NULL, &e), 0);
+	assert_int_equal(n, 2);
+	assert_string_equal(models[0].arn, "arn:m1");
+	assert_true(models[0].created == 6);
+	assert_string_equal(models[1].name, "m2");
 	assert_int_equal(control_list_tags(f.a, "arn", &tags, NULL, &e), 0);
 	assert_string_equal(cJSON_GetObjectItem(tags, "k")->valuestring, "v");
 	assert_true(starts_with(
 		web_seen(f.w, &f.s),
 		"POST /? {\"MaxResults\":100}\nPOST /? {\"MaxResults\":100,\"NextToken\":\"t1\"}\n"
-		"POST /? {\"MaxResults\":100,\"NameContains\":\"m\"}\n"));
+		"POST /? {\"NameContains\":\"m\",\"CreationTimeAfter\":5.5,\"MaxResults\":100}\n"));
 	aws_end(&f);
 }
 

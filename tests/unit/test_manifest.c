@@ -100,6 +100,90 @@ static void round_trip(void **state)
 	assert_non_null(manifest_find_version(m2, "v1"));
 	assert_ptr_equal(manifest_find_digest(m2, DIGEST), m2->current);
 	assert_true(manifest_same(m2->current, manifest_find_version(m2, "v1")));
+	assert_string_equal(manifest_text(m2->current, "superseded"), "");
+	assert_true(record_when(manifest_text(manifest_find_version(m2, "v1"), "superseded")) >=
+		    m->created);
+}
+
+/* v1 .. vN, the last current; v3 shares the archive of v2. */
+static struct manifest *many_versions(int n)
+{
+	struct manifest *m = NULL;
+	struct err e;
+
+	for (int i = 1; i <= n; i++) {
+		char name[8];
+		snprintf(name, sizeof name, "v%d", i);
+		_cleanup_json_ cJSON *r = stored_record(name);
+		if (i == 3)
+			assert_int_equal(record_stored_as(r, m->current), 0);
+		_cleanup_free_ char *text = manifest_with(m, "iris", r);
+		manifest_unref(m);
+		m = read_text(text, &e);
+		assert_non_null(m);
+	}
+	return m;
+}
+
+static const char *pruned(const struct manifest *m, double later, const char *used, char *out)
+{
+	_cleanup_free_ struct prune *rows = NULL;
+	_cleanup_json_ cJSON *keys = NULL;
+	struct err e;
+	size_t n;
+	const cJSON *v;
+
+	assert_int_equal(prune_list(m, m->created + later, 100, &rows, &n), 0);
+	for (size_t i = 0; i < n; i++)
+		rows[i].used = strstr(used, manifest_text(rows[i].record, "version"));
+	size_t going = prune_choose(rows, n);
+	keys = prune_keys(m, rows, n);
+	_cleanup_free_ char *text = prune_text(m, rows, n);
+	_cleanup_(manifest_unrefp)
+	struct manifest *left = read_text(text, &e);
+	assert_non_null(left);
+	assert_string_equal(left->version, m->version);
+	assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(left->json, "versions")),
+			 n + 1 - going);
+	out[0] = 0;
+	cJSON_ArrayForEach(v, keys) {
+		assert_false(manifest_names_key(left, v->valuestring));
+		strncat(out, v->valuestring + strlen(PREFIX),
+			strcspn(v->valuestring + strlen(PREFIX), "/"));
+		strcat(out, " ");
+	}
+	return out;
+}
+
+static void old_versions_that_nothing_uses_go(void **state)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *few = many_versions(6), *m = many_versions(9);
+	char out[128];
+
+	(void)state;
+	assert_string_equal(pruned(few, 1000, "", out), ""); /* five and the current one */
+	assert_string_equal(pruned(m, 1000, "", out),
+			    "v2 v1 ");                   /* v3 goes, too, with v2's archive */
+	assert_string_equal(pruned(m, 10, "", out), ""); /* superseded a moment ago */
+	assert_string_equal(pruned(m, 1000, "v1 v3", out), ""); /* v2 goes, its archive is v3's */
+	assert_string_equal(pruned(m, 1000, "v8 v7", out), "v1 ");
+}
+
+static void versions_of_unknown_age_stay(void **state)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = many_versions(9);
+	_cleanup_free_ struct prune *rows = NULL;
+	cJSON *v;
+	size_t n;
+
+	(void)state;
+	cJSON_ArrayForEach(v, cJSON_GetObjectItem(m->json, "versions"))
+		cJSON_DeleteItemFromObject(v, "superseded");
+	assert_int_equal(prune_list(m, m->created + 1e9, 100, &rows, &n), 0);
+	assert_int_equal(n, 8);
+	assert_int_equal(prune_choose(rows, n), 0);
 }
 
 static void differences(void **state)
@@ -274,9 +358,14 @@ static void version_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(differences),
-		cmocka_unit_test(hostile),    cmocka_unit_test(tree),
-		cmocka_unit_test(names),      cmocka_unit_test(version_names),
+		cmocka_unit_test(round_trip),
+		cmocka_unit_test(old_versions_that_nothing_uses_go),
+		cmocka_unit_test(versions_of_unknown_age_stay),
+		cmocka_unit_test(differences),
+		cmocka_unit_test(hostile),
+		cmocka_unit_test(tree),
+		cmocka_unit_test(names),
+		cmocka_unit_test(version_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,89 @@
+/* models_archives.c: archives that no manifest names any more go, unless somebody has just begun to use one. */
+#include <errno.h>
+
+#include "fs/models_room.h"
+#include "sagemaker/s3.h"
+#include "sagemaker/users.h"
+
+#define NEW_MODELS_S \
+ 86400 /* models made since then are looked at: generous, for clocks that disagree */
+
+/* The keys of a JSON array that man does not name, as URIs. */
+static struct archive_use *unnamed(const char *bucket, const cJSON *keys,
+				   const struct manifest *man, size_t *n)
+{
+	struct archive_use *all = calloc((size_t)cJSON_GetArraySize(keys) + 1, sizeof *all);
+	const cJSON *key;
+
+	*n = 0;
+	cJSON_ArrayForEach(key, keys) {
+		if (!all || !cJSON_IsString(key) ||
+		    (man && manifest_names_key(man, key->valuestring)))
+			continue;
+		all[*n].uri = str_printf("s3://%s/%s", bucket, key->valuestring);
+		if (!all[(*n)++].uri)
+			break;
+	}
+	return all;
+}
+
+static void uses_free(struct archive_use *all, size_t n)
+{
+	for (size_t i = 0; all && i < n; i++)
+		free(all[i].uri);
+	free(all);
+}
+
+static int delete_unused(struct models *s, const char *bucket, struct archive_use *all, size_t n,
+			 struct cancel *c, struct err *e)
+{
+	int left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *key = all[i].uri + strlen("s3://") + strlen(bucket) + 1;
+
+		if (all[i].used)
+			left = 1;
+		else if (s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404)
+			return -1;
+	}
+	return left;
+}
+
+int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
+		    struct cancel *c, struct err *e)
+{
+	char bucket[256];
+	size_t n;
+
+	if (mount_bucket(s->m, bucket, c, e) < 0)
+		return -1;
+	struct archive_use *all = unnamed(bucket, keys, man, &n);
+	int r = 0;
+	if (!all || (n && !all[n - 1].uri))
+		r = err_set(e, ENOMEM, "out of memory");
+	else if (n)
+		r = users_of_archives(s->m->aws, all, n, (double)(time(NULL) - NEW_MODELS_S), c, e);
+	if (r < 0 && e->no == EACCES) /* nobody can tell: what the user asked for counts */
+		r = 0;
+	if (r == 0)
+		r = delete_unused(s, bucket, all, n, c, e);
+	uses_free(all, n);
+	return r;
+}
+
+int models_confirm(struct models *s, const struct model_version *v, struct cancel *c, struct err *e)
+{
+	struct model *md = model_get(s, v->model, e);
+	const char *key = starts_with(v->uri, "s3://") ? strchr(v->uri + 5, '/') : NULL;
+
+	if (!md || catalog_refresh(md, c, e) < 0)
+		return -1;
+	SCOPED_LOCK(&s->mu);
+	if (key && md->man && manifest_names_key(md->man, key + 1))
+		return 0;
+	return err_set(
+		e, ENOENT,
+		"model '%s', or its version %s, was removed while it was being deployed; try again",
+		v->model, v->version);
+}
