@@ -41,14 +41,15 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 	struct models *s = md->s;
 	_cleanup_buf_ struct buf text = BUF_INIT(MANIFEST_MAX);
 	struct s3_object o = {0};
-	char bucket[256], key[1100];
+	struct s3_bucket bucket;
+	char key[1100];
 
 	*out = NULL;
 	etag[0] = 0;
-	if (mount_bucket(s->m, bucket, c, e) < 0)
+	if (mount_bucket(s->m, &bucket, c, e) < 0)
 		return -1;
 	catalog_key(s, md->name, NULL, key);
-	if (s3_get(s->m->aws, bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0)
+	if (s3_get(s->m->aws, &bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0)
 		return absent(e)
 			       ? 0
 			       : err_prefix(e, "cannot read the manifest of model '%s'", md->name);
@@ -57,7 +58,7 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 		return err_append(
 			e,
 			"put a good 's3://%s/%s' back, or delete that object: the archives beside it stay",
-			bucket, key);
+			bucket.name, key);
 	snprintf(etag, 128, "%s", o.etag);
 	return 0;
 }
@@ -142,12 +143,13 @@ void catalog_learn(struct model *md, struct manifest *man, const char *etag)
 static int unchanged(struct model *md, const char *etag, struct cancel *c, struct err *e)
 {
 	struct s3_object o = {0};
-	char bucket[256], key[1100];
+	struct s3_bucket bucket;
+	char key[1100];
 
-	if (mount_bucket(md->s->m, bucket, c, e) < 0)
+	if (mount_bucket(md->s->m, &bucket, c, e) < 0)
 		return -1;
 	catalog_key(md->s, md->name, NULL, key);
-	if (s3_head(md->s->m->aws, bucket, key, &o, c, e) < 0)
+	if (s3_head(md->s->m->aws, &bucket, key, &o, c, e) < 0)
 		return absent(e) ? 0 : -1;
 	return streq(o.etag, etag);
 }
@@ -253,19 +255,19 @@ int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
 	struct listing l = {.s = s, .began = now_ms()};
 	_cleanup_free_ char *prefix =
 		str_printf("%s/", s->m->config.prefix ? s->m->config.prefix : "model");
-	char bucket[256];
+	struct s3_bucket bucket;
 
 	if (!prefix)
 		return err_set(e, ENOMEM, "out of memory");
 	l.prefix = strlen(prefix);
-	if (mount_bucket(s->m, bucket, c, e) < 0 ||
-	    s3_list(s->m->aws, bucket, prefix, NULL, listed, &l, c, e) < 0)
+	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
+	    s3_list(s->m->aws, &bucket, prefix, NULL, listed, &l, c, e) < 0)
 		return err_prefix(e, "cannot list the models");
 	if (l.keys > LIST_KEYS_MAX)
 		log_line(
 			s->m->log, LOG_LEVEL_WARNING, "models",
 			"more than %d objects under %s in bucket %s: only the first were looked at",
-			LIST_KEYS_MAX, prefix, bucket);
+			LIST_KEYS_MAX, prefix, bucket.name);
 	else
 		unlisted(s, l.began);
 	confirm(s, c);

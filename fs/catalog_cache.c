@@ -128,13 +128,13 @@ static int download(struct model *md, const struct manifest *man, struct cancel 
 	const char *crc = manifest_text(man->current, "crc32c");
 	const cJSON *size = cJSON_GetObjectItemCaseSensitive(man->current, "size");
 	struct s3_object o = {0};
-	char bucket[256];
+	struct s3_bucket bucket;
 	_cleanup_close_ int fd = openat(md->s->cache_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return err_errno(e, "cannot make a file in %s/cache", md->s->m->state_path);
-	if (mount_bucket(md->s->m, bucket, c, e) < 0 ||
-	    s3_get_fd(md->s->m->aws, bucket, manifest_text(man->current, "key"), fd, &o, c, e) < 0)
+	if (mount_bucket(md->s->m, &bucket, c, e) < 0 ||
+	    s3_get_fd(md->s->m->aws, &bucket, manifest_text(man->current, "key"), fd, &o, c, e) < 0)
 		return -1;
 	if ((double)o.size != size->valuedouble)
 		return err_set(

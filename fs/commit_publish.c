@@ -73,7 +73,7 @@ static int write_archive(struct commit *c, struct err *e)
 {
 	struct mount *m = c->md->s->m;
 	const struct s3_upload_hooks hooks = {.started = started, .arg = c};
-	struct writing w = {c, s3_upload_new(m->aws, c->bucket, c->key, &hooks, c->cancel, e)};
+	struct writing w = {c, s3_upload_new(m->aws, &c->bucket, c->key, &hooks, c->cancel, e)};
 	_cleanup_(output_release)
 	struct package_output o = {.sink = sink, .arg = &w, .progress = progress};
 	struct s3_object object = {0};
@@ -140,7 +140,7 @@ int commit_store(struct commit *c, struct err *e)
 {
 	struct mount *m = c->md->s->m;
 
-	if (mount_bucket(m, c->bucket, c->cancel, e) < 0 ||
+	if (mount_bucket_make(m, &c->bucket, c->cancel, e) < 0 ||
 	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
 		return -1;
 	catalog_learn(c->md, c->old, c->etag);
@@ -170,7 +170,7 @@ static int put(struct commit *c, struct manifest **made, char etag[128], struct 
 	catalog_key(c->md->s, c->md->name, NULL, key);
 	const struct s3_content content = {text, strlen(text), "application/json",
 					   c->old ? c->etag : S3_IF_NONE};
-	if (s3_put(m->aws, c->bucket, key, &content, &o, c->cancel, e) < 0)
+	if (s3_put(m->aws, &c->bucket, key, &content, &o, c->cancel, e) < 0)
 		return -1;
 	key[strlen(key) - strlen("manifest.json")] = 0;
 	*made = manifest_read(text, strlen(text), key, e);
@@ -236,8 +236,8 @@ static bool stopping(struct models *s)
 
 /* Takes the archive of an upload that nobody published away, and what was begun under its key. Not being permitted to list
  * unfinished uploads leaves those whose id nobody knows. */
-static int take_away(struct models *s, const char *bucket, const char *key, struct cancel *cancel,
-		     struct err *e)
+static int take_away(struct models *s, const struct s3_bucket *bucket, const char *key,
+		     struct cancel *cancel, struct err *e)
 {
 	struct err own = {0};
 
@@ -259,7 +259,7 @@ void commit_finish(struct commit *c, int r)
 
 	if (!c->journal || (r < 0 && stopping(s)))
 		return;
-	if (r < 0 && c->uploaded && take_away(s, c->bucket, c->key, NULL, &e) < 0) {
+	if (r < 0 && c->uploaded && take_away(s, &c->bucket, c->key, NULL, &e) < 0) {
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
 			 "model '%s': the unfinished upload %s is left to the next mount: %s",
 			 c->md->name, c->key, e.text);
@@ -282,23 +282,24 @@ static void lost_job(void *arg, struct cancel *cancel)
 	struct mount *m = l->s->m;
 	_cleanup_(manifest_unrefp)
 	struct manifest *man = NULL;
-	char bucket[256], etag[128];
+	struct s3_bucket bucket;
+	char etag[128];
 	struct err e = {0};
 	struct model *md = model_get(l->s, l->name, &e);
 
-	if (!md || mount_bucket(m, bucket, cancel, &e) < 0 ||
+	if (!md || mount_bucket(m, &bucket, cancel, &e) < 0 ||
 	    catalog_load(md, &man, etag, cancel, &e) < 0) {
 		log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
 		return;
 	}
 	if (!man || !manifest_names_key(man, l->key)) {
 		if (l->upload_id[0] &&
-		    s3_multipart_abort(m->aws, bucket, l->key, l->upload_id, cancel, &e) < 0 &&
+		    s3_multipart_abort(m->aws, &bucket, l->key, l->upload_id, cancel, &e) < 0 &&
 		    e.http != 404) {
 			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
 			return;
 		}
-		if (take_away(l->s, bucket, l->key, cancel, &e) < 0) {
+		if (take_away(l->s, &bucket, l->key, cancel, &e) < 0) {
 			log_line(m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
 			return;
 		}

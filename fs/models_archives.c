@@ -34,13 +34,13 @@ static void uses_free(struct archive_use *all, size_t n)
 	free(all);
 }
 
-static int delete_unused(struct models *s, const char *bucket, struct archive_use *all, size_t n,
-			 struct cancel *c, struct err *e)
+static int delete_unused(struct models *s, const struct s3_bucket *bucket, struct archive_use *all,
+			 size_t n, struct cancel *c, struct err *e)
 {
 	int left = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *key = all[i].uri + strlen("s3://") + strlen(bucket) + 1;
+		const char *key = all[i].uri + strlen("s3://") + strlen(bucket->name) + 1;
 
 		if (all[i].used)
 			left = 1;
@@ -53,12 +53,12 @@ static int delete_unused(struct models *s, const char *bucket, struct archive_us
 int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
 		    struct cancel *c, struct err *e)
 {
-	char bucket[256];
+	struct s3_bucket bucket;
 	size_t n;
 
-	if (mount_bucket(s->m, bucket, c, e) < 0)
+	if (mount_bucket(s->m, &bucket, c, e) < 0)
 		return -1;
-	struct archive_use *all = unnamed(bucket, keys, man, &n);
+	struct archive_use *all = unnamed(bucket.name, keys, man, &n);
 	int r = 0;
 	if (!all || (n && !all[n - 1].uri))
 		r = err_set(e, ENOMEM, "out of memory");
@@ -67,7 +67,7 @@ int archives_delete(struct models *s, const cJSON *keys, const struct manifest *
 	if (r < 0 && e->no == EACCES) /* nobody can tell: what the user asked for counts */
 		r = 0;
 	if (r == 0)
-		r = delete_unused(s, bucket, all, n, c, e);
+		r = delete_unused(s, &bucket, all, n, c, e);
 	uses_free(all, n);
 	return r;
 }

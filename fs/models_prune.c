@@ -14,7 +14,8 @@
 struct pruning {
 	struct model *md;
 	struct manifest *man;
-	char etag[128], bucket[256];
+	char etag[128];
+	struct s3_bucket bucket;
 	struct prune *rows;
 	size_t n;
 	struct cancel *cancel;
@@ -37,7 +38,8 @@ static int ask_uses(struct pruning *p, struct err *e)
 		const cJSON *record = p->rows[i].record;
 
 		oldest = MIN(oldest, record_when(manifest_text(record, "stored")));
-		uses[i].uri = str_printf("s3://%s/%s", p->bucket, manifest_text(record, "key"));
+		uses[i].uri =
+			str_printf("s3://%s/%s", p->bucket.name, manifest_text(record, "key"));
 		memory = uses[i].uri;
 	}
 	int r = memory ? users_of_archives(p->md->s->m->aws, uses, p->n, MAX(oldest - 86400, 0),
@@ -75,7 +77,7 @@ static int put(struct pruning *p, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	const struct s3_content content = {text, strlen(text), "application/json", p->etag};
 	catalog_key(s, p->md->name, NULL, key);
-	if (s3_put(s->m->aws, p->bucket, key, &content, &o, p->cancel, e) < 0)
+	if (s3_put(s->m->aws, &p->bucket, key, &content, &o, p->cancel, e) < 0)
 		return -1;
 	key[strlen(key) - strlen("manifest.json")] = 0;
 	made = manifest_read(text, strlen(text), key, e);
@@ -127,7 +129,7 @@ static int prune(struct pruning *p, struct err *e)
 {
 	struct models *s = p->md->s;
 
-	if (mount_bucket(s->m, p->bucket, p->cancel, e) < 0 ||
+	if (mount_bucket(s->m, &p->bucket, p->cancel, e) < 0 ||
 	    catalog_load(p->md, &p->man, p->etag, p->cancel, e) < 0)
 		return -1;
 	if (!p->man)

@@ -122,10 +122,10 @@ int models_publish(struct models *s, const char *model, struct model_version *ou
 	struct model *md = model_get(s, model, e);
 	_cleanup_(manifest_unrefp)
 	struct manifest *man = NULL;
-	char bucket[256];
+	struct s3_bucket bucket;
 
 	if (!md || model_commit(md, COMMIT_ASKED, c, e) < 0 ||
-	    mount_bucket(s->m, bucket, c, e) < 0 || catalog_refresh(md, c, e) < 0)
+	    mount_bucket(s->m, &bucket, c, e) < 0 || catalog_refresh(md, c, e) < 0)
 		return -1;
 	{
 		SCOPED_LOCK(&s->mu);
@@ -133,7 +133,7 @@ int models_publish(struct models *s, const char *model, struct model_version *ou
 	}
 	if (!man)
 		return nothing(e, model);
-	version_of(model, bucket, man, out);
+	version_of(model, bucket.name, man, out);
 	newest_for_newer(s, out);
 	return 0;
 }
@@ -156,10 +156,9 @@ int models_upload_percent(struct models *s, const char *model)
 
 static bool our_bucket(struct models *s, const char *name, size_t n)
 {
-	SCOPED_LOCK(&s->m->mu);
-	const char *ours = s->m->bucket;
+	char ours[64];
 
-	return !ours[0] || (strlen(ours) == n && strncmp(ours, name, n) == 0);
+	return !mount_bucket_name(s->m, ours) || (strlen(ours) == n && strncmp(ours, name, n) == 0);
 }
 
 /* The key of a URI in our bucket, below our prefix: "NAME/VERSION/model.tar.gz"; NULL for any other. */

@@ -44,8 +44,8 @@ static char *deletion_json(const struct manifest *man, const char *etag)
 	return cJSON_PrintUnformatted(j);
 }
 
-static int delete_key(struct models *s, const char *bucket, const char *key, struct cancel *c,
-		      struct err *e)
+static int delete_key(struct models *s, const struct s3_bucket *bucket, const char *key,
+		      struct cancel *c, struct err *e)
 {
 	return s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404 ? -1 : 0;
 }
@@ -57,17 +57,18 @@ static int delete_published(struct model *md, const struct manifest *man, const 
 	struct models *s = md->s;
 	_cleanup_free_ char *json = deletion_json(man, etag);
 	_cleanup_json_ cJSON *j = json ? cJSON_Parse(json) : NULL;
-	char bucket[256], key[1100];
+	struct s3_bucket bucket;
+	char key[1100];
 	struct err late;
 	int64_t id;
 
 	if (!j)
 		return err_set(e, ENOMEM, "out of memory");
-	if (mount_bucket(s->m, bucket, c, e) < 0 ||
+	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
 	    journal_begin(s->m->journal, "delete-model", md->name, json, &id, e) < 0)
 		return -1;
 	catalog_key(s, md->name, NULL, key);
-	if (delete_key(s, bucket, key, c, e) < 0) {
+	if (delete_key(s, &bucket, key, c, e) < 0) {
 		if (!cancel_is_set(c))
 			(void)!journal_end(s->m->journal, id, &late);
 		return -1;
@@ -260,14 +261,15 @@ static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
 	struct models *s = u->md->s;
 	_cleanup_(manifest_unrefp)
 	struct manifest *man = NULL;
-	char etag[128], bucket[256], key[1100];
+	char etag[128], key[1100];
+	struct s3_bucket bucket;
 
-	if (mount_bucket(s->m, bucket, c, e) < 0 || catalog_load(u->md, &man, etag, c, e) < 0)
+	if (mount_bucket(s->m, &bucket, c, e) < 0 || catalog_load(u->md, &man, etag, c, e) < 0)
 		return -1;
 	/* Another manifest than the one that was to go: the model was published anew, and keeps what it names. */
 	if (man && streq(etag, manifest_text(u->json, "etag"))) {
 		catalog_key(s, u->md->name, NULL, key);
-		if (delete_key(s, bucket, key, c, e) < 0)
+		if (delete_key(s, &bucket, key, c, e) < 0)
 			return -1;
 		manifest_unref(steal(man));
 		catalog_learn(u->md, NULL, "");

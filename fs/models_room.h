@@ -264,7 +264,7 @@ struct commit {
 	enum why why;
 	uint64_t gen;
 	struct package_plan *plan;
-	char bucket[256];
+	struct s3_bucket bucket;
 	char version[48], key[1100];
 	struct manifest *old; /* what is published, NULL nothing */
 	char etag[128];

@@ -122,14 +122,11 @@ static void waiting_wait(struct node *dir, bool on)
 static int show_uri(struct node *dir, struct buf *out, struct err *e)
 {
 	struct model *md = side_model(dir);
-	char bucket[256];
-
-	{
-		SCOPED_LOCK(&md->s->m->mu);
-		memcpy(bucket, md->s->m->bucket, sizeof bucket);
-	}
+	char bucket[64];
+	bool known = mount_bucket_name(md->s->m, bucket);
 	SCOPED_LOCK(&md->s->mu);
-	if (!md->man)
+
+	if (!md->man || !known)
 		return err_set(e, ENODATA,
 			       "model '%s' is not published yet; sync models/%s publishes it",
 			       md->name, md->name);

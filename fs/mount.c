@@ -1,8 +1,7 @@
 #include "fs/mount.h"
 
 #include <errno.h>
-
-#include "sagemaker/s3.h"
+#include <stdarg.h>
 
 int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
 {
@@ -15,43 +14,6 @@ int mount_identity(struct mount *m, struct identity *out, struct cancel *c, stru
 		return -1;
 	SCOPED_LOCK(&m->mu);
 	m->identity = *out;
-	return 0;
-}
-
-/* The bucket's name as far as it is known without the network; false: the account is missing. */
-static bool bucket_name(struct mount *m, char out[256])
-{
-	SCOPED_LOCK(&m->mu);
-
-	if (m->config.bucket)
-		snprintf(out, 256, "%s", m->config.bucket);
-	else if (m->identity.account[0])
-		snprintf(out, 256, "sagemaker-%s-%s", m->config.region, m->identity.account);
-	else
-		return false;
-	return true;
-}
-
-int mount_bucket(struct mount *m, char out[256], struct cancel *c, struct err *e)
-{
-	struct identity id;
-
-	pthread_mutex_lock(&m->mu);
-	bool ready = m->bucket_ready;
-	snprintf(out, 256, "%s", m->bucket);
-	pthread_mutex_unlock(&m->mu);
-	if (ready)
-		return 0;
-	if (mount_identity(m, &id, c, e) < 0)
-		return -1;
-	if (!bucket_name(m, out))
-		return err_set(e, EIO,
-			       "cannot tell the account, so there is no name for its bucket");
-	if (s3_bucket_ensure(m->aws, out, id.account, c, e) < 0)
-		return err_prefix(e, "bucket '%s'", out);
-	SCOPED_LOCK(&m->mu);
-	snprintf(m->bucket, sizeof m->bucket, "%s", out);
-	m->bucket_ready = true;
 	return 0;
 }
 
@@ -69,6 +31,21 @@ int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e)
 	SCOPED_LOCK(&m->mu);
 	snprintf(m->role, sizeof m->role, "%s", out);
 	return 0;
+}
+
+void mount_note(struct mount *m, const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	log_line(m->log, LOG_LEVEL_WARNING, "mount", "%s", text);
+	SCOPED_LOCK(&m->mu);
+	size_t n = strlen(m->notes);
+	if (!strstr(m->notes, text) && n + strlen(text) + sizeof "note       \n" <= sizeof m->notes)
+		snprintf(m->notes + n, sizeof m->notes - n, "note       %s\n", text);
 }
 
 static const char *const room_names[ROOMS] = {"mount", "models", "endpoints", "invoke"};
@@ -122,8 +99,8 @@ struct mount *node_mount(const struct node *n)
 
 void mount_where(struct mount *m, struct buf *out)
 {
-	char bucket[256];
-	bool known = bucket_name(m, bucket);
+	char bucket[64];
+	bool known = mount_bucket_name(m, bucket);
 	SCOPED_LOCK(&m->mu);
 
 	buf_printf(out, "backend    %s\n", m->source);
@@ -133,4 +110,5 @@ void mount_where(struct mount *m, struct buf *out)
 	buf_printf(out, "bucket     %s (prefix %s)\n", known ? bucket : "not known yet",
 		   m->config.prefix);
 	buf_printf(out, "identity   %s\n", m->identity.arn[0] ? m->identity.arn : "not known yet");
+	buf_str(out, m->notes);
 }

@@ -11,6 +11,7 @@
 #include "fs/options.h"
 #include "fs/tree.h"
 #include "sagemaker/aws.h"
+#include "sagemaker/s3.h"
 #include "sagemaker/sts.h"
 
 /* Rooms of the mount: each has an error file. */
@@ -29,30 +30,48 @@ struct mount {
 	struct models *models;
 	struct endpoints *endpoints;
 	struct invoke *invoke;
-	int state_fd;     /* the mount's locked state directory */
-	int staging_fd;   /* STATE/staging: models' bytes */
-	char *state_path; /* for messages only */
-	char *source;     /* "local:/home/me/.local/share/sagemakerfs/local", "aws:eu-west-1" */
-	char *mountpoint; /* absolute; for messages only: never opened by the daemon */
-	uid_t uid;        /* owner of everything shown */
+	int state_fd;       /* the mount's locked state directory */
+	int staging_fd;     /* STATE/staging: models' bytes */
+	char *state_path;   /* for messages only */
+	bool bucket_strict; /* a bucket that was named has to be there: making one by a slip of the pen would be nobody's wish */
+	char *source;       /* "local:/home/me/.local/share/sagemakerfs/local", "aws:eu-west-1" */
+	char *mountpoint;   /* absolute; for messages only: never opened by the daemon */
+	uid_t uid;          /* owner of everything shown */
 	gid_t gid;
 	time_t started;
 
 	pthread_mutex_t mu;       /* guards what follows */
 	struct identity identity; /* account, arn; "" until known */
 	char role[512];           /* "" until known: mount_role() */
-	char bucket[256];         /* "" until known: mount_bucket() */
-	bool bucket_ready;
-	struct err last[ROOMS]; /* last failure of each room; ROOM_ROOT has the newest of all */
-	void *fuse;             /* ops.c's session */
+	bool bucket_ready;        /* looked at, or made */
+	bool bucket_described;    /* its notes are made */
+	bool bucket_versioned;    /* as far as it told */
+	char notes[2048];         /* lines of what is to be known about this mount: mount_note() */
+	struct err last[ROOMS];   /* last failure of each room; ROOM_ROOT has the newest of all */
+	void *fuse;               /* ops.c's session */
 };
 
-/* The following may use the network: job threads only. mount_bucket: name of the bucket, found or created once. */
+/* The following may use the network: job threads only. */
 int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
 	_must_check_;
-int mount_bucket(struct mount *m, char out[256], struct cancel *c, struct err *e) _must_check_;
+/* mount_bucket: to read and delete in, without a look whether it is there: what is not there has nothing in it. But one that was
+ * named must be (mount_bucket_look). out->kms_key lives as long as m. */
+int mount_bucket(struct mount *m, struct s3_bucket *out, struct cancel *c, struct err *e)
+	_must_check_;
+/* mount_bucket_make: to write to: the default bucket is made when it is missing; what is to be said about it becomes notes. */
+int mount_bucket_make(struct mount *m, struct s3_bucket *out, struct cancel *c, struct err *e)
+	_must_check_;
+/* mount_bucket_look: whether a bucket that was named is there, in our region and its owner's; once. 0 without a name. */
+int mount_bucket_look(struct mount *m, struct cancel *c, struct err *e) _must_check_;
+/* mount_bucket_versioned: whether what is deleted in it stays billed; false also where that is not told. */
+bool mount_bucket_versioned(struct mount *m, struct cancel *c);
 int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e) _must_check_;
 
+/* mount_bucket_name: as far as it is known without the network. */
+bool mount_bucket_name(struct mount *m, char out[64]);
+
+/* mount_note: a line that users should see once: in the log as a warning, and where mount_where shows. */
+void mount_note(struct mount *m, const char *fmt, ...) _printf_(2, 3);
 /* mount_fail: remember *e as the room's last failure (and the root's), log one line "what: text". */
 void mount_fail(struct mount *m, enum room room, const struct err *e);
 /* mount_last: copy of it; no == 0: none yet. */

@@ -24,7 +24,9 @@ static int take_aws(const struct options *o, struct config *c, struct err *e)
 int mount_configure(const struct options *o, struct config *c, struct err *e)
 {
 	if (take_setting(&c->bucket, o->bucket, e) < 0 ||
-	    take_setting(&c->prefix, o->prefix, e) < 0 || take_setting(&c->role, o->role, e) < 0)
+	    take_setting(&c->prefix, o->prefix, e) < 0 || take_setting(&c->role, o->role, e) < 0 ||
+	    take_setting(&c->bucket_owner, o->bucket_owner, e) < 0 ||
+	    take_setting(&c->kms_key, o->kms_key, e) < 0)
 		return -1;
 	c->upload_memory = o->upload_memory;
 	return starts_with(o->source, "aws") ? take_aws(o, c, e) : 0;

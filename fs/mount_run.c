@@ -55,6 +55,7 @@ static int configure(struct making *k, struct err *e)
 		return -1;
 	if ((local && configure_local(k, e) < 0) || config_load(c, e) < 0)
 		return -1;
+	k->m.bucket_strict = !local && c->bucket;
 	if (!k->m.source)
 		k->m.source = str_printf("aws:%s", c->region);
 	return k->m.source ? 0 : err_set(e, ENOMEM, "out of memory");
@@ -100,6 +101,21 @@ static int identify(struct making *k, struct err *e)
 	if (k->backend || !network_failed(e))
 		return err_prefix(e, "cannot use '%s'", m->source);
 	return 0;
+}
+
+/* A bucket that was named and is not there, or elsewhere, or not its owner's, ends the mount here too. */
+static int look_at_bucket(struct making *k, struct err *e)
+{
+	struct mount *m = &k->m;
+	struct timer limit = {.fn = too_long};
+
+	if (!m->identity.account[0])
+		return 0;
+	limit.arg = k->cancel;
+	timer_arm(m->watch, &limit, IDENTITY_MS);
+	int rc = mount_bucket_look(m, k->cancel, e);
+	timer_disarm(m->watch, &limit);
+	return rc == 0 || network_failed(e) ? 0 : err_prefix(e, "cannot use '%s'", m->source);
 }
 
 /* ------------------------------------------------------------------ state */
@@ -148,7 +164,7 @@ static int begin(struct making *k, struct err *e)
 	struct mount *m = &k->m;
 
 	if (configure(k, e) < 0 || make_engines(m, e) < 0 || identify(k, e) < 0 ||
-	    open_state(k, e) < 0)
+	    open_state(k, e) < 0 || look_at_bucket(k, e) < 0)
 		return -1;
 	if (rooms_start(m, e) < 0)
 		return -1;

@@ -4,6 +4,10 @@
 #include <stddef.h>
 
 #include "sagemaker/buf.h"
+#include "sagemaker/s3_bucket.h"
+
+/* With a model's name, its version and "model.tar.gz" after it, the key of an archive stays within S3's 1024 bytes. */
+#define PREFIX_MAX 800
 
 enum kind {
 	KIND_TEXT,        /* char * */
@@ -13,6 +17,8 @@ enum kind {
 	KIND_SECONDS,     /* long, from 0 */
 	KIND_SIZE,        /* size_t, with K M G */
 	KIND_BUCKET,      /* NAME[/PREFIX] */
+	KIND_ACCOUNT,     /* char *: 12 digits */
+	KIND_KMS_KEY,     /* char *: id, alias or ARN of a KMS key */
 	KIND_TAG,         /* one more of struct tag: the rest of the name is its key */
 	KIND_CHOICE_BOOL, /* the second choice is true */
 	KIND_CHOICE,      /* int: index of the choice */
@@ -36,6 +42,10 @@ static const struct option_row rows[] = {
 	{"role",                KIND_TEXT,        AT(role),            "ARN",           "execution role that models run as"             },
 	{"bucket",              KIND_BUCKET,      AT(bucket),          "NAME[/PREFIX]",
 	 "where archives go (default: sagemaker-REGION-ACCOUNT/model)"                                                                  },
+	{"bucket_owner",        KIND_ACCOUNT,     AT(bucket_owner),    "ACCOUNT",
+	 "account that must own the bucket, 12 digits (default: the caller's)"                                                          },
+	{"kms_key",             KIND_KMS_KEY,     AT(kms_key),         "KEY",
+	 "KMS key (id, alias/NAME or ARN) that encrypts what is written to the bucket"                                                  },
 	{"instance_type",       KIND_TEXT,        AT(instance_type),   "TYPE",
 	 "what mkdir deploys on (default: ml.m5.large)"										 },
 	{"instance_count",      KIND_COUNT,       AT(instance_count),  "N",             "how many of them (default: 1)"                 },
@@ -139,21 +149,59 @@ static int choice(const char *choices, const char *value)
 	return -1;
 }
 
+static bool is_plain(const char *p)
+{
+	while ((unsigned char)*p >= ' ' && *p != 0x7f && *p != '\\')
+		p++;
+	return !*p;
+}
+
+/* Tools and services normalize empty parts, "." and ".." away; SageMaker would then not find what was uploaded. */
+static bool is_prefix(const char *p)
+{
+	if (strlen(p) > PREFIX_MAX || !is_plain(p))
+		return false;
+	for (size_t n; *p; p += n + (p[n] == '/')) {
+		n = strcspn(p, "/");
+		if (n == 0 || (n <= 2 && strspn(p, ".") >= n))
+			return false;
+	}
+	return true;
+}
+
+static int check_bucket(const char *name, const char *prefix, struct err *e)
+{
+	if (!s3_is_bucket_name(name))
+		return err_set(
+			e, EINVAL,
+			"option 'bucket': '%s' is no bucket name: it takes 3 to 63 of a-z 0-9 - . and begins and "
+			"ends with a letter or digit",
+			name);
+	if (!is_prefix(prefix))
+		return err_set(
+			e, EINVAL,
+			"option 'bucket': '%.100s' is no prefix: it takes up to %d bytes, without empty parts, '.', "
+			"'..', backslashes and control characters",
+			prefix, PREFIX_MAX);
+	return 0;
+}
+
 static int set_bucket(struct options *o, const char *value, struct err *e)
 {
 	_cleanup_free_ char *name = strdup(value);
 
 	if (!name)
 		return err_set(e, ENOMEM, "out of memory");
-	char *slash = strchr(name, '/');
-	if (slash)
-		*slash++ = '\0';
+	char *slash = name + strcspn(name, "/"), *prefix = *slash ? slash + 1 : slash;
+	*slash = '\0';
 	if (starts_with(name, "s3:") || !*name)
 		return err_set(e, EINVAL, "option 'bucket' takes NAME or NAME/PREFIX, not '%s'",
 			       value);
-	while (slash && ends_with(slash, "/"))
-		slash[strlen(slash) - 1] = '\0';
-	if (slash && *slash && set_text(&o->prefix, slash, e) < 0)
+	while (ends_with(prefix, "/"))
+		prefix[strlen(prefix) - 1] = '\0';
+	if (check_bucket(name, prefix, e) < 0)
+		return -1;
+	if (*prefix && set_text(&o->prefix, prefix, e) < 0)
 		return -1;
 	return set_text(&o->bucket, name, e);
 }
@@ -172,6 +220,29 @@ static int pass_on(struct options *o, const char *item, struct err *e)
 static int refuse_value(const struct option_row *row, const char *value, struct err *e)
 {
 	return err_set(e, EINVAL, "option '%s' takes %s, not '%s'", row->name, row->value, value);
+}
+
+static int set_account(const struct option_row *row, struct options *o, const char *value,
+		       struct err *e)
+{
+	if (strlen(value) != 12 || strspn(value, "0123456789") != 12)
+		return err_set(e, EINVAL, "option '%s' takes an account id of 12 digits, not '%s'",
+			       row->name, value);
+	return set_text(member(o, row), value, e);
+}
+
+/* SageMaker's and S3's pattern of a KMS key id. */
+static int set_kms_key(const struct option_row *row, struct options *o, const char *value,
+		       struct err *e)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:/_-";
+
+	if (strlen(value) > 2048 || value[strspn(value, allowed)])
+		return err_set(e, EINVAL,
+			       "option '%s' takes a KMS key's id, alias/NAME or ARN, not '%.100s'",
+			       row->name, value);
+	return set_text(member(o, row), value, e);
 }
 
 static int set_number(const struct option_row *row, struct options *o, const char *value,
@@ -229,6 +300,10 @@ static int set_row(const struct option_row *row, struct options *o, const char *
 		return set_number(row, o, value, e);
 	case KIND_BUCKET:
 		return set_bucket(o, value, e);
+	case KIND_ACCOUNT:
+		return set_account(row, o, value, e);
+	case KIND_KMS_KEY:
+		return set_kms_key(row, o, value, e);
 	case KIND_CHOICE_BOOL:
 	case KIND_CHOICE:
 		return set_choice(row, o, value, e);
@@ -371,13 +446,19 @@ int options_parse_source(int argc, char **argv, const char *otherwise, struct op
 	return check(o, e);
 }
 
+static bool is_text(enum kind kind)
+{
+	return kind == KIND_TEXT || kind == KIND_BUCKET || kind == KIND_ACCOUNT ||
+	       kind == KIND_KMS_KEY;
+}
+
 void options_release(struct options *o)
 {
 	free(o->source);
 	free(o->mountpoint);
 	free(o->fuse_args);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (rows[i].kind == KIND_TEXT || rows[i].kind == KIND_BUCKET)
+		if (is_text(rows[i].kind))
 			free(*(char **)member(o, &rows[i]));
 	}
 	free(o->prefix);

@@ -9,6 +9,7 @@ struct options {
 	char *source; /* "local", "local:DIR", "aws", "aws:REGION" */
 	char *mountpoint;
 	char *region, *profile, *role, *bucket, *prefix; /* bucket=NAME[/PREFIX] */
+	char *bucket_owner, *kms_key;
 	char *instance_type;  /* NULL: the kept default, else ml.m5.large */
 	long instance_count;  /* 0: the kept default, else 1 */
 	long wait;            /* seconds an invoke's open waits for InService; 0: EBUSY */

@@ -118,6 +118,11 @@ struct http *aws_http(struct aws *a)
 	return a->http;
 }
 
+const struct host *aws_host(const struct aws *a, enum service s)
+{
+	return &a->host[s];
+}
+
 bool aws_path_style(const struct aws *a, const char *bucket)
 {
 	return host_path_style(&a->host[SERVICE_S3], bucket);
@@ -129,7 +134,8 @@ static char *make_url(const struct aws *a, const struct aws_service *s, const st
 {
 	struct buf url = BUF_INIT((size_t)64 << 10);
 
-	if (host_put(&a->host[s->id], q->host_prefix, &url))
+	if (q->host ? buf_printf(&url, "https://%s", q->host)
+		    : host_put(&a->host[s->id], q->host_prefix, &url))
 		return NULL;
 	buf_str(&url, q->path);
 	if (q->query && *q->query)

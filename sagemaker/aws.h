@@ -27,6 +27,8 @@ struct aws_req {
 	const char *query; /* encoded, without '?', NULL or "" for none */
 	/* a bucket before the service's host (virtual-host style), NULL: none; see aws_path_style */
 	const char *host_prefix;
+	/* sent there, over https, instead of to the service's host (and host_prefix): S3's temporary redirections; NULL: no */
+	const char *host;
 	const struct http_headers *headers; /* besides host, date, token, signature */
 	const void *body;                   /* borrowed until the call is over */
 	size_t body_len;
@@ -65,6 +67,8 @@ typedef void aws_done_fn(void *arg, struct http_resp *r, const struct err *e);
 int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q,
 	      aws_done_fn *done, void *arg, struct err *e) _must_check_;
 
+/* aws_host: where a service is. */
+const struct host *aws_host(const struct aws *a, enum service s);
 /* aws_path_style: whether a bucket goes into the path instead of the host (hosts.h). */
 bool aws_path_style(const struct aws *a, const char *bucket);
 

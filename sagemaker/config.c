@@ -294,8 +294,8 @@ static void wipe_free(char *secret)
 
 void config_release(struct config *c)
 {
-	char *const plain[] = {c->endpoint_url, c->region, c->profile,  c->role,
-			       c->bucket,       c->prefix, c->ca_bundle};
+	char *const plain[] = {c->endpoint_url, c->region,    c->profile,      c->role,   c->bucket,
+			       c->prefix,       c->ca_bundle, c->bucket_owner, c->kms_key};
 
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		free(plain[i]);

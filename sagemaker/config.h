@@ -25,8 +25,10 @@ struct config {
 	char *access_key;           /* explicit keys (a local mount's); NULL: found by creds.h */
 	char *secret_key;
 	char *session_token;
-	char *role;              /* execution role ARN, NULL: to be found */
-	char *bucket;            /* NULL: sagemaker-REGION-ACCOUNT */
+	char *role;         /* execution role ARN, NULL: to be found */
+	char *bucket;       /* NULL: sagemaker-REGION-ACCOUNT */
+	char *bucket_owner; /* account that must own the bucket; NULL: the caller's */
+	char *kms_key; /* that archives and manifests are encrypted under; NULL: as the bucket says */
 	char *prefix;            /* key prefix without slashes at its ends; default "model" */
 	char *ca_bundle;         /* NULL: the system's */
 	int max_attempts;        /* per call, all tries counted; 0: 3 */

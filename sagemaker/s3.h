@@ -4,6 +4,16 @@
 
 #include "sagemaker/aws.h"
 
+/* A bucket as every call addresses it. */
+struct s3_bucket {
+	char name[64];
+	/* the account that must own it, 12 digits; goes with every call, and S3 refuses (403) when it is another's. "": not
+	 * asked for */
+	char owner[16];
+	const char *
+		kms_key; /* borrowed: what is written is encrypted under it (SSE-KMS); NULL: as the bucket says */
+};
+
 struct s3_object {
 	uint64_t size;
 	char etag[128];         /* with its quotes */
@@ -24,18 +34,19 @@ struct s3_content {
 };
 
 /* s3_put: a whole object; out may be NULL. */
-int s3_put(struct aws *a, const char *bucket, const char *key, const struct s3_content *content,
-	   struct s3_object *out, struct cancel *c, struct err *e) _must_check_;
-int s3_head(struct aws *a, const char *bucket, const char *key, struct s3_object *out,
+int s3_put(struct aws *a, const struct s3_bucket *bucket, const char *key,
+	   const struct s3_content *content, struct s3_object *out, struct cancel *c, struct err *e)
+	_must_check_;
+int s3_head(struct aws *a, const struct s3_bucket *bucket, const char *key, struct s3_object *out,
 	    struct cancel *c, struct err *e) _must_check_;
 /* s3_get: whole object, at most max bytes, into out; breaks are continued with Range + If-Match; checksum verified. */
-int s3_get(struct aws *a, const char *bucket, const char *key, size_t max, struct buf *out,
-	   struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
+int s3_get(struct aws *a, const struct s3_bucket *bucket, const char *key, size_t max,
+	   struct buf *out, struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
 /* s3_get_fd: the same into a file at its current offset, any size. */
-int s3_get_fd(struct aws *a, const char *bucket, const char *key, int fd, struct s3_object *o,
-	      struct cancel *c, struct err *e) _must_check_;
-int s3_delete(struct aws *a, const char *bucket, const char *key, struct cancel *c, struct err *e)
-	_must_check_;
+int s3_get_fd(struct aws *a, const struct s3_bucket *bucket, const char *key, int fd,
+	      struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
+int s3_delete(struct aws *a, const struct s3_bucket *bucket, const char *key, struct cancel *c,
+	      struct err *e) _must_check_;
 
 /* s3_list: every key (or common prefix when delimiter is "/") under prefix, all pages, in order; fn returning non-zero stops. */
 struct s3_item {
@@ -46,12 +57,9 @@ struct s3_item {
 };
 
 typedef int s3_list_fn(void *arg, const struct s3_item *item);
-int s3_list(struct aws *a, const char *bucket, const char *prefix, const char *delimiter,
-	    s3_list_fn *fn, void *arg, struct cancel *c, struct err *e) _must_check_;
-/* s3_bucket_ensure: HeadBucket with the expected owner (account, may be NULL), CreateBucket when missing. EACCES, EXDEV (another
- * region) with sentences. */
-int s3_bucket_ensure(struct aws *a, const char *bucket, const char *account, struct cancel *c,
-		     struct err *e) _must_check_;
+int s3_list(struct aws *a, const struct s3_bucket *bucket, const char *prefix,
+	    const char *delimiter, s3_list_fn *fn, void *arg, struct cancel *c, struct err *e)
+	_must_check_;
 
 /*
  * An upload of unknown length in one pass. Bytes are gathered into parts of >= 8 MiB (growing so that 5 TiB fit in 10,000);
@@ -68,7 +76,7 @@ struct s3_upload_hooks {
 	void (*sent)(void *arg, uint64_t bytes);
 	void *arg;
 };
-struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *key,
+struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, const char *key,
 				const struct s3_upload_hooks *h, struct cancel *c, struct err *e)
 	_must_check_;
 int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e) _must_check_;
@@ -77,10 +85,10 @@ int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e)
 int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e) _must_check_;
 void s3_upload_abort(struct s3_upload *u); /* cancels parts, aborts at the service, frees */
 /* s3_multipart_abort: abort by id (journal recovery); an unknown id is success. */
-int s3_multipart_abort(struct aws *a, const char *bucket, const char *key, const char *upload_id,
-		       struct cancel *c, struct err *e) _must_check_;
+int s3_multipart_abort(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		       const char *upload_id, struct cancel *c, struct err *e) _must_check_;
 /* s3_multipart_sweep: abort every unfinished upload of that very key but one (its id; NULL: none): those whose ids were lost. */
-int s3_multipart_sweep(struct aws *a, const char *bucket, const char *key, const char *but,
-		       struct cancel *c, struct err *e) _must_check_;
+int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		       const char *but, struct cancel *c, struct err *e) _must_check_;
 
 #endif

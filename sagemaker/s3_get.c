@@ -52,7 +52,7 @@ static int on_body(void *arg, const void *p, size_t n)
 	return g->put(g->arg, p, n);
 }
 
-static int request(struct aws *a, struct get *g, const char *bucket, const char *key,
+static int request(struct aws *a, struct get *g, const struct s3_bucket *bucket, const char *key,
 		   struct cancel *cancel, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
@@ -98,24 +98,25 @@ static bool covers_bytes(const struct s3_object *o)
 	return o->checksum_type[0] ? streq(o->checksum_type, "FULL_OBJECT") : !strchr(o->etag, '-');
 }
 
-static int verify(const struct get *g, const char *bucket, const char *key, struct err *e)
+static int verify(const struct get *g, const struct s3_bucket *bucket, const char *key,
+		  struct err *e)
 {
 	char crc[S3_CRC_TEXT];
 
 	if (g->got != g->o.size)
 		return err_set(e, EIO, "read 's3://%s/%s': %llu bytes came, %llu were announced",
-			       bucket, key, (unsigned long long)g->got,
+			       bucket->name, key, (unsigned long long)g->got,
 			       (unsigned long long)g->o.size);
 	s3_crc_text(g->crc, crc);
 	if (covers_bytes(&g->o) && !streq(g->o.crc32c, crc))
 		return err_set(
 			e, EIO,
 			"read 's3://%s/%s': checksum does not match: CRC32C is %s, the object's is %s",
-			bucket, key, crc, g->o.crc32c);
+			bucket->name, key, crc, g->o.crc32c);
 	return 0;
 }
 
-static int run(struct aws *a, struct get *g, const char *bucket, const char *key,
+static int run(struct aws *a, struct get *g, const struct s3_bucket *bucket, const char *key,
 	       struct cancel *cancel, struct err *e)
 {
 	struct err own;
@@ -142,8 +143,8 @@ static int put_buf(void *arg, const void *p, size_t n)
 	return buf_add(arg, p, n);
 }
 
-int s3_get(struct aws *a, const char *bucket, const char *key, size_t max, struct buf *out,
-	   struct s3_object *o, struct cancel *c, struct err *e)
+int s3_get(struct aws *a, const struct s3_bucket *bucket, const char *key, size_t max,
+	   struct buf *out, struct s3_object *o, struct cancel *c, struct err *e)
 {
 	struct get g = {.put = put_buf, .arg = out, .max = max};
 
@@ -172,8 +173,8 @@ static int put_fd(void *arg, const void *p, size_t n)
 	return 0;
 }
 
-int s3_get_fd(struct aws *a, const char *bucket, const char *key, int fd, struct s3_object *o,
-	      struct cancel *c, struct err *e)
+int s3_get_fd(struct aws *a, const struct s3_bucket *bucket, const char *key, int fd,
+	      struct s3_object *o, struct cancel *c, struct err *e)
 {
 	struct get g = {.put = put_fd, .arg = &fd, .max = INT64_MAX};
 

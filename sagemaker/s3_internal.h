@@ -4,26 +4,40 @@
 
 #include "sagemaker/s3.h"
 
-/* A request under construction: q goes to aws_raw or aws_start. */
+#define S3_HOST_SIZE   256
+#define S3_REGION_SIZE 64
+
+/* A request under construction: q goes to s3_call_run or aws_start. */
 struct s3_call {
 	struct aws_req q;
 	struct http_headers headers;
 	char *path;
-	const char *bucket, *key; /* borrowed, for sentences; key NULL: the bucket itself */
+	const struct s3_bucket *bucket; /* borrowed */
+	const char *key;                /* borrowed; NULL: the bucket itself */
+	char host[S3_HOST_SIZE];        /* where S3 redirected to, "": nowhere */
 };
 
 #define _cleanup_s3_call_ _cleanup_(s3_call_release)
 
-/* s3_call_init: method on bucket/key (key NULL: the bucket). Refuses what cannot be a bucket's name (EINVAL). */
-int s3_call_init(struct s3_call *c, struct aws *a, const char *method, const char *bucket,
-		 const char *key, struct err *e) _must_check_;
+/* s3_call_init: method on bucket/key (key NULL: the bucket), refused by S3 unless the bucket's owner is the expected one.
+ * Refuses what cannot be a bucket's name (EINVAL). */
+int s3_call_init(struct s3_call *c, struct aws *a, const char *method,
+		 const struct s3_bucket *bucket, const char *key, struct err *e) _must_check_;
 int s3_call_header(struct s3_call *c, const char *name, const char *value, struct err *e)
 	_must_check_;
+/* s3_call_encrypt: the headers of SSE-KMS, if the bucket has a key. */
+int s3_call_encrypt(struct s3_call *c, struct err *e) _must_check_;
 void s3_call_release(struct s3_call *c);
 
-/* s3_call_run: the exchange; a failure begins with "verb 's3://bucket/key': ". */
+/* s3_call_run: the exchange; a failure begins with "verb 's3://bucket/key': ". A 307 is followed to S3's own hosts only, and
+ * c->host says where; a bucket of another region is EXDEV with its name. */
 int s3_call_run(struct s3_call *c, struct aws *a, const char *verb, struct http_resp *r,
 		struct err *e) _must_check_;
+
+/* s3_other_region: the region that a reply says the bucket is in, if that is not ours. */
+bool s3_other_region(const struct aws *a, const struct http_resp *r, char out[S3_REGION_SIZE]);
+/* s3_region_error: the sentence about it, EXDEV. Keeps e->http. Returns -1. */
+int s3_region_error(const struct aws *a, const char *bucket, const char *region, struct err *e);
 
 /* s3_crc_bytes, s3_crc_text: a CRC as S3 writes it, base64 of 4 big-endian bytes. */
 #define S3_CRC_TEXT 9

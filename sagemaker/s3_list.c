@@ -104,7 +104,8 @@ static void add_parameter(struct buf *q, const char *name, const char *value)
 
 struct query {
 	struct aws *a;
-	const char *bucket, *prefix, *delimiter;
+	const struct s3_bucket *bucket;
+	const char *prefix, *delimiter;
 	struct cancel *cancel;
 };
 
@@ -130,10 +131,10 @@ static int read_page(const struct query *l, const char *token, struct page *out,
 	if (s3_call_run(&c, l->a, "list", &r, e))
 		return -1;
 	if (xml_scan(r.body.data, r.body.len, on_element, out, e))
-		return err_prefix(e, "list 's3://%s'", l->bucket);
-	return out->no_memory
-		       ? err_set(e, ENOMEM, "list 's3://%s': the page is too large", l->bucket)
-		       : 0;
+		return err_prefix(e, "list 's3://%s'", l->bucket->name);
+	return out->no_memory ? err_set(e, ENOMEM, "list 's3://%s': the page is too large",
+					l->bucket->name)
+			      : 0;
 }
 
 static int compare_rows(const void *pa, const void *pb)
@@ -158,8 +159,8 @@ static bool give(struct page *p, s3_list_fn *fn, void *arg)
 	return true;
 }
 
-int s3_list(struct aws *a, const char *bucket, const char *prefix, const char *delimiter,
-	    s3_list_fn *fn, void *arg, struct cancel *c, struct err *e)
+int s3_list(struct aws *a, const struct s3_bucket *bucket, const char *prefix,
+	    const char *delimiter, s3_list_fn *fn, void *arg, struct cancel *c, struct err *e)
 {
 	const struct query l = {a, bucket, prefix, delimiter, c};
 	_cleanup_free_ char *token = NULL;
@@ -173,7 +174,7 @@ int s3_list(struct aws *a, const char *bucket, const char *prefix, const char *d
 		if (token && p.token && streq(token, p.token))
 			return err_set(e, EPROTO,
 				       "list 's3://%s': the service repeats a page for ever",
-				       bucket);
+				       bucket->name);
 		more = give(&p, fn, arg) && p.token;
 		free(token);
 		token = steal(p.token);

@@ -46,8 +46,8 @@ static int on_element(void *arg, const char *path, const char *text)
 	return f->n == MAX_FOUND;
 }
 
-static int list(struct aws *a, const char *bucket, struct found *f, struct cancel *cancel,
-		struct err *e)
+static int list(struct aws *a, const struct s3_bucket *bucket, struct found *f,
+		struct cancel *cancel, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
@@ -65,8 +65,8 @@ static int list(struct aws *a, const char *bucket, struct found *f, struct cance
 	return xml_scan(r.body.data, r.body.len, on_element, f, e);
 }
 
-int s3_multipart_sweep(struct aws *a, const char *bucket, const char *key, const char *but,
-		       struct cancel *c, struct err *e)
+int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		       const char *but, struct cancel *c, struct err *e)
 {
 	struct found f _cleanup_(found_release) = {.key = key};
 	int rc = list(a, bucket, &f, c, e);

@@ -32,7 +32,8 @@ struct part {
 
 struct s3_upload {
 	struct aws *a;
-	char *bucket, *key, *id;
+	struct s3_bucket bucket;
+	char *kms_key, *key, *id; /* kms_key: the bucket's, copied */
 	struct s3_upload_hooks hooks;
 	struct cancel *cancel,
 		*parent; /* ours: ends the parts when one fails, or when the caller's is set */
@@ -81,13 +82,13 @@ static void upload_free(struct s3_upload *u)
 	}
 	pthread_cond_destroy(&u->changed);
 	pthread_mutex_destroy(&u->mu);
-	free(u->bucket);
+	free(u->kms_key);
 	free(u->key);
 	free(u->id);
 	free(u);
 }
 
-struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *key,
+struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, const char *key,
 				const struct s3_upload_hooks *h, struct cancel *c, struct err *e)
 {
 	struct s3_upload *u = calloc(1, sizeof *u);
@@ -102,10 +103,12 @@ struct s3_upload *s3_upload_new(struct aws *a, const char *bucket, const char *k
 		u->hooks = *h;
 	pthread_mutex_init(&u->mu, NULL);
 	pthread_cond_init(&u->changed, NULL);
-	u->bucket = strdup(bucket);
+	u->bucket = *bucket;
+	u->kms_key = bucket->kms_key ? strdup(bucket->kms_key) : NULL;
+	u->bucket.kms_key = u->kms_key;
 	u->key = strdup(key);
 	u->cancel = cancel_new();
-	if (!u->bucket || !u->key || !u->cancel) {
+	if (!u->key || !u->cancel || (bucket->kms_key && !u->kms_key)) {
 		out_of_memory(e);
 		upload_free(u);
 		return NULL;
@@ -196,8 +199,8 @@ static int create(struct s3_upload *u, struct err *e)
 	struct http_resp r _cleanup_http_resp_ = {0};
 	struct err lost;
 
-	if (s3_call_init(&c, u->a, "POST", u->bucket, u->key, e) ||
-	    s3_call_header(&c, "Content-Type", CONTENT_TYPE, e) ||
+	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) ||
+	    s3_call_header(&c, "Content-Type", CONTENT_TYPE, e) || s3_call_encrypt(&c, e) ||
 	    s3_call_header(&c, "x-amz-checksum-algorithm", "CRC32C", e) ||
 	    (u->full_object && s3_call_header(&c, "x-amz-checksum-type", "FULL_OBJECT", e)))
 		return -1;
@@ -209,10 +212,10 @@ static int create(struct s3_upload *u, struct err *e)
 		return -1;
 	if (!u->id)
 		return err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
-			       u->bucket, u->key);
+			       u->bucket.name, u->key);
 	/* An attempt whose reply was lost may have begun another one, whose parts would be billed for ever. Not being
 	 * permitted to list them is no reason to upload nothing. */
-	if (r.attempts > 1 && s3_multipart_sweep(u->a, u->bucket, u->key, u->id, u->cancel, &lost))
+	if (r.attempts > 1 && s3_multipart_sweep(u->a, &u->bucket, u->key, u->id, u->cancel, &lost))
 		err_clear(&lost);
 	return 0;
 }
@@ -262,7 +265,7 @@ static void set_failure_locked(struct s3_upload *u, int number, const struct err
 	if (u->failure.no)
 		return;
 	u->failure = *e;
-	err_prefix(&u->failure, "upload part %d of 's3://%s/%s'", number, u->bucket, u->key);
+	err_prefix(&u->failure, "upload part %d of 's3://%s/%s'", number, u->bucket.name, u->key);
 }
 
 static void on_part_done(void *arg, struct http_resp *r, const struct err *e)
@@ -300,7 +303,7 @@ static int start_part(struct s3_upload *u, struct part *p, struct err *e)
 	if (uri_encode(u->id, strlen(u->id), false, &query))
 		return out_of_memory(e);
 	s3_crc_text(p->crc, crc);
-	if (s3_call_init(&c, u->a, "PUT", u->bucket, u->key, e) ||
+	if (s3_call_init(&c, u->a, "PUT", &u->bucket, u->key, e) ||
 	    s3_call_header(&c, "x-amz-checksum-crc32c", crc, e))
 		return -1;
 	c.q.query = buf_cstr(&query);
@@ -337,7 +340,7 @@ static int send_part(struct s3_upload *u, struct err *e)
 
 	if (u->n_parts == MAX_PARTS)
 		return err_set(e, EFBIG, "upload 's3://%s/%s': larger than any object can be",
-			       u->bucket, u->key);
+			       u->bucket.name, u->key);
 	if (!u->id && begin(u, e))
 		return -1;
 	p = part_new(u);
@@ -484,7 +487,7 @@ static bool is_there(struct s3_upload *u, struct s3_object *out, const struct er
 	if (e->no == ECANCELED || (e->http && e->http != 404 && e->http < 500))
 		return false;
 	whole_checksum(u, crc);
-	if (s3_head(u->a, u->bucket, u->key, &there, u->cancel, NULL) || there.size != u->total ||
+	if (s3_head(u->a, &u->bucket, u->key, &there, u->cancel, NULL) || there.size != u->total ||
 	    (there.crc32c[0] && !streq(there.crc32c, crc)))
 		return false;
 	*out = there;
@@ -501,7 +504,7 @@ static int complete(struct s3_upload *u, struct s3_object *out, struct err *e)
 	buf_str(&query, "uploadId=");
 	if (uri_encode(u->id, strlen(u->id), false, &query) || body.failed)
 		return out_of_memory(e);
-	if (s3_call_init(&c, u->a, "POST", u->bucket, u->key, e) || complete_headers(u, &c, e))
+	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) || complete_headers(u, &c, e))
 		return -1;
 	c.q.query = buf_cstr(&query);
 	c.q.body = body.data;
@@ -522,7 +525,7 @@ static void abort_at_service(struct s3_upload *u, struct err *e)
 {
 	struct err own;
 
-	if (u->id && s3_multipart_abort(u->a, u->bucket, u->key, u->id, NULL, &own))
+	if (u->id && s3_multipart_abort(u->a, &u->bucket, u->key, u->id, NULL, &own))
 		err_append(e, "parts of it stay in S3: %.400s", own.text);
 }
 
@@ -534,7 +537,7 @@ static int put_whole(struct s3_upload *u, struct s3_object *out, struct err *e)
 
 	const struct s3_content content = {k ? k->data : "", n, CONTENT_TYPE, NULL};
 
-	if (s3_put(u->a, u->bucket, u->key, &content, out, u->cancel, e))
+	if (s3_put(u->a, &u->bucket, u->key, &content, out, u->cancel, e))
 		return -1;
 	if (n && u->hooks.sent)
 		u->hooks.sent(u->hooks.arg, n);

@@ -3,11 +3,13 @@
 #include <errno.h>
 
 #include "sagemaker/control.h"
-#include "sagemaker/s3.h"
+#include "sagemaker/s3_bucket.h"
 #include "sagemaker/sts.h"
 
 #define BUCKET "sagemaker-eu-west-1-123456789012"
 #define BIG    ((size_t)20 << 20)
+
+static const struct s3_bucket bucket = {.name = BUCKET, .owner = "123456789012"};
 
 struct run {
 	struct aws *a;
@@ -29,8 +31,11 @@ static int check_identity(struct run *r, struct err *e)
 
 static int check_bucket(struct run *r, struct err *e)
 {
-	return s3_bucket_ensure(r->a, BUCKET, NULL, NULL, e) ||
-	       s3_bucket_ensure(r->a, BUCKET, NULL, NULL, e);
+	bool made;
+
+	return s3_bucket_make(r->a, &bucket, "m", &made, NULL, e) ||
+	       want(made, e, "was there before") ||
+	       s3_bucket_make(r->a, &bucket, "m", &made, NULL, e) || want(!made, e, "made twice");
 }
 
 static int check_objects(struct run *r, struct err *e)
@@ -38,11 +43,11 @@ static int check_objects(struct run *r, struct err *e)
 	_cleanup_buf_ struct buf out = BUF_INIT(0);
 	struct s3_object o;
 
-	if (s3_put(r->a, BUCKET, "m/a b+\xc3\xbc&%41",
+	if (s3_put(r->a, &bucket, "m/a b+\xc3\xbc&%41",
 		   &(struct s3_content){"hello", 5, "text/plain", NULL}, &o, NULL, e) ||
-	    s3_head(r->a, BUCKET, "m/a b+\xc3\xbc&%41", &o, NULL, e) ||
+	    s3_head(r->a, &bucket, "m/a b+\xc3\xbc&%41", &o, NULL, e) ||
 	    want(o.size == 5, e, "size") ||
-	    s3_get(r->a, BUCKET, "m/a b+\xc3\xbc&%41", 100, &out, &o, NULL, e))
+	    s3_get(r->a, &bucket, "m/a b+\xc3\xbc&%41", 100, &out, &o, NULL, e))
 		return -1;
 	return want(streq(buf_cstr(&out), "hello"), e, "content");
 }
@@ -51,10 +56,10 @@ static int check_conditional(struct run *r, struct err *e)
 {
 	struct s3_object o;
 
-	if (s3_put(r->a, BUCKET, "m/once", &(struct s3_content){"1", 1, NULL, S3_IF_NONE}, &o, NULL,
-		   e))
+	if (s3_put(r->a, &bucket, "m/once", &(struct s3_content){"1", 1, NULL, S3_IF_NONE}, &o,
+		   NULL, e))
 		return -1;
-	if (s3_put(r->a, BUCKET, "m/once", &(struct s3_content){"2", 1, NULL, S3_IF_NONE}, NULL,
+	if (s3_put(r->a, &bucket, "m/once", &(struct s3_content){"2", 1, NULL, S3_IF_NONE}, NULL,
 		   NULL, e) == 0)
 		return want(false, e, "overwritten in spite of If-None-Match");
 	return e->no == EEXIST && e->http == 412 ? 0 : -1;
@@ -74,13 +79,13 @@ static int check_list(struct run *r, struct err *e)
 		char key[64];
 
 		snprintf(key, sizeof key, "list/%c/x", 'c' - i);
-		if (s3_put(r->a, BUCKET, key, &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
+		if (s3_put(r->a, &bucket, key, &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
 			   e))
 			return -1;
 	}
-	if (s3_put(r->a, BUCKET, "list/a b+c", &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
+	if (s3_put(r->a, &bucket, "list/a b+c", &(struct s3_content){"", 0, NULL, NULL}, NULL, NULL,
 		   e) ||
-	    s3_list(r->a, BUCKET, "list/", "/", count_row, &out, NULL, e))
+	    s3_list(r->a, &bucket, "list/", "/", count_row, &out, NULL, e))
 		return -1;
 	return want(streq(buf_cstr(&out), "list/a b+c\nlist/a/ *\nlist/b/ *\nlist/c/ *\n"), e,
 		    buf_cstr(&out));
@@ -89,7 +94,7 @@ static int check_list(struct run *r, struct err *e)
 static int check_upload(struct run *r, struct err *e)
 {
 	_cleanup_buf_ struct buf back = BUF_INIT(BIG);
-	struct s3_upload *u = s3_upload_new(r->a, BUCKET, "m/big", NULL, NULL, e);
+	struct s3_upload *u = s3_upload_new(r->a, &bucket, "m/big", NULL, NULL, e);
 	struct s3_object o;
 
 	if (!u)
@@ -98,7 +103,7 @@ static int check_upload(struct run *r, struct err *e)
 		s3_upload_abort(u);
 		return -1;
 	}
-	if (s3_upload_finish(u, &o, e) || s3_get(r->a, BUCKET, "m/big", BIG, &back, &o, NULL, e))
+	if (s3_upload_finish(u, &o, e) || s3_get(r->a, &bucket, "m/big", BIG, &back, &o, NULL, e))
 		return -1;
 	return want(back.len == BIG && memcmp(back.data, r->data, BIG) == 0, e, "content differs");
 }
@@ -107,11 +112,11 @@ static int check_delete(struct run *r, struct err *e)
 {
 	struct s3_object o;
 
-	if (s3_delete(r->a, BUCKET, "m/big", NULL, e) ||
-	    s3_delete(r->a, BUCKET, "m/big", NULL, e) ||
-	    s3_multipart_abort(r->a, BUCKET, "m/big", "gone", NULL, e))
+	if (s3_delete(r->a, &bucket, "m/big", NULL, e) ||
+	    s3_delete(r->a, &bucket, "m/big", NULL, e) ||
+	    s3_multipart_abort(r->a, &bucket, "m/big", "gone", NULL, e))
 		return -1;
-	return s3_head(r->a, BUCKET, "m/big", &o, NULL, e) && e->no == ENOENT ? 0 : -1;
+	return s3_head(r->a, &bucket, "m/big", &o, NULL, e) && e->no == ENOENT ? 0 : -1;
 }
 
 static int check_control(struct run *r, struct err *e)

@@ -104,11 +104,14 @@ static void all_kinds(void **state)
 	assert_int_equal(
 		PARSE(&o, &e, "aws", "/mnt", "-o",
 		      "region=eu-west-1,bucket=mine/some/prefix/,wait=30", "-oro", "-o",
+		      "bucket_owner=123456789012,kms_key=arn:aws:kms:eu-west-1:123456789012:key/12ab-34,"
 		      "commit=explicit,delete=any,upload_memory=64M,instance_count=2,allow_other"),
 		0);
 	assert_string_equal(o.region, "eu-west-1");
 	assert_string_equal(o.bucket, "mine");
 	assert_string_equal(o.prefix, "some/prefix");
+	assert_string_equal(o.bucket_owner, "123456789012");
+	assert_string_equal(o.kms_key, "arn:aws:kms:eu-west-1:123456789012:key/12ab-34");
 	assert_int_equal(o.wait, 30);
 	assert_true(o.read_only && o.commit_explicit && o.allow_other);
 	assert_int_equal(o.delete_what, DELETE_ANY);
@@ -138,26 +141,38 @@ static void refusals(void **state)
 		const char *args[4];
 		const char *says;
 	} rows[] = {
-		{{"/m", "-o", "frob"},                               "unknown option 'frob'"                       },
-		{{"/m", "-o", "frob=1"},                             "unknown option 'frob'"                       },
-		{{"/m", "-o", "regio=x"},                            "unknown option 'regio'"                      },
-		{{"/m", "-o", "kms_key=x"},                          "unknown option 'kms_key'"                    },
-		{{"/m", "-o", "wait=soon"},                          "option 'wait' takes SECONDS, not 'soon'"     },
-		{{"/m", "-o", "wait=-1"},                            "option 'wait' takes SECONDS, not '-1'"       },
-		{{"/m", "-o", "wait"},                               "option 'wait' needs a value"                 },
-		{{"/m", "-o", "ro=1"},                               "option 'ro' takes no value"                  },
-		{{"/m", "-o", "instance_count=0"},                   "option 'instance_count' takes N, not '0'"    },
-		{{"/m", "-o", "upload_memory=1T"},                   "option 'upload_memory' takes BYTES"          },
+		{{"/m", "-o", "frob"},						   "unknown option 'frob'"                       },
+		{{"/m", "-o", "frob=1"},						 "unknown option 'frob'"                       },
+		{{"/m", "-o", "regio=x"},						"unknown option 'regio'"                      },
+		{{"/m", "-o", "kms_key=a b"},
+		 "option 'kms_key' takes a KMS key's id, alias/NAME or ARN, not 'a b'"                                                 },
+		{{"/m", "-o", "bucket_owner=1234"},
+		 "option 'bucket_owner' takes an account id of 12 digits, not '1234'"                                                  },
+		{{"/m", "-o", "bucket_owner=arn:aws:iam::123456789012:root"},
+		 "option 'bucket_owner' takes an account id"									   },
+		{{"/m", "-o", "bucket=My_Bucket"},
+		 "option 'bucket': 'My_Bucket' is no bucket name"								      },
+		{{"/m", "-o", "bucket=arn:aws:s3:eu-west-1:123456789012:accesspoint/x"},
+		 "option 'bucket': 'arn:aws:s3:"										       },
+		{{"/m", "-o", "bucket=mine//a"},                                         "option 'bucket': '/a' is no prefix"          },
+		{{"/m", "-o", "bucket=mine/a/../b"},                                     "option 'bucket': 'a/../b' is no prefix"      },
+		{{"/m", "-o", "bucket=mine/a\tb"},                                       "option 'bucket': 'a\tb' is no prefix"        },
+		{{"/m", "-o", "wait=soon"},					      "option 'wait' takes SECONDS, not 'soon'"     },
+		{{"/m", "-o", "wait=-1"},						"option 'wait' takes SECONDS, not '-1'"       },
+		{{"/m", "-o", "wait"},						   "option 'wait' needs a value"                 },
+		{{"/m", "-o", "ro=1"},						   "option 'ro' takes no value"                  },
+		{{"/m", "-o", "instance_count=0"},                                       "option 'instance_count' takes N, not '0'"    },
+		{{"/m", "-o", "upload_memory=1T"},                                       "option 'upload_memory' takes BYTES"          },
 		{{"/m", "-o", "upload_memory=99999999999999999999"},
-		 "option 'upload_memory' takes BYTES"							      },
-		{{"/m", "-o", "delete=al"},                          "option 'delete' takes own|any|none, not 'al'"},
-		{{"/m", "-o", "bucket=s3://x"},                      "option 'bucket' takes NAME"                  },
-		{{"/m", "-o", NULL},                                 "'-o' needs options"                          },
-		{{"/m", "--frob", NULL},                             "unknown argument '--frob'"                   },
-		{{"ftp", "/m", NULL},                                "unknown source 'ftp'"                        },
-		{{"aws:", "/m", NULL},                               "source 'aws:' ends early"                    },
-		{{"local", NULL},				    "no mountpoint given after 'local'"           },
-		{{"a", "b", "c", NULL},                              "one word too many: 'c'"                      },
+		 "option 'upload_memory' takes BYTES"										  },
+		{{"/m", "-o", "delete=al"},					      "option 'delete' takes own|any|none, not 'al'"},
+		{{"/m", "-o", "bucket=s3://x"},                                          "option 'bucket' takes NAME"                  },
+		{{"/m", "-o", NULL},						     "'-o' needs options"                          },
+		{{"/m", "--frob", NULL},						 "unknown argument '--frob'"                   },
+		{{"ftp", "/m", NULL},						    "unknown source 'ftp'"                        },
+		{{"aws:", "/m", NULL},						   "source 'aws:' ends early"                    },
+		{{"local", NULL},							"no mountpoint given after 'local'"           },
+		{{"a", "b", "c", NULL},						  "one word too many: 'c'"                      },
 	};
 
 	(void)state;

@@ -84,7 +84,8 @@ static void levels(void **state)
 			    "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/*");
 	/* Nothing is there twice, and only models and configurations of ours may be made. */
 	assert_string_equal(list(deploy, "WriteModels", "Action"),
-			    "s3:PutObject s3:AbortMultipartUpload s3:DeleteObject");
+			    "s3:PutObject s3:ListMultipartUploadParts s3:AbortMultipartUpload "
+			    "s3:DeleteObject");
 	assert_string_equal(list(deploy, "Deploy", "Resource"),
 			    "arn:aws:sagemaker:eu-west-1:123456789012:endpoint/* "
 			    "arn:aws:sagemaker:eu-west-1:123456789012:endpoint-config/smfs-* "

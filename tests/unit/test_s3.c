@@ -15,6 +15,8 @@
 
 #define MIB ((size_t)1 << 20)
 
+static const struct s3_bucket bkt = {.name = "bkt"};
+
 enum s3_fault {
 	NO_FAULT,
 	BREAK_GET,          /* each GET breaks off half way */
@@ -235,32 +237,34 @@ static void test_put_get_head(void **state)
 
 	(void)state;
 	begin(&x, NO_FAULT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+	assert_int_equal(s3_put(x.f.a, &bkt, "a b/ü",
 				&(struct s3_content){"hello", 5, "text/plain", S3_IF_NONE}, &o,
 				NULL, &e),
 			 0);
 	assert_string_equal(o.etag, "\"e1\"");
-	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+	assert_int_equal(s3_put(x.f.a, &bkt, "a b/ü",
 				&(struct s3_content){"other", 5, NULL, S3_IF_NONE}, NULL, NULL, &e),
 			 -1);
 	assert_int_equal(e.no, EEXIST);
 	assert_int_equal(e.http, 412);
-	assert_int_equal(s3_put(x.f.a, "bkt", "a b/ü",
+	assert_int_equal(s3_put(x.f.a, &bkt, "a b/ü",
 				&(struct s3_content){"other", 5, NULL, "\"e9\""}, NULL, NULL, &e),
 			 -1);
 	assert_int_equal(e.no, ESTALE);
-	assert_int_equal(s3_head(x.f.a, "bkt", "k", &o, NULL, &e), 0);
+	assert_int_equal(s3_head(x.f.a, &bkt, "k", &o, NULL, &e), 0);
 	assert_int_equal(o.size, 5);
 	assert_true(o.modified == 1795428000);
-	assert_int_equal(s3_get(x.f.a, "bkt", "k", 100, &out, &o, NULL, &e), 0);
+	assert_int_equal(s3_get(x.f.a, &bkt, "k", 100, &out, &o, NULL, &e), 0);
 	assert_string_equal(buf_cstr(&out), "hello");
 	buf_reset(&out);
-	assert_int_equal(s3_get(x.f.a, "bkt", "k", 4, &out, &o, NULL, &e), -1);
+	assert_int_equal(s3_get(x.f.a, &bkt, "k", 4, &out, &o, NULL, &e), -1);
 	assert_int_equal(e.no, EFBIG);
-	assert_int_equal(s3_get(x.f.a, "BAD_BUCKET", "k", 4, &out, &o, NULL, &e), -1);
+	assert_int_equal(s3_get(x.f.a, &(struct s3_bucket){.name = "BAD_BUCKET"}, "k", 4, &out, &o,
+				NULL, &e),
+			 -1);
 	assert_int_equal(e.no, EINVAL);
 	x.s.exists = false;
-	assert_int_equal(s3_head(x.f.a, "bkt", "k", &o, NULL, &e), -1);
+	assert_int_equal(s3_head(x.f.a, &bkt, "k", &o, NULL, &e), -1);
 	assert_int_equal(e.no, ENOENT);
 	assert_string_equal(e.text, "look at 's3://bkt/k': not found");
 	end(&x);
@@ -274,7 +278,7 @@ static void test_conditional_put_whose_reply_is_lost(void **state)
 
 	(void)state;
 	begin(&x, LOSE_PUT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k",
+	assert_int_equal(s3_put(x.f.a, &bkt, "k",
 				&(struct s3_content){"hello", 5, NULL, S3_IF_NONE}, &o, NULL, &e),
 			 0);
 	assert_string_equal(o.etag, "\"e1\"");
@@ -292,10 +296,10 @@ static void test_get_goes_on(void **state)
 
 	(void)state;
 	begin(&x, BREAK_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
-				NULL, NULL, &e),
+	assert_int_equal(s3_put(x.f.a, &bkt, "k", &(struct s3_content){data, MIB, NULL, NULL}, NULL,
+				NULL, &e),
 			 0);
-	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), 0);
+	assert_int_equal(s3_get(x.f.a, &bkt, "k", MIB, &out, &o, NULL, &e), 0);
 	assert_int_equal(out.len, MIB);
 	assert_memory_equal(out.data, data, MIB);
 	assert_true(web_requests(x.f.w) > 10);
@@ -312,10 +316,10 @@ static void test_get_of_what_changes(void **state)
 
 	(void)state;
 	begin(&x, CHANGE_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
-				NULL, NULL, &e),
+	assert_int_equal(s3_put(x.f.a, &bkt, "k", &(struct s3_content){data, MIB, NULL, NULL}, NULL,
+				NULL, &e),
 			 0);
-	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), -1);
+	assert_int_equal(s3_get(x.f.a, &bkt, "k", MIB, &out, &o, NULL, &e), -1);
 	assert_int_equal(e.no, ESTALE);
 	end(&x);
 }
@@ -329,10 +333,10 @@ static void test_wrong_checksum(void **state)
 
 	(void)state;
 	begin(&x, FLIP_BIT);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){"hello", 5, NULL, NULL},
+	assert_int_equal(s3_put(x.f.a, &bkt, "k", &(struct s3_content){"hello", 5, NULL, NULL},
 				NULL, NULL, &e),
 			 0);
-	assert_int_equal(s3_get(x.f.a, "bkt", "k", MIB, &out, &o, NULL, &e), -1);
+	assert_int_equal(s3_get(x.f.a, &bkt, "k", MIB, &out, &o, NULL, &e), -1);
 	assert_int_equal(e.no, EIO);
 	assert_non_null(strstr(e.text, "checksum does not match"));
 	end(&x);
@@ -349,13 +353,13 @@ static void test_get_into_file(void **state)
 
 	(void)state;
 	begin(&x, BREAK_GET);
-	assert_int_equal(s3_put(x.f.a, "bkt", "k", &(struct s3_content){data, MIB, NULL, NULL},
-				NULL, NULL, &e),
+	assert_int_equal(s3_put(x.f.a, &bkt, "k", &(struct s3_content){data, MIB, NULL, NULL}, NULL,
+				NULL, &e),
 			 0);
-	assert_int_equal(s3_get_fd(x.f.a, "bkt", "k", fileno(file), &o, NULL, &e), 0);
+	assert_int_equal(s3_get_fd(x.f.a, &bkt, "k", fileno(file), &o, NULL, &e), 0);
 	assert_int_equal(pread(fileno(file), back, MIB, 0), MIB);
 	assert_memory_equal(back, data, MIB);
-	assert_int_equal(s3_get_fd(x.f.a, "bkt", "k", full, &o, NULL, &e), -1);
+	assert_int_equal(s3_get_fd(x.f.a, &bkt, "k", full, &o, NULL, &e), -1);
 	assert_int_equal(e.no, ENOSPC);
 	end(&x);
 }
@@ -383,7 +387,7 @@ static int upload(struct fixture *x, const char *data, size_t size, struct progr
 		  struct s3_object *o, struct err *e)
 {
 	const struct s3_upload_hooks hooks = {on_started, on_sent, p};
-	struct s3_upload *u = s3_upload_new(x->f.a, "bkt", "k", &hooks, NULL, e);
+	struct s3_upload *u = s3_upload_new(x->f.a, &bkt, "k", &hooks, NULL, e);
 
 	assert_non_null(u);
 	for (size_t at = 0; at < size; at += 1000003) {
@@ -491,7 +495,7 @@ static void test_upload_is_cancelled(void **state)
 	begin(&x, HOLD_PARTS);
 	x.f.config.upload_memory = 24 * MIB;
 	struct canceller k = {x.f.w, c};
-	struct s3_upload *u = s3_upload_new(x.f.a, "bkt", "k", NULL, c, &e);
+	struct s3_upload *u = s3_upload_new(x.f.a, &bkt, "k", NULL, c, &e);
 	pthread_create(&t, NULL, cancel_after_three_parts, &k);
 	while (s3_upload_write(u, data, 4 * MIB, &e) == 0)
 		written += 4 * MIB;
@@ -529,7 +533,7 @@ static void test_list(void **state)
 
 	(void)state;
 	aws_begin(&f, rows, 2);
-	assert_int_equal(s3_list(f.a, "bkt", "m/", "/", list_row, &out, NULL, &e), 0);
+	assert_int_equal(s3_list(f.a, &bkt, "m/", "/", list_row, &out, NULL, &e), 0);
 	assert_string_equal(buf_cstr(&out), "m/a b+ 3\nm/c/ (prefix) 0\nm/z 4\nn 5\n");
 	assert_string_equal(
 		web_seen(f.w, &f.s),
@@ -537,44 +541,6 @@ static void test_list(void **state)
 		"GET /bkt?list-type=2&encoding-type=url&max-keys=1000&delimiter=%2F&prefix=m%2F&"
 		"continuation-token=t%2F1%3D \n");
 	aws_end(&f);
-}
-
-static void test_bucket(void **state)
-{
-	static const struct {
-		struct web_reply rows[2];
-		int no;
-		const char *says;
-	} cases[] = {
-		{{{.status = 200, .headers = TEXT("x-amz-bucket-region: eu-west-1\r\n")}},                            0,      ""                                   },
-		{{{.status = 200, .headers = TEXT("x-amz-bucket-region: us-east-2\r\n")}},
-		 EXDEV,												       "is in region 'us-east-2'"           },
-		{{{.status = 301, .headers = TEXT("x-amz-bucket-region: us-east-2\r\n")}},
-		 EXDEV,												       "is in region 'us-east-2'"           },
-		{{{.status = 403}},										   EACCES, "another account than '123456789012'"},
-		{{{.status = 404}, {.status = 200}},								  0,      ""                                   },
-		{{{.status = 404},
-		  {.status = 409,
-		   .body = TEXT("<Error><Code>BucketAlreadyOwnedByYou</Code></Error>")}},
-		 0,													   ""				   },
-		{{{.status = 404},
-		  {.status = 409, .body = TEXT("<Error><Code>BucketAlreadyExists</Code></Error>")}},
-		 EEXIST,												      "create 's3://bkt'"                  },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct aws_fixture f;
-		struct err e = {0};
-
-		aws_begin(&f, cases[i].rows, cases[i].rows[1].status ? 2 : 1);
-		assert_int_equal(s3_bucket_ensure(f.a, "bkt", "123456789012", NULL, &e),
-				 cases[i].no ? -1 : 0);
-		assert_int_equal(e.no, cases[i].no);
-		if (!strstr(e.text, cases[i].says))
-			fail_msg("'%s' lacks '%s'", e.text, cases[i].says);
-		aws_end(&f);
-	}
 }
 
 int main(void)
@@ -590,7 +556,6 @@ int main(void)
 		cmocka_unit_test(test_whole_checksum),
 		cmocka_unit_test(test_upload_is_cancelled),
 		cmocka_unit_test(test_list),
-		cmocka_unit_test(test_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,244 @@
+/* Finding, making and describing the bucket, and where requests for it may go: replies of S3 are played, requests looked at. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "sagemaker/s3_bucket.h"
+#include "web_script.h"
+
+#define HEAD "HEAD /bkt? \n"
+#define LIST "GET /bkt?list-type=2&max-keys=1&prefix=model%2F \n"
+#define MAKE                                                                                                   \
+ "PUT /bkt? <CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" \
+ "eu-west-1</LocationConstraint></CreateBucketConfiguration>\n"
+
+#define REPLY(status_, headers_, body_)                               \
+ {                                                                    \
+  .status = (status_), .headers = TEXT(headers_), .body = TEXT(body_) \
+ }
+#define ERROR_BODY(code) "<Error><Code>" code "</Code><Message>told to</Message></Error>"
+
+static const struct s3_bucket bkt = {.name = "bkt", .owner = "123456789012"};
+
+static const struct bucket_case {
+	const char *name;
+	struct web_reply rows[4];
+	enum s3_bucket_state state; /* of a look */
+	int no;                     /* of a look */
+	const char *says, *seen;
+	int make_no; /* of what s3_bucket_make does then */
+} cases[] = {
+	{"there",
+	 {REPLY(200, "x-amz-bucket-region: eu-west-1\r\n", "")},
+	 S3_BUCKET_THERE,															0,
+	 "",																		 HEAD,
+	 0																				    },
+	{"there, and says no region",                 {REPLY(200, "", "")},                                                     S3_BUCKET_THERE, 0,      "", HEAD,           0},
+	{"open to us, elsewhere",
+	 {REPLY(200, "x-amz-bucket-region: us-east-2\r\n", "")},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "bucket 'bkt' is in region 'us-east-2', not in 'eu-west-1': mount 'aws:us-east-2'",								 HEAD,
+	 EXDEV																				},
+	{"elsewhere",
+	 {REPLY(301, "x-amz-bucket-region: us-east-2\r\n", "")},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "is in region 'us-east-2'",															 HEAD,
+	 EXDEV																				},
+	{"elsewhere, by status 400",
+	 {REPLY(400, "x-amz-bucket-region: us-east-2\r\n", "")},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "is in region 'us-east-2'",															 HEAD,
+	 EXDEV																				},
+	{"elsewhere, and closed",
+	 {REPLY(403, "x-amz-bucket-region: us-east-2\r\n", "")},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "is in region 'us-east-2'",															 HEAD,
+	 EXDEV																				},
+	{"elsewhere, as only a body tells",
+	 {REPLY(400, "", ""),
+	  REPLY(400, "",
+		"<Error><Code>AuthorizationHeaderMalformed</Code><Message>wrong</Message><Region>us-east-2</Region></Error>")},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "is in region 'us-east-2'",															 HEAD LIST,
+	 EXDEV																				},
+	{"elsewhere, and nobody tells where",
+	 {REPLY(301, "", ""), REPLY(301, "", ERROR_BODY("PermanentRedirect"))},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "told to",																	  HEAD LIST,
+	 EXDEV																				},
+	{"a region that is none",
+	 {REPLY(301, "x-amz-bucket-region: us'east\r\n", ""),
+	  REPLY(301, "", ERROR_BODY("PermanentRedirect"))},
+	 S3_BUCKET_UNKNOWN,														      EXDEV,
+	 "told to",																	  HEAD LIST,
+	 EXDEV																				},
+	{"only our prefix may be listed",
+	 {REPLY(403, "", ""), REPLY(200, "", "<ListBucketResult></ListBucketResult>")},
+	 S3_BUCKET_THERE,															0,
+	 "",																		 HEAD LIST,
+	 0																				    },
+	{"another account's",
+	 {REPLY(403, "", ""), REPLY(403, "", ERROR_BODY("AccessDenied")), REPLY(200, "", "")},
+	 S3_BUCKET_UNKNOWN,														      EACCES,
+	 "bucket 'bkt' belongs to another account than '123456789012'",										      HEAD LIST HEAD,
+	 EACCES																			       },
+	{"closed",
+	 {REPLY(403, "", ""), REPLY(403, "", ERROR_BODY("AccessDenied")), REPLY(403, "", "")},
+	 S3_BUCKET_CLOSED,														       EACCES,
+	 "told to; missing permission: s3:ListBucket; or bucket 'bkt' belongs to another account than 123456789012",
+	 HEAD LIST HEAD,
+	 EACCES																			       },
+	{"missing",
+	 {REPLY(404, "", ""), REPLY(200, "", "")},
+	 S3_BUCKET_MISSING,														      ENOENT,
+	 "bucket 'bkt' does not exist: make it ('aws s3 mb s3://bkt --region eu-west-1')",								   HEAD,
+	 0																				    },
+	{"missing, made by another at the same time",
+	 {REPLY(404, "", ""), REPLY(409, "", ERROR_BODY("BucketAlreadyOwnedByYou"))},
+	 S3_BUCKET_MISSING,														      ENOENT,
+	 "does not exist",																   HEAD,
+	 0																				    },
+	{"missing, being made by another",
+	 {REPLY(404, "", ""), REPLY(409, "", ERROR_BODY("OperationAborted"))},
+	 S3_BUCKET_MISSING,														      ENOENT,
+	 "does not exist",																   HEAD,
+	 0																				    },
+	{"missing, the name is taken",
+	 {REPLY(404, "", ""), REPLY(409, "", ERROR_BODY("BucketAlreadyExists"))},
+	 S3_BUCKET_MISSING,														      ENOENT,
+	 "does not exist",																   HEAD,
+	 EACCES																			       },
+	{"missing, making it is not allowed",
+	 {REPLY(404, "", ""), REPLY(403, "", ERROR_BODY("AccessDenied"))},
+	 S3_BUCKET_MISSING,														      ENOENT,
+	 "does not exist",																   HEAD,
+	 EACCES																			       },
+};
+
+static int count_rows(const struct bucket_case *k)
+{
+	int n = 0;
+
+	while (n < 4 && k->rows[n].status)
+		n++;
+	return n;
+}
+
+static void test_look(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct bucket_case *k = &cases[i];
+		struct aws_fixture f;
+		enum s3_bucket_state found;
+		struct err e = {0};
+
+		aws_begin(&f, k->rows, count_rows(k));
+		int rc = s3_bucket_look(f.a, &bkt, "model", &found, NULL, &e);
+		if (rc != (k->no ? -1 : 0) || e.no != k->no || found != k->state ||
+		    !strstr(e.text, k->says) || !streq(web_seen(f.w, &f.s), k->seen))
+			fail_msg("%s: %d, errno %d, state %d, '%s', seen:\n%s", k->name, rc, e.no,
+				 (int)found, e.text, web_seen(f.w, &f.s));
+		aws_end(&f);
+	}
+}
+
+static void test_make(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct bucket_case *k = &cases[i];
+		bool was_missing = k->state == S3_BUCKET_MISSING, made;
+		struct aws_fixture f;
+		struct err e = {0};
+
+		aws_begin(&f, k->rows, count_rows(k));
+		int rc = s3_bucket_make(f.a, &bkt, "model", &made, NULL, &e);
+		if (rc != (k->make_no ? -1 : 0) || e.no != k->make_no || made != was_missing ||
+		    (was_missing && !streq(web_seen(f.w, &f.s), HEAD MAKE)))
+			fail_msg("%s: %d, errno %d '%s', seen:\n%s", k->name, rc, e.no, e.text,
+				 web_seen(f.w, &f.s));
+		aws_end(&f);
+	}
+}
+
+static void test_make_in_the_region_without_a_name(void **state)
+{
+	static const struct web_reply rows[] = {REPLY(404, "", ""), REPLY(200, "", "")};
+	struct aws_fixture f;
+	struct err e;
+	bool made;
+
+	(void)state;
+	aws_begin(&f, rows, 2);
+	free(f.config.region);
+	f.config.region = strdup("us-east-1");
+	assert_int_equal(s3_bucket_make(f.a, &bkt, "model", &made, NULL, &e), 0);
+	assert_string_equal(web_seen(f.w, &f.s), HEAD "PUT /bkt? \n");
+	aws_end(&f);
+}
+
+static void test_public_access(void **state)
+{
+	static const struct web_reply rows[] = {REPLY(200, "", ""),
+						REPLY(403, "", ERROR_BODY("AccessDenied"))};
+	struct aws_fixture f;
+	struct err e;
+
+	(void)state;
+	aws_begin(&f, rows, 2);
+	assert_int_equal(s3_bucket_block_public(f.a, &bkt, NULL, &e), 0);
+	assert_int_equal(s3_bucket_block_public(f.a, &bkt, NULL, &e), -1);
+	assert_int_equal(e.no, EACCES);
+	assert_non_null(strstr(web_seen(f.w, &f.s),
+			       "PUT /bkt?publicAccessBlock <PublicAccessBlockConfiguration"));
+	assert_non_null(strstr(web_seen(f.w, &f.s), "<RestrictPublicBuckets>true<"));
+	aws_end(&f);
+}
+
+static void test_versions(void **state)
+{
+	static const struct {
+		struct web_reply reply;
+		int rc;
+		bool on;
+	} rows[] = {
+		{REPLY(200, "",
+                 "<VersioningConfiguration xmlns=\"x\"><Status>Enabled</Status></VersioningConfiguration>"),
+		 0,											      true },
+		{REPLY(200, "",
+                 "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>"),
+		 0,											      true },
+		{REPLY(200, "", "<VersioningConfiguration/>"),                                               0,  false},
+		{REPLY(403, "", ERROR_BODY("AccessDenied")),                                                 -1, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct aws_fixture f;
+		struct err e;
+		bool on;
+
+		aws_begin(&f, &rows[i].reply, 1);
+		assert_int_equal(s3_bucket_versioned(f.a, &bkt, &on, NULL, &e), rows[i].rc);
+		assert_int_equal(on, rows[i].on);
+		assert_string_equal(web_seen(f.w, &f.s), "GET /bkt?versioning \n");
+		aws_end(&f);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_look),
+		cmocka_unit_test(test_make),
+		cmocka_unit_test(test_make_in_the_region_without_a_name),
+		cmocka_unit_test(test_public_access),
+		cmocka_unit_test(test_versions),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
