@@ -81,6 +81,7 @@ static int check_backend(struct buf *out, struct err *e)
 		buf_printf(out, "not running; a mount starts it");
 		return e->no == ENOENT ? 1 : -1;
 	}
+	c.isolated = true;
 	c.endpoint_url = steal(run.url);
 	c.region = steal(run.region);
 	c.access_key = steal(run.access_key);

@@ -1,6 +1,7 @@
 #include <errno.h>
 
 #include "fs/mount_private.h"
+#include "sagemaker/imds.h"
 
 int take_setting(char **where, const char *value, struct err *e)
 {
@@ -10,6 +11,12 @@ int take_setting(char **where, const char *value, struct err *e)
 	return *where ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
+/* Nothing says the region: this machine may be one of AWS's. */
+static int ask_instance(const struct config *c, char region[64], struct err *e)
+{
+	return imds_region(c->profile, region, NULL, e);
+}
+
 static int take_aws(const struct options *o, struct config *c, struct err *e)
 {
 	const char *region = starts_with(o->source, "aws:") ? o->source + 4 : o->region;
@@ -17,6 +24,8 @@ static int take_aws(const struct options *o, struct config *c, struct err *e)
 	if (o->region && region != o->region && !streq(o->region, region))
 		return err_set(e, EINVAL, "two regions: '%s' in the source, '%s' in the options",
 			       region, o->region);
+	c->find_region = ask_instance;
+	c->allow_http = o->allow_http;
 	return take_setting(&c->region, region, e) || take_setting(&c->profile, o->profile, e) ? -1
 											       : 0;
 }

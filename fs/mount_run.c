@@ -36,6 +36,7 @@ static int configure_local(struct making *k, struct err *e)
 		return -1;
 	k->m.source = str_printf("local:%s", store);
 	/* Its own region, whatever the options say: the local backend is one place. */
+	c->isolated = true;
 	if (!k->m.source || take_setting(&c->endpoint_url, run.url, e) < 0 ||
 	    take_setting(&c->region, run.region, e) < 0 ||
 	    take_setting(&c->access_key, run.access_key, e) < 0 ||

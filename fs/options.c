@@ -59,6 +59,8 @@ static const struct option_row rows[] = {
 	 "one more tag for every endpoint, configuration and model that is made (46 at most)"                                           },
 	{"upload_memory",       KIND_SIZE,        AT(upload_memory),   "BYTES",
 	 "of uploads in flight (default: 96M)"											  },
+	{"allow_http",          KIND_FLAG,        AT(allow_http),      NULL,
+	 "endpoint URLs with plain http on other machines too: whoever listens reads all of it"                                         },
 	{"strict_runtimes",     KIND_FLAG,        AT(strict_runtimes), NULL,
 	 "local: only a runtime of the exact framework version serves"                                                                  },
 	{"ro",		  KIND_FLAG,        AT(read_only),       NULL,            "nothing can be changed"                        },

@@ -16,6 +16,7 @@ struct options {
 	bool commit_explicit; /* commit=explicit: not by quiet time */
 	int delete_what;      /* DELETE_OWN, DELETE_ANY, DELETE_NONE */
 	bool read_only, allow_other, foreground, debug, strict_runtimes;
+	bool allow_http;      /* endpoints without TLS on other machines too */
 	size_t upload_memory; /* bytes, 0: default */
 	struct tag *tags;     /* tag.KEY=VALUE, for what is made; they point into tag_texts */
 	char **tag_texts;     /* "KEY\0VALUE" */

@@ -219,6 +219,17 @@ static bool is_ip(const char *url)
 	return inet_pton(AF_INET, text, &v4) == 1;
 }
 
+/* An endpoint of one's own has no kinds; botocore then forgets that FIPS was asked for, which we do not. */
+static int excluded(const struct config *c, enum service s, struct err *e)
+{
+	const char *kind = c->fips ? c->fips_from : c->dualstack_from;
+
+	return err_set(e, EINVAL, "%s and %s exclude each other: %s; unset one of them",
+		       kind ? kind : "the choice of a host", c->url_from[s],
+		       c->fips ? "only AWS's own endpoints come in a FIPS variant"
+			       : "only AWS's own endpoints come in a dual-stack variant");
+}
+
 int host_find(const struct config *c, enum service s, const char *region, struct host *out,
 	      struct err *e)
 {
@@ -229,6 +240,8 @@ int host_find(const struct config *c, enum service s, const char *region, struct
 	snprintf(out->region, sizeof out->region, "%s", region);
 	if (!url)
 		return find_own(c, s, region, out, e);
+	if (!c->endpoint_url && (c->fips || c->dualstack))
+		return excluded(c, s, e);
 	if ((size_t)snprintf(out->url, sizeof out->url, "%s", url) >= sizeof out->url)
 		return err_set(e, EINVAL, "the endpoint URL of %s is longer than %zu characters",
 			       services[s].key, sizeof out->url - 1);

@@ -196,6 +196,34 @@ static void set_body(struct xfer *x)
 		curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)BIG_BODY);
 }
 
+/* Which proxy is decided here alone: curl is told one or none, and to ask no environment. */
+static void set_proxy(struct xfer *x)
+{
+	const char *proxy = x->q.direct ? NULL : config_proxy(x->h->config, x->url);
+
+	curl_easy_setopt(x->easy, CURLOPT_PROXY, proxy ? proxy : "");
+	curl_easy_setopt(x->easy, CURLOPT_NOPROXY, "");
+	if (!proxy)
+		return;
+	/* Our headers are for the server; a proxy that makes the tunnel sees its host and no more. */
+	curl_easy_setopt(x->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
+	curl_easy_setopt(x->easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(x->easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+}
+
+static void set_ca(CURL *easy, const struct config *c)
+{
+	if (!c->ca_bundle)
+		return;
+	if (c->ca_directory) { /* these alone, as with a file */
+		curl_easy_setopt(easy, CURLOPT_CAINFO, NULL);
+		curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL);
+	}
+	curl_easy_setopt(easy, c->ca_directory ? CURLOPT_CAPATH : CURLOPT_CAINFO, c->ca_bundle);
+	curl_easy_setopt(easy, c->ca_directory ? CURLOPT_PROXY_CAPATH : CURLOPT_PROXY_CAINFO,
+			 c->ca_bundle);
+}
+
 int xfer_set(struct xfer *x)
 {
 	const struct config *c = x->h->config;
@@ -213,10 +241,8 @@ int xfer_set(struct xfer *x)
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
 			 c->connect_timeout_ms ? c->connect_timeout_ms : 10000L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, x->q.timeout_ms);
-	if (x->q.direct || config_is_loopback(x->url))
-		curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	if (c->ca_bundle)
-		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_bundle);
+	set_proxy(x);
+	set_ca(easy, c);
 	return curl_easy_setopt(easy, CURLOPT_URL, x->url)
 		       ? err_set(&x->why, ENOMEM, "could not begin the request: out of memory")
 		       : 0;
