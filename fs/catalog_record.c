@@ -29,19 +29,22 @@ static cJSON *member_json(const struct package_member *m)
 cJSON *record_new(const struct package_plan *p)
 {
 	const struct package_settings *s = &p->settings;
+	char framework[32];
+
+	package_framework(p, framework);
 
 	const struct {
 		const char *key, *value;
 	} rows[] = {
 		{"digest",            p->digest				      },
-		{"framework",         p->framework ? p->framework->name : ""         },
+		{"framework",         framework                                      },
 		{"framework_version", s->framework_version                           },
 		{"made_with",         p->made_with                                   },
 		{"py_version",        s->py_version                                  },
 		{"image",             s->image				       },
 		{"role",              s->role					},
 		{"entry_point",       s->entry_point[0] ? s->entry_point : p->program},
-		{"content_type",      p->framework ? p->framework->content_type : "" },
+		{"content_type",      framework_content_type(framework)              },
 		{"instance_type",     s->instance_type                               },
 	};
 

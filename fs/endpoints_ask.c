@@ -62,10 +62,8 @@ int ask_parts(struct endpoints *s, const char *config, struct parts *p, struct c
 static const char *content_type_of(const char *image)
 {
 	struct image parsed;
-	const struct framework *f =
-		image[0] && images_parse(image, &parsed) ? framework_find(parsed.framework) : NULL;
 
-	return f && f->content_type ? f->content_type : "application/json";
+	return framework_content_type(images_parse(image, &parsed) ? parsed.framework : "");
 }
 
 static bool parts_known(struct endpoints *s, const char *name, const char *config)

@@ -194,7 +194,7 @@ static int choose_image(const struct attempt *t, const struct model_version *v, 
 {
 	const char *region = t->s->m->config.region;
 	struct image image;
-	char version[16];
+	char version[IMAGE_VERSION_MAX];
 
 	if (v->image[0]) {
 		memcpy(out, v->image, sizeof v->image);

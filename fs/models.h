@@ -26,7 +26,7 @@ int models_resolve(struct models *s, const char *endpoint, char model[64], struc
 struct model_version {
 	char model[64], version[64], digest[65];
 	char uri[1100]; /* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz */
-	char framework[32], framework_version[16], py_version[8],
+	char framework[32], framework_version[32], py_version[8],
 		image[256] /* "" unless the model names one */, role[512], instance_type[32];
 	char content_type[64]; /* of plain invoke/NAME */
 	char made_with[16];    /* "" also when it is newer than every image: the newest serves */

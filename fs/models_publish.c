@@ -105,7 +105,7 @@ static void version_of(const char *model, const char *bucket, const struct manif
 /* The rule of versions: the lowest image not older than what the model was made with, else the newest. */
 static void newest_for_newer(const struct models *s, struct model_version *v)
 {
-	char type[32], version[16];
+	char type[32], version[IMAGE_VERSION_MAX];
 	struct err e;
 
 	endpoints_default_type(s->m->endpoints, type);

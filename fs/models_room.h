@@ -59,7 +59,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	struct file *files; /* open handles */
 	uint64_t epoch;     /* counts changes of the view: what the kernel cached before is stale */
 	char base[48];      /* version that staging began as or was published as, "" none */
-	char framework[32], framework_version[16]; /* overrides, "" none */
+	char framework[32], framework_version[32]; /* overrides, "" none */
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 
 	/* work in flight */

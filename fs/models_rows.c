@@ -233,9 +233,12 @@ static int fetch_framework(struct node *dir, struct buf *out, struct err *e)
 	_cleanup_(package_plan_freep)
 	struct package_plan *p = NULL;
 
+	char name[32];
+
 	if (shown_plan(side_model(dir), &p, e) < 0)
 		return -1;
-	return buf_printf(out, "%s\n", p->framework ? p->framework->name : p->settings.framework);
+	package_framework(p, name);
+	return buf_printf(out, "%s\n", name);
 }
 
 static int fetch_version(struct node *dir, struct buf *out, struct err *e)
@@ -305,6 +308,10 @@ static int version_exists(struct model *md, const char *version, struct err *e)
 
 	if (shown_plan(md, &p, e) < 0)
 		return err_prefix(e, "cannot check version '%s'", version);
+	if (p->settings.image[0])
+		return err_set(e, EINVAL,
+			       "the version is that of the image '%s', which sagemaker.json names",
+			       p->settings.image);
 	if (!p->framework)
 		return 0;
 	instance_type(m, p, type);

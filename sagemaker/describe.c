@@ -10,12 +10,12 @@
 #define USUAL_INSTANCE "ml.m5.large"
 
 static int choose_version(const struct package_plan *p, const char *region,
-			  const char *instance_type, char out[16], struct err *e)
+			  const char *instance_type, char out[IMAGE_VERSION_MAX], struct err *e)
 {
 	const char *name = p->framework->name;
 
 	if (p->settings.framework_version[0]) {
-		snprintf(out, 16, "%s", p->settings.framework_version);
+		snprintf(out, IMAGE_VERSION_MAX, "%s", p->settings.framework_version);
 		return 0;
 	}
 	if (images_default_version(name, p->made_with, region, instance_type, out, e) == 0)
@@ -30,19 +30,19 @@ static int choose_version(const struct package_plan *p, const char *region,
 int package_image(const struct package_plan *p, const char *region, const char *instance_type,
 		  struct image *out, struct err *e)
 {
-	char version[16];
+	char version[IMAGE_VERSION_MAX];
 	struct err why = {0};
 
 	memset(out, 0, sizeof(*out));
-	if (!p->framework)
-		return err_set(e, p->why.no ? p->why.no : EINVAL, "%s", p->why.text);
 	if (p->settings.image[0]) {
 		if (!images_parse(p->settings.image, out)) {
 			snprintf(out->uri, sizeof(out->uri), "%s", p->settings.image);
-			snprintf(out->framework, sizeof(out->framework), "%s", p->framework->name);
+			package_framework(p, out->framework);
 		}
 		return 0;
 	}
+	if (!p->framework)
+		return err_set(e, p->why.no ? p->why.no : EINVAL, "%s", p->why.text);
 	if (choose_version(p, region, instance_type, version, &why) ||
 	    images_uri(p->framework->name, version, p->settings.py_version, region, instance_type,
 		       out, &why)) {
@@ -51,6 +51,17 @@ int package_image(const struct package_plan *p, const char *region, const char *
 		return -1;
 	}
 	return 0;
+}
+
+void package_framework(const struct package_plan *p, char out[32])
+{
+	struct image image;
+	const char *name = p->framework ? p->framework->name : "";
+
+	if (!*name)
+		name = images_parse(p->settings.image, &image) ? image.framework
+							       : p->settings.framework;
+	snprintf(out, 32, "%s", name);
 }
 
 cJSON *package_environment(const struct package_plan *p)

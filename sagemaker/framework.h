@@ -35,5 +35,10 @@ struct framework {
 /* framework_all: the table, ends with a row whose name is NULL. framework_find: by name, or NULL. */
 extern const struct framework framework_all[];
 const struct framework *framework_find(const char *name);
+/* framework_own: not in the table; a model whose image the user gave and whose layout none of the rows knows: every file goes
+ * where it is. Its name is "". */
+extern const struct framework framework_own;
+/* framework_content_type: what a plain invoke/NAME sends to an image of that framework, which need not be in the table. */
+const char *framework_content_type(const char *name);
 
 #endif

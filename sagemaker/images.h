@@ -9,28 +9,37 @@
 #include "sagemaker/buf.h"
 #include "sagemaker/err.h"
 
+#define IMAGE_VERSION_MAX 32 /* bytes of a version with its NUL */
+
 struct image {
 	char uri[256];
-	char framework[32]; /* "tensorflow", "mxnet" */
-	char version[16];   /* full version, aliases resolved */
-	char processor[8];  /* "cpu", "gpu", "arm64" */
-	char py[8];         /* "py2", "py3", ... "" when the family takes none */
+	char framework
+		[32]; /* "tensorflow", "mxnet", "pytorch", "sklearn", "xgboost", "huggingface" */
+	char version[IMAGE_VERSION_MAX]; /* full version, aliases resolved */
+	char processor[8];               /* "cpu", "gpu", "arm64" */
+	char py[8];                      /* "py2", "py3", ... "" when the tag names none */
 };
 
-/* images_uri: version full ("2.19.0") or alias ("2.19"), py "" for the default. EINVAL, with the versions that exist, for a
- * combination AWS has no image for (unknown version, region without registry, graviton without arm64 image, gpu of a cpu-only). */
+/* images_uri: version full ("2.19.0") or alias ("2.19"), py "" for the default. Hugging Face's version is the one of
+ * transformers, with the base framework behind it where the user cares: "4.26", "4.26.0-tensorflow", "4.26-pytorch1.13".
+ * EINVAL, with the versions that exist, for a combination AWS has no image for (unknown version, region without registry,
+ * graviton without arm64 image, gpu of a cpu-only). */
 int images_uri(const char *framework, const char *version, const char *py, const char *region,
 	       const char *instance_type, struct image *out, struct err *e) _must_check_;
 /* images_default_version: the lowest version with an image for that region and instance type that is not older than at_least
  * ("" or NULL: the newest). EINVAL as above when all are older. */
 int images_default_version(const char *framework, const char *at_least, const char *region,
-			   const char *instance_type, char out[16], struct err *e) _must_check_;
+			   const char *instance_type, char out[IMAGE_VERSION_MAX], struct err *e)
+	_must_check_;
 /* images_versions: "2.20.0 2.19.0 ..." newest first, appended to out. */
 void images_versions(const char *framework, struct buf *out);
-/* images_parse: what an image URI is (framework, version, processor); false when it is none of ours. */
+/* images_parse: what an image URI is (framework, version, processor); false when it is none of the table's repositories, whose
+ * registry may be anyone's (a mirror), or has no version in its tag. An image for cpu and gpu alike is "cpu". */
 bool images_parse(const char *uri, struct image *out);
 /* images_registries: the accounts whose registries have images for a region, each once, at most max; how many. Static strings. */
 size_t images_registries(const char *region, const char *out[], size_t max);
+/* images_known: whether AWS has images of that framework. */
+bool images_known(const char *framework);
 /* version_compare: <0, 0, >0 by numeric components; "2.9" < "2.10" < "2.10.1". */
 int version_compare(const char *a, const char *b);
 

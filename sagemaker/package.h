@@ -29,7 +29,7 @@ struct package_member {
 };
 
 struct package_settings { /* sagemaker.json, all optional, "" when absent */
-	char framework[32], framework_version[16], py_version[8], image[256], role[512],
+	char framework[32], framework_version[32], py_version[8], image[256], role[512],
 		entry_point[256], instance_type[32];
 	cJSON *env;          /* object of strings or NULL */
 	bool generated_code; /* default true */
@@ -98,6 +98,10 @@ void package_describe(const struct package_plan *p, struct buf *out);
 struct image;
 int package_image(const struct package_plan *p, const char *region, const char *instance_type,
 		  struct image *out, struct err *e) _must_check_;
+
+/* package_framework: the name of what serves the model: its layout's, else its image's, else what the settings say, which may be
+ * "". */
+void package_framework(const struct package_plan *p, char out[32]);
 
 /* package_environment: the CreateModel Environment this plan needs (SAGEMAKER_PROGRAM, settings.env, ...); a new cJSON object. */
 cJSON *package_environment(const struct package_plan *p);

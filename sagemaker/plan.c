@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "sagemaker/images.h"
 #include "sagemaker/settings.h"
 
 #define MAX_NOTES ((size_t)256 << 10)
@@ -164,22 +165,35 @@ static void list_frameworks(struct buf *out, const char *between)
 		buf_printf(out, "%s%s", f == framework_all ? "" : between, f->name);
 }
 
-/* The row that the settings name; its evidence, if any, is noted. */
-static void choose_named(const struct source *s, struct package_plan *p)
+/* The row that the settings name, themselves or by their image; its evidence, if any, is noted. */
+static void choose_named(const struct source *s, const char *name, struct package_plan *p)
 {
 	_cleanup_buf_ struct buf known = BUF_INIT(0), evidence = BUF_INIT(0);
 
-	p->framework = framework_find(p->settings.framework);
+	p->framework = framework_find(name);
 	if (!p->framework) {
 		list_frameworks(&known, " ");
 		plan_fail(p, EINVAL,
-			  SETTINGS_FILE ": framework '%s' is not known here; known are %s",
-			  p->settings.framework, buf_cstr(&known));
+			  SETTINGS_FILE ": framework '%s' is not known here; known are %s%s", name,
+			  buf_cstr(&known),
+			  images_known(name)
+				  ? "; with \"image\" too, the files are packed as they are"
+				  : "");
 		return;
 	}
 	p->framework->detect(s, &evidence);
 	plan_note(p, "framework: %s, as " SETTINGS_FILE " says%s%s", p->framework->name,
 		  evidence.len ? "; found " : "", buf_cstr(&evidence));
+}
+
+/* An image is given and no row knows what it wants: the files stay as they are. */
+static void choose_own(const struct source *s, struct package_plan *p)
+{
+	if (s->n == 1 &&
+	    (ends_with(s->files[0].path, ".tar.gz") || ends_with(s->files[0].path, ".tgz")))
+		return; /* nothing_recognised says what to do with it */
+	p->framework = &framework_own;
+	plan_note(p, "framework: left to the image; the files are packed as they are");
 }
 
 /* The surest row; two equally sure ones are the user's to decide. */
@@ -249,6 +263,25 @@ static void nothing_recognised(const struct source *s, const char *name, struct 
 		  name);
 }
 
+/* What the settings name decides, then the image's own kind, then what the files look like. */
+static void choose(const struct source *s, struct package_plan *p)
+{
+	struct image image;
+	const char *named = p->settings.framework;
+	bool own = s->n && p->settings.image[0];
+
+	if (!*named && images_parse(p->settings.image, &image))
+		named = image.framework;
+	if (own && images_known(named) && !framework_find(named))
+		choose_own(s, p);
+	else if (s->n && *named)
+		choose_named(s, named, p);
+	else
+		choose_detected(s, p);
+	if (!p->framework && !*named && own)
+		choose_own(s, p);
+}
+
 static int by_archive(const void *a, const void *b)
 {
 	return strcmp(((const struct package_member *)a)->archive,
@@ -310,10 +343,7 @@ int package_plan(int dirfd, const char *name, const struct package_settings *ove
 	*out = NULL;
 	if (!p || read_settings(p, overrides, e) || source_walk(p->dirfd, p, &s, e))
 		return -1;
-	if (p->settings.framework[0] && s.n)
-		choose_named(&s, p);
-	else
-		choose_detected(&s, p);
+	choose(&s, p);
 	if (!p->framework)
 		nothing_recognised(&s, name, p);
 	else if (p->framework->lay_out(&s, p, e))

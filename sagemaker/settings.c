@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum kind { TEXT, FLAG, STRINGS };
+enum kind { TEXT, WORD, FLAG, STRINGS };
 
 static const struct row {
 	const char *key;
@@ -10,15 +10,16 @@ static const struct row {
 	size_t offset, size;
 } rows[] = {
 
-#define TEXT_ROW(key)                                    \
+#define ROW(key, kind)                                   \
  {                                                       \
-#  key, TEXT, offsetof(struct package_settings, key),    \
+#  key, kind, offsetof(struct package_settings, key),    \
 	  sizeof(((struct package_settings *)NULL)->key) \
  }
+#define TEXT_ROW(key) ROW(key, TEXT)
 	TEXT_ROW(framework),
 	TEXT_ROW(framework_version),
 	TEXT_ROW(py_version),
-	TEXT_ROW(image),
+	ROW(image, WORD), /* SageMaker's pattern: [\S]+ */
 	TEXT_ROW(role),
 	TEXT_ROW(entry_point),
 	TEXT_ROW(instance_type),
@@ -47,9 +48,9 @@ static int take_text(const struct row *r, const cJSON *v, char *to, struct err *
 		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' is longer than %zu characters",
 			       r->key, r->size - 1);
 	for (const char *c = v->valuestring; *c; c++)
-		if ((unsigned char)*c < ' ')
-			return err_set(e, EINVAL, SETTINGS_FILE ": '%s' holds a control character",
-				       r->key);
+		if ((unsigned char)*c < ' ' || (r->kind == WORD && *c == ' '))
+			return err_set(e, EINVAL, SETTINGS_FILE ": '%s' holds a %s", r->key,
+				       *c == ' ' ? "blank" : "control character");
 	memcpy(to, v->valuestring, strlen(v->valuestring) + 1);
 	return 0;
 }
@@ -78,7 +79,7 @@ static int take_row(const struct row *r, const cJSON *v, struct package_settings
 {
 	char *to = (char *)out + r->offset;
 
-	if (r->kind == TEXT)
+	if (r->kind == TEXT || r->kind == WORD)
 		return take_text(r, v, to, e);
 	if (r->kind == STRINGS)
 		return take_strings(r, v, &out->env, e);
@@ -163,7 +164,7 @@ int settings_override(struct package_settings *s, const struct package_settings 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const char *from = (const char *)over + rows[i].offset;
 
-		if (rows[i].kind == TEXT && *from)
+		if ((rows[i].kind == TEXT || rows[i].kind == WORD) && *from)
 			memcpy((char *)s + rows[i].offset, from, rows[i].size);
 	}
 	s->generated_code = s->generated_code && over->generated_code;

@@ -1,6 +1,8 @@
 /* Recognition: which row, what is left out, what is refused before any framework looks. */
 #include "model.h"
 
+#include "sagemaker/images.h"
+
 static void rows(void **state)
 {
 	(void)state;
@@ -34,6 +36,66 @@ static void unknown(void **state)
 	scratch_text(&s, "model.tar.gz", "x");
 	_cleanup_plan_ struct package_plan *tar = model_plan(&s);
 	expect_refused(tar, EINVAL, "tar xzf");
+}
+
+/* A container of the user's own takes the files as they are; so does one of AWS's whose layout is not known here. */
+static void own_image(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+	struct image image;
+	struct err e;
+	char framework[32];
+
+	(void)state;
+	scratch_make(&s);
+	scratch_text(&s, "model.pkl", "x");
+	scratch_text(&s, "code/inference.py", "x");
+	scratch_text(&s, "sagemaker.json", "{\"image\": \"ghcr.io/me/predict:1\"}");
+	_cleanup_plan_ struct package_plan *p = model_plan(&s);
+	assert_true(p->whole);
+	assert_int_equal(p->n_members, 2);
+	assert_string_equal(p->members[1].archive, "model.pkl");
+	assert_string_equal(p->program, "");
+	assert_int_equal(package_image(p, "eu-west-1", "ml.m8g.large", &image, &e), 0);
+	assert_string_equal(image.uri, "ghcr.io/me/predict:1");
+	package_framework(p, framework);
+	assert_string_equal(framework, "");
+
+	scratch_text(&s, "sagemaker.json",
+		     "{\"image\": \"1.dkr.ecr.eu-west-1.amazonaws.com/pytorch-inference:2.6-cpu\","
+		     " \"entry_point\": \"inference.py\"}");
+	_cleanup_plan_ struct package_plan *aws = model_plan(&s);
+	assert_true(aws->whole);
+	assert_string_equal(aws->program, "inference.py");
+	package_framework(aws, framework);
+	assert_string_equal(framework, "pytorch");
+	assert_int_equal(package_image(aws, "eu-west-1", "ml.m5.large", &image, &e), 0);
+	assert_string_equal(image.version, "2.6.0");
+}
+
+static void own_image_refusals(void **state)
+{
+	static const struct {
+		const char *settings, *says;
+	} rows[] = {
+		{"{\"framework\": \"pytorch\"}",
+		 "with \"image\" too, the files are packed as they are"                       },
+		{"{\"framework\": \"caffe\", \"image\": \"x/y:1\"}",  "'caffe' is not known"  },
+		{"{\"image\": \"x/y:1\", \"entry_point\": \"a.py\"}", "'a.py' is not in code/"},
+		{"{\"image\": \"x/tensorflow-inference:2.19-cpu\"}",  "saved_model.pb"        },
+	};
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	scratch_text(&s, "model.pkl", "x");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		scratch_text(&s, "sagemaker.json", rows[i].settings);
+		_cleanup_plan_ struct package_plan *p = model_plan(&s);
+		assert_false(p->whole);
+		if (!strstr(p->why.text, rows[i].says))
+			fail_msg("'%s' does not say '%s'", p->why.text, rows[i].says);
+	}
 }
 
 static void two_frameworks(void **state)
@@ -135,6 +197,8 @@ int main(void)
 		cmocka_unit_test(rows),
 		cmocka_unit_test(empty),
 		cmocka_unit_test(unknown),
+		cmocka_unit_test(own_image),
+		cmocka_unit_test(own_image_refusals),
 		cmocka_unit_test(two_frameworks),
 		cmocka_unit_test(bad_settings),
 		cmocka_unit_test(droppings),

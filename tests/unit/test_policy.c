@@ -134,8 +134,10 @@ static void places(void **state)
 	assert_string_equal(list(b, "ReadModels", "Resource"), "arn:aws-cn:s3:::b-1/a/b/*");
 	assert_string_equal(list(b, "PassRole", "Resource"), "arn:aws-cn:iam::123456789012:role/r");
 	assert_string_equal(list(c, "PullImage", "Resource"),
+			    "arn:aws-cn:ecr:cn-north-1:727897471807:repository/* "
 			    "arn:aws-cn:ecr:cn-north-1:422961961927:repository/* "
-			    "arn:aws-cn:ecr:cn-north-1:727897471807:repository/*");
+			    "arn:aws-cn:ecr:cn-north-1:450853457545:repository/* "
+			    "arn:aws-cn:ecr:cn-north-1:390948362332:repository/*");
 	assert_string_equal(list(d, "ReadModels", "Resource"), "arn:aws:s3:::b-1/*");
 }
 

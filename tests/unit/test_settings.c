@@ -41,19 +41,22 @@ static void refusals(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{"",						"not JSON"                              },
-		{"{\"framework\": \"mxnet\"\n\n,,}",                "line 3"                                },
-		{"{} x",					    "not JSON"                              },
-		{"[]",					      "not an object"                         },
+		{"",								"not JSON"                              },
+		{"{\"framework\": \"mxnet\"\n\n,,}",                                "line 3"                                },
+		{"{} x",							    "not JSON"                              },
+		{"[]",							      "not an object"                         },
 		{"{\"framwork\": \"mxnet\"}",
-		 "unknown key 'framwork'; known are framework framework_version"                            },
-		{"{\"framework_version\": 2.1}",                    "'framework_version' must be a string"  },
-		{"{\"framework_version\": \"2.19.0000000000000\"}", "longer than 15"                        },
-		{"{\"role\": \"a\\nb\"}",                           "control character"                     },
-		{"{\"generated_code\": \"no\"}",                    "'generated_code' must be true or false"},
-		{"{\"env\": []}",				   "'env' must be an object of strings"    },
-		{"{\"env\": {\"A\": 1}}",                           "'env.A' must be a string"              },
-		{"{\"env\": {\"\": \"1\"}}",                        "empty name"                            },
+		 "unknown key 'framwork'; known are framework framework_version"                                            },
+		{"{\"framework_version\": 2.1}",                                    "'framework_version' must be a string"  },
+		{"{\"framework_version\": \"2.19.00000000000000000000000000000\"}",
+		 "longer than 31"											   },
+		{"{\"image\": \"a/b: 1\"}",                                         "'image' holds a blank"                 },
+		{"{\"image\": \"a/b:1\\n\"}",                                       "control character"                     },
+		{"{\"role\": \"a\\nb\"}",					   "control character"                     },
+		{"{\"generated_code\": \"no\"}",                                    "'generated_code' must be true or false"},
+		{"{\"env\": []}",						   "'env' must be an object of strings"    },
+		{"{\"env\": {\"A\": 1}}",					   "'env.A' must be a string"              },
+		{"{\"env\": {\"\": \"1\"}}",                                        "empty name"                            },
 	};
 
 	(void)state;
