@@ -10,9 +10,10 @@
 static const struct {
 	const char *env, *below_home;
 } places[] = {
-	[DIRS_DATA] = {"XDG_DATA_HOME",  ".local/share"},
-	[DIRS_STATE] = {"XDG_STATE_HOME", ".local/state"},
-	[DIRS_CACHE] = {"XDG_CACHE_HOME", ".cache"      },
+	[DIRS_DATA] = {"XDG_DATA_HOME",   ".local/share"},
+	[DIRS_STATE] = {"XDG_STATE_HOME",  ".local/state"},
+	[DIRS_CACHE] = {"XDG_CACHE_HOME",  ".cache"      },
+	[DIRS_CONFIG] = {"XDG_CONFIG_HOME", ".config"     },
 };
 
 static char *home(void)

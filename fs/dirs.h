@@ -4,7 +4,7 @@
 
 #include "sagemaker/err.h"
 
-enum dirs { DIRS_DATA, DIRS_STATE, DIRS_CACHE };
+enum dirs { DIRS_DATA, DIRS_STATE, DIRS_CACHE, DIRS_CONFIG };
 
 /* dirs_path: "$XDG_STATE_HOME/sagemakerfs" and its like (allocated), "~/.local/state/sagemakerfs" without it; HOME from the
  * password file when unset. Not made. NULL: no home directory, or memory. */

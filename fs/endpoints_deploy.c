@@ -220,11 +220,7 @@ static int choose(struct attempt *t, const struct model_version *v, char image[2
 	pthread_mutex_unlock(&t->s->mu);
 	if (choose_image(t, v, image, e))
 		return err_prefix(e, "image for model '%s'", t->model);
-	if (v->role[0]) {
-		memcpy(role, v->role, sizeof v->role);
-		return 0;
-	}
-	return mount_role(t->s->m, role, c, e);
+	return mount_role(t->s->m, v->role, role, c, e);
 }
 
 static int make(struct attempt *t, const struct model_version *v, struct deploy_result *out,

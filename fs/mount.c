@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "sagemaker/role.h"
+
 int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
 {
 	pthread_mutex_lock(&m->mu);
@@ -17,19 +19,22 @@ int mount_identity(struct mount *m, struct identity *out, struct cancel *c, stru
 	return 0;
 }
 
-int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e)
+int mount_role(struct mount *m, const char *own, char out[512], struct cancel *c, struct err *e)
 {
 	struct identity id;
+	bool kept = options_given(m->opt, "role") || !*own;
 
 	pthread_mutex_lock(&m->mu);
-	snprintf(out, 512, "%s", m->role);
+	snprintf(out, 512, "%s", kept ? m->role : "");
 	pthread_mutex_unlock(&m->mu);
 	if (out[0])
 		return 0;
-	if (mount_identity(m, &id, c, e) < 0 || sts_role(m->aws, &id, out, c, e) < 0)
+	if (mount_identity(m, &id, c, e) < 0 ||
+	    role_find(m->aws, &id, kept ? NULL : own, out, c, e) < 0)
 		return -1;
 	SCOPED_LOCK(&m->mu);
-	snprintf(m->role, sizeof m->role, "%s", out);
+	if (kept)
+		snprintf(m->role, sizeof m->role, "%s", out);
 	return 0;
 }
 

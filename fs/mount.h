@@ -65,7 +65,9 @@ int mount_bucket_make(struct mount *m, struct s3_bucket *out, struct cancel *c, 
 int mount_bucket_look(struct mount *m, struct cancel *c, struct err *e) _must_check_;
 /* mount_bucket_versioned: whether what is deleted in it stays billed; false also where that is not told. */
 bool mount_bucket_versioned(struct mount *m, struct cancel *c);
-int mount_role(struct mount *m, char out[512], struct cancel *c, struct err *e) _must_check_;
+/* mount_role: the execution role: -o role, else the model's own (own, "" for none), else as role.h says. */
+int mount_role(struct mount *m, const char *own, char out[512], struct cancel *c, struct err *e)
+	_must_check_;
 
 /* mount_bucket_name: as far as it is known without the network. */
 bool mount_bucket_name(struct mount *m, char out[64]);

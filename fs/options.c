@@ -96,6 +96,15 @@ static const struct option_row rows[] = {
 	{"nonempty",            KIND_IGNORE,      0,                   NULL,            NULL                                            },
 };
 
+/* Settings that the environment has too: it goes before the settings file. Keys there are an identity, as a profile is. */
+static const struct {
+	const char *option, *env[3];
+} environment[] = {
+	{"region",  {"AWS_REGION", "AWS_DEFAULT_REGION", NULL}                 },
+	{"profile", {"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_ACCESS_KEY_ID"}},
+	{"role",    {"SAGEMAKER_ROLE_ARN", NULL, NULL}                         },
+};
+
 static void *member(struct options *o, const struct option_row *row)
 {
 	return (char *)o + row->member;
@@ -327,18 +336,103 @@ static bool named(const struct option_row *row, const char *item, size_t n)
 	       strncmp(row->name, item, len) == 0;
 }
 
+/* The row of an item, ARRAY_SIZE(rows): none. */
+static size_t row_of(const char *item)
+{
+	size_t n = strcspn(item, "="), i = 0;
+
+	while (i < ARRAY_SIZE(rows) && !named(&rows[i], item, n))
+		i++;
+	return i;
+}
+
+static int unknown(const char *item, struct err *e)
+{
+	return err_set(e, EINVAL, "unknown option '%.*s' (see sagemakerfs --help)",
+		       (int)strcspn(item, "="), item);
+}
+
+static const char *value_of(const char *item)
+{
+	const char *at = strchr(item, '=');
+
+	return at ? at + 1 : NULL;
+}
+
 static int set_item(struct options *o, const char *item, struct err *e)
 {
-	size_t n = strcspn(item, "=");
-	const char *value = item[n] ? item + n + 1 : NULL;
+	size_t i = row_of(item);
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (named(&rows[i], item, n))
-			return set_row(&rows[i], o, item, value, e);
+	_Static_assert(ARRAY_SIZE(rows) <= 64, "options.given has a bit for each");
+	if (i < ARRAY_SIZE(rows)) {
+		o->given |= 1ULL << i;
+		return set_row(&rows[i], o, item, value_of(item), e);
 	}
 	if (starts_with(item, "x-"))
 		return 0; /* comments of fstab: x-systemd.automount, ... */
-	return err_set(e, EINVAL, "unknown option '%.*s' (see sagemakerfs --help)", (int)n, item);
+	return unknown(item, e);
+}
+
+bool options_given(const struct options *o, const char *name)
+{
+	size_t i = row_of(name);
+
+	return i < ARRAY_SIZE(rows) && o->given & 1ULL << i;
+}
+
+/* Whether the command line set what this row sets, by whatever name (ro and rw are one). Tags add up. */
+static bool was_set(const struct options *o, const struct option_row *row)
+{
+	if (row->kind >= KIND_PASS || row->kind == KIND_TAG)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (o->given & 1ULL << i && rows[i].kind < KIND_PASS &&
+		    rows[i].member == row->member)
+			return true;
+	}
+	return false;
+}
+
+static bool in_environment(const struct option_row *row)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(environment); i++) {
+		if (!streq(environment[i].option, row->name))
+			continue;
+		for (size_t k = 0; k < ARRAY_SIZE(environment[i].env); k++) {
+			const char *name = environment[i].env[k];
+			const char *value = name ? getenv(name) : NULL;
+
+			if (value && *value)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A line of the settings file: checked in any case, taken when nothing stronger says otherwise. */
+static int set_from_file(struct options *o, const char *item, struct err *e)
+{
+	size_t i = row_of(item);
+	_cleanup_(options_release)
+	struct options weaker = {.fuse_args = strdup("")};
+
+	if (i == ARRAY_SIZE(rows))
+		return unknown(item, e);
+	if (!weaker.fuse_args)
+		return err_set(e, ENOMEM, "out of memory");
+	bool stronger = was_set(o, &rows[i]) || in_environment(&rows[i]);
+	return set_row(&rows[i], stronger ? &weaker : o, item, value_of(item), e);
+}
+
+/* The region in the source is the command line's too. */
+static int take_file(struct options *o, struct err *e)
+{
+	if (starts_with(o->source, "aws:"))
+		o->given |= 1ULL << row_of("region");
+	if (option_file(o, set_from_file, e) < 0)
+		return -1;
+	o->foreground |= o->debug;
+	return 0;
 }
 
 /* "a,b=c,d" */
@@ -426,7 +520,6 @@ static int take_arguments(int argc, char **argv, struct options *o, const char *
 		if (took < 0)
 			return -1;
 	}
-	o->foreground |= o->debug;
 	return n;
 }
 
@@ -435,7 +528,9 @@ int options_parse(int argc, char **argv, struct options *o, struct err *e)
 	const char *words[2] = {NULL, NULL};
 	int n = take_arguments(argc, argv, o, words, 2, e);
 
-	return n < 0 ? -1 : take_words(o, words, n, e);
+	if (n < 0 || take_words(o, words, n, e) < 0)
+		return -1;
+	return take_file(o, e);
 }
 
 int options_parse_source(int argc, char **argv, const char *otherwise, struct options *o,
@@ -445,7 +540,7 @@ int options_parse_source(int argc, char **argv, const char *otherwise, struct op
 
 	if (take_arguments(argc, argv, o, &word, 1, e) < 0 || set_text(&o->source, word, e) < 0)
 		return -1;
-	return check(o, e);
+	return check(o, e) < 0 ? -1 : take_file(o, e);
 }
 
 static bool is_text(enum kind kind)

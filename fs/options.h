@@ -1,4 +1,7 @@
-/* options.h: the command line of a mount, as rows {name, kind, where, default, check, help} that drive parsing, --help and docs. */
+/*
+ * options.h: the settings of a mount, as rows {name, kind, where, default, check, help} that drive parsing, --help and docs:
+ * the command line, then $XDG_CONFIG_HOME/sagemakerfs/config for what neither it nor the environment says.
+ */
 #ifndef FS_OPTIONS_H
 #define FS_OPTIONS_H
 
@@ -21,19 +24,29 @@ struct options {
 	struct tag *tags;     /* tag.KEY=VALUE, for what is made; they point into tag_texts */
 	char **tag_texts;     /* "KEY\0VALUE" */
 	size_t n_tags;
+	unsigned long long given; /* rows of the table that the command line has, a bit each */
 	char *fuse_args; /* other -o options handed to libfuse, comma separated, "" for none */
 };
 
 enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
 
+/* options_given: whether the command line itself set an option. */
+bool options_given(const struct options *o, const char *name);
+
 /* options_parse_source: the same of "[SOURCE] [-o ...]": without SOURCE it is otherwise; no mountpoint. */
 int options_parse_source(int argc, char **argv, const char *otherwise, struct options *o,
 			 struct err *e) _must_check_;
 
-/* options_parse: argv of "sagemakerfs [SOURCE] MOUNTPOINT [-o ...] [-f] [-d]"; EINVAL with a sentence naming the option. */
+/* options_parse: argv of "sagemakerfs [SOURCE] MOUNTPOINT [-o ...] [-f] [-d]", and the settings file; EINVAL with a sentence
+ * naming the option. */
 int options_parse(int argc, char **argv, struct options *o, struct err *e) _must_check_;
 void options_release(struct options *o);
 void options_help(FILE *to);
+
+/* option_file: hands each line of the settings file to set, "NAME=VALUE" or "NAME" (option_file.c); a failure's sentence begins
+ * with FILE:LINE. No file is fine. options.c only. */
+typedef int option_set_fn(struct options *o, const char *item, struct err *e);
+int option_file(struct options *o, option_set_fn *set, struct err *e) _must_check_;
 
 /* option_tag: takes "KEY=VALUE" (option_tags.c); EINVAL with the rule it breaks. options.c only. */
 int option_tag(struct options *o, const char *text, struct err *e) _must_check_;

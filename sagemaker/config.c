@@ -193,9 +193,9 @@ static void wipe_free(char *secret)
 
 void config_release(struct config *c)
 {
-	char *const plain[] = {c->endpoint_url, c->region, c->profile,   c->role,
-			       c->bucket,       c->prefix, c->ca_bundle, c->no_proxy,
-			       c->bucket_owner, c->kms_key};
+	char *const plain[] = {c->endpoint_url, c->region,  c->profile,      c->role,
+			       c->bucket,       c->prefix,  c->ca_bundle,    c->no_proxy,
+			       c->bucket_owner, c->kms_key, c->metadata_file};
 
 	for (size_t i = 0; i < ARRAY_SIZE(plain); i++)
 		free(plain[i]);

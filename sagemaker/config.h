@@ -25,9 +25,10 @@ struct config {
 	char *access_key;           /* explicit keys (a local mount's); NULL: found by creds.h */
 	char *secret_key;
 	char *session_token;
-	char *role;         /* execution role ARN, NULL: to be found */
-	char *bucket;       /* NULL: sagemaker-REGION-ACCOUNT */
-	char *bucket_owner; /* account that must own the bucket; NULL: the caller's */
+	char *role;          /* execution role ARN, NULL: to be found */
+	char *metadata_file; /* where SageMaker tells its notebooks what they are; NULL: role.h's */
+	char *bucket;        /* NULL: sagemaker-REGION-ACCOUNT */
+	char *bucket_owner;  /* account that must own the bucket; NULL: the caller's */
 	char *kms_key; /* that archives and manifests are encrypted under; NULL: as the bucket says */
 	char *prefix;    /* key prefix without slashes at its ends; default "model" */
 	char *ca_bundle; /* a file, or a directory as c_rehash makes it; NULL: the system's */

@@ -8,7 +8,6 @@
 
 #include "sagemaker/control.h"
 #include "sagemaker/runtime.h"
-#include "sagemaker/sts.h"
 #include "web_script.h"
 
 static void test_create(void **state)
@@ -235,52 +234,6 @@ static void test_invoke(void **state)
 	}
 }
 
-#define IDENTITY(arn_) \
-	"<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult><Arn>" arn_ \
-	"</Arn><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
-#define ROLE(policy_) \
-	"<GetRoleResponse><GetRoleResult><Role><Arn>arn:aws:iam::123456789012:role/path/My</Arn><AssumeRolePolicyDocument>" policy_ \
-	"</AssumeRolePolicyDocument></Role></GetRoleResult></GetRoleResponse>"
-
-static void test_role(void **state)
-{
-	static const struct {
-		struct web_reply rows[2];
-		const char *set, *role, *says;
-	} cases[] = {
-		{{{.body = TEXT(IDENTITY("arn:aws:sts::123456789012:assumed-role/My/s"))},
-		  {.body = TEXT(ROLE("%7B%22Statement%22%3A%5B%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%5B%22a%22"
-				     "%2C%22sagemaker.amazonaws.com%22%5D%7D%7D%5D%7D"))}},
-		 NULL, "arn:aws:iam::123456789012:role/path/My", NULL},
-		{{{.body = TEXT(IDENTITY("arn:aws:sts::123456789012:assumed-role/My/s"))},
-		  {.body = TEXT(ROLE("%7B%22Statement%22%3A%7B%22Effect%22%3A%22Allow%22%2C%22Principal%22%3A%7B%22Service%22%3A%22ec2%22%7D%7D%7D"))}},
-		 NULL, NULL, "does not let sagemaker.amazonaws.com assume it"},
-		{{{.body = TEXT(IDENTITY("arn:aws:iam::123456789012:user/me"))}, {.status = 400}}, NULL, NULL, "is not a role; set one with"},
-		{{{.body = TEXT(IDENTITY("arn:aws:iam::123456789012:user/me"))}, {.status = 400}}, "Mine",
-		 "arn:aws:iam::123456789012:role/Mine", NULL},
-		{{{.body = TEXT(IDENTITY("arn:aws:iam::123456789012:user/me"))}, {.status = 400}}, "arn:aws:iam::1:user/x", NULL, "is no execution role"},
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct aws_fixture f;
-		struct identity id;
-		char role[512] = "";
-		struct err e = {0};
-
-		aws_begin(&f, cases[i].rows, 2);
-		f.config.role = cases[i].set ? strdup(cases[i].set) : NULL;
-		assert_int_equal(sts_identity(f.a, &id, NULL, &e), 0);
-		assert_string_equal(id.account, "123456789012");
-		assert_int_equal(sts_role(f.a, &id, role, NULL, &e), cases[i].role ? 0 : -1);
-		if (cases[i].role)
-			assert_string_equal(role, cases[i].role);
-		else if (!strstr(e.text, cases[i].says))
-			fail_msg("'%s' lacks '%s'", e.text, cases[i].says);
-		aws_end(&f);
-	}
-}
-
 /* clang-format on */
 
 int main(void)
@@ -288,7 +241,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_create), cmocka_unit_test(test_describe),
 		cmocka_unit_test(test_lists),  cmocka_unit_test(test_lost_create),
-		cmocka_unit_test(test_invoke), cmocka_unit_test(test_role),
+		cmocka_unit_test(test_invoke),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

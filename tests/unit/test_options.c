@@ -190,6 +190,91 @@ static void refusals(void **state)
 	}
 }
 
+static void settings_file(void **state)
+{
+	static const char text[] = "# where we work\n"
+				   "region = eu-west-1\n"
+				   "\n"
+				   "\tprofile=dev \r\n"
+				   "role = arn:aws:iam::123456789012:role/r\n"
+				   "bucket=b-1/x/y\n"
+				   "tag.team = a b\n"
+				   "ro";
+	struct scratch _cleanup_scratch_ d;
+	struct options o;
+	struct err e = {0};
+
+	(void)state;
+	scratch_make(&d);
+	scratch_text(&d, "sagemakerfs/config", text);
+	setenv("XDG_CONFIG_HOME", d.path, 1);
+	assert_int_equal(PARSE(&o, &e, "aws", "/mnt"), 0);
+	assert_string_equal(o.region, "eu-west-1");
+	assert_string_equal(o.profile, "dev");
+	assert_string_equal(o.role, "arn:aws:iam::123456789012:role/r");
+	assert_string_equal(o.bucket, "b-1");
+	assert_string_equal(o.prefix, "x/y");
+	assert_true(o.read_only);
+	assert_int_equal(o.n_tags, 1);
+	assert_string_equal(o.tags[0].value, "a b");
+	assert_false(options_given(&o, "role"));
+	options_release(&o);
+	/* The command line goes before it, by whatever name, and so does the environment. */
+	setenv("SAGEMAKER_ROLE_ARN", "arn", 1);
+	setenv("AWS_ACCESS_KEY_ID", "k", 1);
+	assert_int_equal(PARSE(&o, &e, "aws:us-east-1", "/mnt", "-o", "rw,bucket=c-2"), 0);
+	assert_null(o.region);
+	assert_null(o.profile);
+	assert_null(o.role);
+	assert_string_equal(o.bucket, "c-2");
+	assert_null(o.prefix);
+	assert_false(o.read_only);
+	assert_true(options_given(&o, "bucket"));
+	options_release(&o);
+	unsetenv("SAGEMAKER_ROLE_ARN");
+	unsetenv("AWS_ACCESS_KEY_ID");
+}
+
+static void settings_file_refusals(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} rows[] = {
+		{"\n\nrolle = x\n",         "/sagemakerfs/config:3: unknown option 'rolle'"       },
+		{"x-comment=1",             "/sagemakerfs/config:1: unknown option 'x-comment'"   },
+		{"ro\nregion\n",            "/sagemakerfs/config:2: option 'region' needs a value"},
+		{"ro = yes",                "/sagemakerfs/config:1: option 'ro' takes no value"   },
+ /* Looked at even where the command line says otherwise. */
+		{"# c\ninstance_count = x",
+		 "/sagemakerfs/config:2: option 'instance_count' takes N, not 'x'"                },
+		{"= 1",                     "/sagemakerfs/config:1: unknown option ''"            },
+	};
+	struct scratch _cleanup_scratch_ d;
+
+	(void)state;
+	scratch_make(&d);
+	setenv("XDG_CONFIG_HOME", d.path, 1);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct options o;
+		struct err e = {0};
+
+		scratch_text(&d, "sagemakerfs/config", rows[i].text);
+		assert_int_equal(PARSE(&o, &e, "/mnt", "-o", "instance_count=2"), -1);
+		assert_int_equal(e.no, EINVAL);
+		if (!strstr(e.text, rows[i].says) || !starts_with(e.text, d.path))
+			fail_msg("'%s' instead of '%s'", e.text, rows[i].says);
+		options_release(&o);
+	}
+}
+
+static int nobody_is_home(void **state)
+{
+	(void)state;
+	unsetenv("AWS_REGION");
+	unsetenv("AWS_PROFILE");
+	return setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,7 +284,9 @@ int main(void)
 		cmocka_unit_test(all_kinds),
 		cmocka_unit_test(fstab_words),
 		cmocka_unit_test(refusals),
+		cmocka_unit_test_setup(settings_file, nobody_is_home),
+		cmocka_unit_test_setup(settings_file_refusals, nobody_is_home),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, nobody_is_home, NULL);
 }
