@@ -25,9 +25,9 @@ int mount_role(struct mount *m, const char *own, char out[512], struct cancel *c
 	bool kept = options_given(m->opt, "role") || !*own;
 
 	pthread_mutex_lock(&m->mu);
-	snprintf(out, 512, "%s", kept ? m->role : "");
+	memcpy(out, m->role, sizeof m->role);
 	pthread_mutex_unlock(&m->mu);
-	if (out[0])
+	if (kept && out[0])
 		return 0;
 	if (mount_identity(m, &id, c, e) < 0 ||
 	    role_find(m->aws, &id, kept ? NULL : own, out, c, e) < 0)

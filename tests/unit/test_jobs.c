@@ -177,7 +177,7 @@ static const struct node_ops none = {0};
 static void promise_gives_what_came_in_time(void **state)
 {
 	static char arg[] = "arg";
-	struct mount m;
+	static struct mount m;
 	struct req r;
 
 	(void)state;
@@ -193,7 +193,7 @@ static void promise_gives_what_came_in_time(void **state)
 static void promise_says_success_at_the_limit(void **state)
 {
 	static char arg[] = "arg";
-	struct mount m;
+	static struct mount m;
 	struct req r;
 
 	(void)state;
@@ -210,7 +210,7 @@ static void promise_says_success_at_the_limit(void **state)
 static void promise_answers_once_in_a_race(void **state)
 {
 	static char arg[] = "arg";
-	struct mount m;
+	static struct mount m;
 
 	(void)state;
 	fake_mount(&m, &none, NULL);
