@@ -26,6 +26,14 @@ void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
 	assert(ok);
 }
 
+void hmac_sha1(const void *key, size_t key_len, const void *p, size_t n, unsigned char out[20])
+{
+	assert(key_len <= INT32_MAX);
+	unsigned char *ok = HMAC(EVP_sha1(), key, (int)key_len, n ? p : "", n, out, NULL);
+
+	assert(ok);
+}
+
 void md5(const void *p, size_t n, unsigned char out[16])
 {
 	int ok = EVP_Digest(n ? p : "", n, out, NULL, EVP_md5(), NULL);
@@ -33,7 +41,7 @@ void md5(const void *p, size_t n, unsigned char out[16])
 	assert(ok == 1);
 }
 
-/* struct sha256 and struct md5 are never defined: each is an EVP_MD_CTX under a name that says which. */
+/* struct sha256, sha1 and md5 are never defined: each is an EVP_MD_CTX under a name that says which. */
 static EVP_MD_CTX *digest_new(const EVP_MD *type)
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
@@ -96,6 +104,26 @@ void md5_final(struct md5 *h, unsigned char out[16])
 }
 
 void md5_free(struct md5 *h)
+{
+	EVP_MD_CTX_free((EVP_MD_CTX *)h);
+}
+
+struct sha1 *sha1_new(void)
+{
+	return (struct sha1 *)digest_new(EVP_sha1());
+}
+
+void sha1_update(struct sha1 *h, const void *p, size_t n)
+{
+	digest_update(h, p, n);
+}
+
+void sha1_final(struct sha1 *h, unsigned char out[20])
+{
+	digest_final(h, out);
+}
+
+void sha1_free(struct sha1 *h)
 {
 	EVP_MD_CTX_free((EVP_MD_CTX *)h);
 }

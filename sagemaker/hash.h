@@ -28,6 +28,13 @@ void md5_update(struct md5 *h, const void *p, size_t n);
 void md5_final(struct md5 *h, unsigned char out[16]);
 void md5_free(struct md5 *h);
 
+/* sha1: S3's checksum of that name. hmac_sha1: the signature of old presigned URLs; out has 20 bytes. */
+struct sha1 *sha1_new(void);
+void sha1_update(struct sha1 *h, const void *p, size_t n);
+void sha1_final(struct sha1 *h, unsigned char out[20]);
+void sha1_free(struct sha1 *h);
+void hmac_sha1(const void *key, size_t key_len, const void *p, size_t n, unsigned char out[20]);
+
 /* crc32c: CRC-32C (Castagnoli) of n more bytes, starting from the CRC so far (0 at first). Hardware speed. */
 uint32_t crc32c(uint32_t so_far, const void *p, size_t n);
 

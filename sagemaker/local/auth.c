@@ -1,5 +1,7 @@
-#include "sagemaker/local/auth.h"
+#include "sagemaker/local/auth_internal.h"
 
+#include <microhttpd.h>
+#include <strings.h>
 #include <time.h>
 
 #include "sagemaker/hash.h"
@@ -7,37 +9,35 @@
 
 #define MAX_SKEW 900 /* seconds */
 
-enum fault { NO_AUTH, MALFORMED, UNKNOWN_KEY, MISMATCH, SKEWED, WRONG_REGION, N_FAULTS };
-
 struct refusal {
 	const char *s3, *json, *query; /* codes */
 	unsigned s3_status;
 	const char *text;
 };
 
-static const struct refusal refusals[N_FAULTS] = {
-	[NO_AUTH] = {"AccessDenied",                 "MissingAuthenticationTokenException",
-		     "MissingAuthenticationToken",								   403, "Missing Authentication Token"         },
-	[MALFORMED] = {"AuthorizationHeaderMalformed", "IncompleteSignatureException",
-                     "IncompleteSignature",									  400, "The authorization header is malformed"},
-	[UNKNOWN_KEY] =
+static const struct refusal refusals[N_AUTH_FAULTS] = {
+	[AUTH_MISSING] = {"AccessDenied",                 "MissingAuthenticationTokenException",
+			  "MissingAuthenticationToken",								   403, "Missing Authentication Token"         },
+	[AUTH_MALFORMED] = {"AuthorizationHeaderMalformed", "IncompleteSignatureException",
+                          "IncompleteSignature",									  400, "The authorization header is malformed"},
+	[AUTH_UNKNOWN_KEY] =
 		{"InvalidAccessKeyId",           "UnrecognizedClientException",         "InvalidClientTokenId",  403,
-		     "The access key or security token included in the request is not one of this local backend; "
-		 "'sagemakerfs env' prints its own"													      },
-	[MISMATCH] =
+			  "The access key or security token included in the request is not one of this local backend; "
+		 "'sagemakerfs env' prints its own"														   },
+	[AUTH_MISMATCH] =
 		{"SignatureDoesNotMatch",        "InvalidSignatureException",           "SignatureDoesNotMatch", 403,
-		     "The request signature we calculated does not match the signature you provided. Check your key "
-		 "and signing method."															   },
-	[SKEWED] =
+			  "The request signature we calculated does not match the signature you provided. Check your key "
+		 "and signing method."																},
+	[AUTH_SKEWED] =
 		{"RequestTimeTooSkewed",         "InvalidSignatureException",           "SignatureDoesNotMatch", 403,
-		     "Signature expired or not yet valid: the difference between the request time and the current time "
-		 "is too large."																 },
-	[WRONG_REGION] = {"AuthorizationHeaderMalformed", "InvalidSignatureException",
-                     "SignatureDoesNotMatch",									400,
-                     "Credential should be scoped to a valid region"											     },
+			  "Signature expired or not yet valid: the difference between the request time and the current time "
+		 "is too large."																      },
+	[AUTH_WRONG_REGION] = {"AuthorizationHeaderMalformed", "InvalidSignatureException",
+                          "SignatureDoesNotMatch",									400,
+                          "Credential should be scoped to a valid region"											     },
 };
 
-static bool refuse(struct request *r, enum fault f, const char *detail)
+bool auth_refuse(struct request *r, enum auth_fault f, const char *detail)
 {
 	const struct refusal *row = &refusals[f];
 	const char *sep = detail ? ": " : "";
@@ -55,7 +55,7 @@ static bool refuse(struct request *r, enum fault f, const char *detail)
 
 void auth_refuse_malformed(struct request *r)
 {
-	refuse(r, MALFORMED, NULL);
+	auth_refuse(r, AUTH_MALFORMED, NULL);
 }
 
 /* Copy the text up to one of stop (or the end) into out; the rest, or NULL when it does not fit or is empty. */
@@ -71,7 +71,7 @@ static const char *field(const char *p, const char *stop, char *out, size_t size
 }
 
 /* AK/20261123/us-east-1/s3/aws4_request */
-static bool read_credential(struct auth *a, const char *p)
+bool auth_credential(struct auth *a, const char *p)
 {
 	struct {
 		char *out;
@@ -115,20 +115,30 @@ bool auth_read(struct request *r)
 	if (!copy_header(r, "x-amz-content-sha256", a->payload, sizeof a->payload) ||
 	    !copy_header(r, "x-amz-date", a->date, sizeof a->date))
 		return false;
+	a->kind = auth_query_kind(r);
+	if (h && a->kind != AUTH_NONE) {
+		r->protocol = PROTO_S3;
+		reply_error(
+			r, 400, "InvalidArgument",
+			"Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+			"Signature query string parameter or the Authorization header should be "
+			"specified");
+		return false;
+	}
 	if (!h)
-		return true;
-	a->present = true;
+		return a->kind == AUTH_NONE || auth_query_read(r);
+	a->kind = AUTH_HEADER;
 	if (!starts_with(h, scheme))
 		return false;
 	const char *credential = after(h, "Credential="), *names = after(h, "SignedHeaders="),
 		   *signature = after(h, "Signature=");
-	return credential && names && signature && read_credential(a, credential) &&
+	return credential && names && signature && auth_credential(a, credential) &&
 	       field(names, ", ", a->signed_headers, sizeof a->signed_headers) &&
 	       field(signature, ", ", a->signature, sizeof a->signature);
 }
 
 /* "20261123T175500Z" to epoch seconds; -1: malformed. */
-static time_t parse_date(const char *s)
+time_t auth_date(const char *s)
 {
 	struct tm tm = {0};
 	const char *end = strptime(s, "%Y%m%dT%H%M%SZ", &tm);
@@ -151,21 +161,25 @@ bool auth_headers(struct request *r)
 {
 	const struct auth *a = &r->auth;
 
-	if (!a->present)
-		return refuse(r, NO_AUTH, NULL);
+	if (a->kind == AUTH_NONE)
+		return auth_refuse(r, AUTH_MISSING, NULL);
 	if (!streq(a->access_key, r->be->access_key))
-		return refuse(r, UNKNOWN_KEY, NULL);
-	time_t then = parse_date(a->date);
+		return auth_refuse(r, AUTH_UNKNOWN_KEY, NULL);
+	if (a->kind == AUTH_QUERY_V2)
+		return auth_query_fresh(r);
+	time_t then = auth_date(a->date);
 	if (then == (time_t)-1 || strncmp(a->date, a->day, 8) != 0 || strlen(a->day) != 8 ||
 	    !header_is_signed(a, "host"))
-		return refuse(r, MALFORMED, "x-amz-date or the signed header list is not valid");
-	if (labs((long)(time(NULL) - then)) > MAX_SKEW)
-		return refuse(r, SKEWED, a->date);
+		return auth_refuse(r, AUTH_MALFORMED,
+				   "x-amz-date or the signed header list is not valid");
+	if (a->kind == AUTH_QUERY ? !auth_query_fresh(r)
+				  : labs((long)(time(NULL) - then)) > MAX_SKEW)
+		return r->reply.status ? false : auth_refuse(r, AUTH_SKEWED, a->date);
 	if (r->protocol != PROTO_QUERY && !streq(a->region, r->be->region)) {
 		char detail[128];
 		snprintf(detail, sizeof detail, "the region '%s' is wrong; expecting '%s'",
 			 a->region, r->be->region);
-		return refuse(r, WRONG_REGION, detail);
+		return auth_refuse(r, AUTH_WRONG_REGION, detail);
 	}
 	return true;
 }
@@ -185,7 +199,7 @@ static int signed_pairs(const struct request *r, char *names, struct sig_pair *r
 	return (int)n;
 }
 
-static bool same(const char *a, const char *b)
+bool auth_same(const char *a, const char *b)
 {
 	unsigned char diff = 0;
 
@@ -196,24 +210,60 @@ static bool same(const char *a, const char *b)
 	return diff == 0;
 }
 
+struct unsigned_names {
+	const struct auth *auth;
+	bool found;
+};
+
+static enum MHD_Result look_unsigned(void *arg, enum MHD_ValueKind kind, const char *name,
+				     const char *value)
+{
+	struct unsigned_names *u = arg;
+
+	(void)kind, (void)value;
+	if (strncasecmp(name, "x-amz-", 6) == 0 && !header_is_signed(u->auth, name))
+		u->found = true;
+	return u->found ? MHD_NO : MHD_YES;
+}
+
+/* A header that S3 acts upon must be signed, or who is in between could add it. */
+static bool all_signed(struct request *r)
+{
+	struct unsigned_names u = {&r->auth, false};
+
+	if (r->protocol != PROTO_S3)
+		return true;
+	MHD_get_connection_values(r->conn, MHD_HEADER_KIND, look_unsigned, &u);
+	if (u.found)
+		reply_error(r, 403, "AccessDenied",
+			    "There were headers present in the request which were not signed");
+	return !u.found;
+}
+
 bool auth_signature(struct request *r, const char *payload)
 {
 	const struct auth *a = &r->auth;
+	_cleanup_free_ char *query = NULL;
 	_cleanup_buf_ struct buf canonical = BUF_INIT((size_t)1 << 18), text = BUF_INIT(4096);
 	char names[sizeof a->signed_headers], expected[65];
 	struct sig_pair rows[64];
 	struct err e;
 
+	if (a->kind == AUTH_QUERY_V2)
+		return auth_query_v2(r);
+	query = auth_query_unsigned(r);
+	if (!query || !all_signed(r))
+		return r->reply.status ? false : auth_refuse(r, AUTH_MALFORMED, "out of memory");
 	memcpy(names, a->signed_headers, sizeof names);
 	int n = signed_pairs(r, names, rows, ARRAY_SIZE(rows));
 	if (n <= 0)
-		return refuse(r, MISMATCH, "a signed header is missing");
+		return auth_refuse(r, AUTH_MISMATCH, "a signed header is missing");
 	struct sig_request q = {
-		r->method, r->path, r->query, rows, (size_t)n, payload, r->protocol != PROTO_S3};
+		r->method, r->path, query, rows, (size_t)n, payload, r->protocol != PROTO_S3};
 	struct sig_scope scope = {a->date, a->region, a->service};
 	if (sigv4_canonical(&q, &canonical, &e) < 0 ||
 	    sigv4_string_to_sign(&scope, &canonical, &text, &e) < 0)
-		return refuse(r, MALFORMED, e.text);
+		return auth_refuse(r, AUTH_MALFORMED, e.text);
 	sigv4_signature(&scope, r->be->secret_key, &text, expected);
-	return same(expected, a->signature) || refuse(r, MISMATCH, NULL);
+	return auth_same(expected, a->signature) || auth_refuse(r, AUTH_MISMATCH, NULL);
 }

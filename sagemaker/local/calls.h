@@ -10,13 +10,26 @@ void s3_create_bucket(struct request *r);
 void s3_head_bucket(struct request *r);
 void s3_delete_bucket(struct request *r);
 void s3_get_location(struct request *r);
-/* objects_write.c, objects_read.c, objects_list.c */
+/* bucket_settings.c */
+void s3_get_setting(struct request *r);
+void s3_put_setting(struct request *r);
+void s3_delete_setting(struct request *r);
+void s3_get_acl(struct request *r);
+void s3_put_acl(struct request *r);
+/* objects_write.c, objects_delete.c, objects_copy.c, objects_read.c, objects_attributes.c, objects_tags.c, objects_list.c */
 void s3_put_object(struct request *r);
 void s3_delete_object(struct request *r);
+void s3_delete_objects(struct request *r);
+void s3_copy_object(struct request *r);
+void s3_copy_part(struct request *r);
 void s3_get_object(struct request *r);
 void s3_head_object(struct request *r);
+void s3_get_attributes(struct request *r);
+void s3_get_tags(struct request *r);
+void s3_put_tags(struct request *r);
+void s3_delete_tags(struct request *r);
 void s3_list_objects(struct request *r);
-/* multipart.c, multipart_complete.c */
+/* multipart.c, multipart_complete.c, multipart_list.c */
 void s3_create_multipart(struct request *r);
 void s3_upload_part(struct request *r);
 void s3_complete_multipart(struct request *r);

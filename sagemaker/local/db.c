@@ -28,6 +28,17 @@ static const char schema[] =
 	"CREATE TABLE IF NOT EXISTS tag(arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(arn, key))"
 	" WITHOUT ROWID;";
 
+/* What later versions added, in order; PRAGMA user_version says how many of them a store has. Never change a row. */
+static const char *const upgrades[] = {
+	"ALTER TABLE object ADD COLUMN tags TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE upload ADD COLUMN tags TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE part ADD COLUMN sums TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE segment ADD COLUMN number INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE segment ADD COLUMN sum TEXT NOT NULL DEFAULT '';"
+	"CREATE TABLE setting(bucket TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(bucket, name))"
+	" WITHOUT ROWID;",
+};
+
 static const char settings[] =
 	"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=OFF;"
 	"PRAGMA wal_autocheckpoint=1000;";
@@ -42,6 +53,36 @@ static int fail(sqlite3 *h, struct err *e)
 static int exec(sqlite3 *h, const char *sql, struct err *e)
 {
 	return sqlite3_exec(h, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail(h, e);
+}
+
+static int upgrade_step(struct db *d, size_t i, struct err *e)
+{
+	_cleanup_change_ struct db_change change = {NULL};
+	char version[64];
+
+	snprintf(version, sizeof version, "PRAGMA user_version=%zu", i + 1);
+	if (db_begin(d, &change, e) < 0 || exec(d->h, upgrades[i], e) < 0 ||
+	    exec(d->h, version, e) < 0)
+		return -1;
+	return db_commit(&change, e);
+}
+
+static int upgrade(struct db *d, struct err *e)
+{
+	_cleanup_stmt_ sqlite3_stmt *s = db_prepare(d, e, "PRAGMA user_version", "");
+	int more = s ? db_step(s, e) : -1;
+	size_t have = more > 0 ? (size_t)sqlite3_column_int(s, 0) : 0;
+
+	sqlite3_finalize(steal(s));
+	if (have > ARRAY_SIZE(upgrades))
+		return err_set(
+			e, EINVAL,
+			"the store was made by a newer version of sagemakerfs: use that one");
+	for (; more >= 0 && have < ARRAY_SIZE(upgrades); have++) {
+		if (upgrade_step(d, have, e) < 0)
+			return -1;
+	}
+	return more < 0 ? -1 : 0;
 }
 
 /* SQLite says "unable to open" and "not a database": not what to do. */
@@ -76,7 +117,7 @@ struct db *db_open(const char *path, struct err *e)
 	}
 	sqlite3_extended_result_codes(d->h, 0);
 	sqlite3_busy_timeout(d->h, 5000);
-	if (exec(d->h, settings, e) < 0 || exec(d->h, schema, e) < 0) {
+	if (exec(d->h, settings, e) < 0 || exec(d->h, schema, e) < 0 || upgrade(d, e) < 0) {
 		err_prefix(e, "cannot use '%s'", path);
 		explain(d, path, e);
 		db_close(d);

@@ -7,48 +7,57 @@
 #define XML   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 #define XMLNS "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
 
-static const char *text_or(const char *s, const char *otherwise)
-{
-	return s ? s : otherwise;
-}
+#define REFUSE(r, ...) (reply_error((r), 400, "InvalidRequest", __VA_ARGS__), false)
 
 /* The checksum that the whole is to have. false: replied. */
-static bool read_algorithm(struct request *r, const char **algorithm, bool *full)
+static bool read_algorithm(struct request *r, enum sum *sum, bool *full)
 {
-	const char *name = text_or(request_header(r, "x-amz-checksum-algorithm"), "");
-	const char *type = text_or(request_header(r, "x-amz-checksum-type"), "COMPOSITE");
+	const char *name = request_header(r, "x-amz-checksum-algorithm"),
+		   *type = request_header(r, "x-amz-checksum-type");
 
-	*algorithm = name;
-	*full = streq(type, "FULL_OBJECT");
-	if (streq(name, "") || streq(name, "CRC32C") || streq(name, "CRC32"))
-		return true;
-	reply_error(r, 501, "NotImplemented",
-		    "the local backend does not make the checksum '%s' of a multipart upload",
-		    name);
-	return false;
+	*sum = name ? sum_by_name(name) : SUM_NONE;
+	*full = true;
+	if (!name)
+		return !type ||
+		       REFUSE(r, "The x-amz-checksum-type header can only be used with the "
+				 "x-amz-checksum-algorithm header.");
+	if (*sum == SUM_NONE)
+		return REFUSE(
+			r,
+			"Checksum algorithm provided is unsupported. Please try again with any of "
+			"the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]");
+	const struct sum_row *row = &sum_rows[*sum];
+	*full = type ? streq(type, "FULL_OBJECT") : !row->composite;
+	if (type && !*full && !streq(type, "COMPOSITE"))
+		return REFUSE(r, "Value for x-amz-checksum-type header is invalid.");
+	return (*full ? row->full : row->composite) ||
+	       REFUSE(r, "The %s checksum type cannot be used with the %s checksum algorithm.",
+		      *full ? "FULL_OBJECT" : "COMPOSITE", row->lower);
 }
 
 void s3_create_multipart(struct request *r)
 {
 	static const char sql[] =
-		"INSERT INTO upload(id, bucket, key, created, type, algorithm, full, meta) VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
+		"INSERT INTO upload(id, bucket, key, created, type, algorithm, full, meta, tags)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)";
 	_cleanup_buf_ struct buf b = BUF_INIT(65536);
-	const char *algorithm;
-	char id[65], meta[4096];
+	char id[65], meta[META_MAX], tags[TAGS_MAX];
+	enum sum sum;
 	struct err e;
 	bool full;
 
-	if (!read_algorithm(r, &algorithm, &full) || !meta_json(r, meta))
+	if (!read_algorithm(r, &sum, &full) || !meta_json(r, meta) || !tags_header(r, tags))
 		return;
+	const char *algorithm = sum == SUM_NONE ? "" : sum_rows[sum].name;
 	random_text(id, sizeof id);
 	{
 		SCOPED_LOCK(db_lock(r->be->db));
 		if (!bucket_check_locked(r))
 			return;
-		if (db_run(r->be->db, &e, sql, "ssbdssis", id, r->bucket, r->key.data, r->key.len,
+		if (db_run(r->be->db, &e, sql, "ssbdssiss", id, r->bucket, r->key.data, r->key.len,
 			   time_now(),
 			   text_or(request_header(r, "Content-Type"), "binary/octet-stream"),
-			   algorithm, (int64_t)full, meta) < 0) {
+			   algorithm, (int64_t)full, meta, tags) < 0) {
 			reply_failure(r, &e);
 			return;
 		}
@@ -67,7 +76,7 @@ void s3_create_multipart(struct request *r)
 bool multipart_find_locked(struct request *r, struct multipart *m)
 {
 	static const char sql[] =
-		"SELECT type, algorithm, full, meta FROM upload WHERE id=? AND bucket=? AND key=?";
+		"SELECT type, algorithm, full, meta, tags FROM upload WHERE id=? AND bucket=? AND key=?";
 	const char *id = text_or(request_arg(r, "uploadId"), "");
 	struct err e;
 
@@ -92,6 +101,7 @@ bool multipart_find_locked(struct request *r, struct multipart *m)
 	snprintf(m->algorithm, sizeof m->algorithm, "%s", db_text(s, 1));
 	m->full = sqlite3_column_int(s, 2) != 0;
 	snprintf(m->meta, sizeof m->meta, "%s", db_text(s, 3));
+	snprintf(m->tags, sizeof m->tags, "%s", db_text(s, 4));
 	return true;
 }
 
@@ -99,7 +109,7 @@ int multipart_parts_locked(struct backend *be, const char *upload, struct part *
 			   struct err *e)
 {
 	static const char sql[] =
-		"SELECT number, file, size, md5, crc32c, crc32, modified FROM part WHERE upload=? ORDER BY number";
+		"SELECT number, file, size, md5, crc32c, modified, sums FROM part WHERE upload=? ORDER BY number";
 	size_t cap = 0;
 	int r;
 
@@ -124,26 +134,43 @@ int multipart_parts_locked(struct backend *be, const char *upload, struct part *
 		p->segment.size = (uint64_t)sqlite3_column_int64(s, 2);
 		snprintf(p->md5, sizeof p->md5, "%s", db_text(s, 3));
 		p->segment.crc32c = (uint32_t)sqlite3_column_int64(s, 4);
-		p->crc32 = (uint32_t)sqlite3_column_int64(s, 5);
-		p->modified = sqlite3_column_double(s, 6);
+		p->modified = sqlite3_column_double(s, 5);
+		p->segment.number = p->number;
+		p->segment.sum[0] = '\0';
+		sums_read(db_text(s, 6), &p->sums);
 	}
 	if (r < 0)
 		free(steal(*out));
 	return r;
 }
 
+/* A part's checksum must be of the upload's kind; a composite one needs it of every part. false: replied. */
+static bool same_kind(struct request *r, const struct multipart *m)
+{
+	enum sum given = r->upload->claim.sum, sum = sum_by_name(m->algorithm);
+
+	if (sum == SUM_NONE || given == sum || (given == SUM_NONE && m->full))
+		return true;
+	return REFUSE(
+		r,
+		"Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
+		sum_rows[sum].lower, given == SUM_NONE ? "null" : sum_rows[given].lower);
+}
+
 /* Under the lock: the part's row, replacing an earlier one, whose file is named in old. false: replied. */
 static bool store_part(struct request *r, int number, const char *md5, struct segment *old)
 {
 	static const char sql[] =
-		"INSERT OR REPLACE INTO part(upload, number, file, size, md5, crc32c, crc32, modified)"
-		" VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
+		"INSERT OR REPLACE INTO part(upload, number, file, size, md5, crc32c, crc32, modified, sums)"
+		" VALUES(?, ?, ?, ?, ?, ?, 0, ?, ?)";
 	const struct upload *u = r->upload;
+	_cleanup_buf_ struct buf sums = BUF_INIT(1024);
 	struct multipart m;
 	struct err e;
 
+	sums_show(&u->values, &sums);
 	SCOPED_LOCK(db_lock(r->be->db));
-	if (!multipart_find_locked(r, &m))
+	if (!multipart_find_locked(r, &m) || !same_kind(r, &m))
 		return false;
 	_cleanup_stmt_ sqlite3_stmt *s =
 		db_prepare(r->be->db, &e, "SELECT file FROM part WHERE upload=? AND number=?", "si",
@@ -153,37 +180,57 @@ static bool store_part(struct request *r, int number, const char *md5, struct se
 		snprintf(old->file, sizeof old->file, "%s", db_text(s, 0));
 	sqlite3_finalize(steal(s));
 	if (found < 0 ||
-	    db_run(r->be->db, &e, sql, "sisisiid", m.id, (int64_t)number, u->file, (int64_t)u->size,
-		   md5, (int64_t)u->crc32c, (int64_t)u->crc32, time_now()) < 0) {
+	    db_run(r->be->db, &e, sql, "sisisids", m.id, (int64_t)number, u->file, (int64_t)u->size,
+		   md5, (int64_t)upload_crc32c(u), time_now(), buf_cstr(&sums)) < 0) {
 		reply_failure(r, &e);
 		return false;
 	}
 	return true;
 }
 
-void s3_upload_part(struct request *r)
+bool multipart_number(struct request *r, int *number)
 {
 	const char *text = text_or(request_arg(r, "partNumber"), "");
-	struct segment old = {.file = ""};
-	char checksum[128], md5[33], *end;
-	long number = strtol(text, &end, 10);
+	char *end;
+	long n = strtol(text, &end, 10);
 
-	if (*end || end == text || number < 1 || number > PARTS_MAX) {
-		reply_error(r, 400, "InvalidArgument",
-			    "Part number must be an integer between 1 and 10000, inclusive");
-		return;
-	}
-	if (!upload_end(r, checksum))
-		return;
+	*number = (int)n;
+	if (!*end && end != text && n >= 1 && n <= PARTS_MAX)
+		return true;
+	reply_error(r, 400, "InvalidArgument",
+		    "Part number must be an integer between 1 and 10000, inclusive");
+	return false;
+}
+
+bool multipart_store(struct request *r, int number, char etag[80])
+{
+	struct segment old = {.file = ""};
+	char md5[33];
+
 	hex(r->upload->md5sum, sizeof r->upload->md5sum, md5);
-	if (!store_part(r, (int)number, md5, &old))
-		return;
+	if (!store_part(r, number, md5, &old))
+		return false;
 	r->upload->kept = true;
 	if (old.file[0])
 		files_remove(r->be->objects, &old, 1);
+	snprintf(etag, 80, "\"%s\"", md5);
+	return true;
+}
+
+void s3_upload_part(struct request *r)
+{
+	char etag[80], value[SUM_TEXT];
+	enum sum sum = r->upload->claim.sum;
+	int number;
+
+	if (!multipart_number(r, &number) || !upload_end(r) || !multipart_store(r, number, etag))
+		return;
 	reply_status(r, 200);
-	reply_header(r, "ETag", "\"%s\"", md5);
-	reply_checksum(r, checksum);
+	reply_header(r, "ETag", "%s", etag);
+	if (sum == SUM_NONE)
+		return;
+	sum_text(sum, r->upload->values.value[sum], value);
+	reply_header(r, sum_rows[sum].header, "%s", value);
 }
 
 /* Under the lock: the upload's rows go; its files are the caller's to remove. */
@@ -219,81 +266,4 @@ void s3_abort_multipart(struct request *r)
 	for (size_t i = 0; i < n; i++)
 		files_remove(r->be->objects, &parts[i].segment, 1);
 	reply_status(r, 204);
-}
-
-void s3_list_parts(struct request *r)
-{
-	_cleanup_buf_ struct buf b = BUF_INIT((size_t)8 << 20);
-	_cleanup_free_ struct part *parts = NULL;
-	struct multipart m;
-	struct err e;
-	char when[32];
-	size_t n = 0;
-
-	{
-		SCOPED_LOCK(db_lock(r->be->db));
-		if (!multipart_find_locked(r, &m))
-			return;
-		if (multipart_parts_locked(r->be, m.id, &parts, &n, &e) < 0) {
-			reply_failure(r, &e);
-			return;
-		}
-	}
-	buf_printf(&b, XML "<ListPartsResult " XMLNS "><Bucket>%s</Bucket><Key>", r->bucket);
-	xml_text(&b, r->key.data, r->key.len);
-	buf_printf(
-		&b,
-		"</Key><UploadId>%s</UploadId><MaxParts>%d</MaxParts><IsTruncated>false</IsTruncated>",
-		m.id, PARTS_MAX);
-	for (size_t i = 0; i < n; i++) {
-		iso_time(parts[i].modified, when);
-		buf_printf(
-			&b,
-			"<Part><PartNumber>%d</PartNumber><LastModified>%s</LastModified><ETag>&quot;%s&quot;</ETag><Size>%llu</Size></Part>",
-			parts[i].number, when, parts[i].md5,
-			(unsigned long long)parts[i].segment.size);
-	}
-	buf_str(&b, "</ListPartsResult>");
-	reply_xml(r, &b);
-}
-
-static void put_upload(struct buf *b, sqlite3_stmt *s)
-{
-	char when[32];
-
-	iso_time(sqlite3_column_double(s, 2), when);
-	buf_str(b, "<Upload><Key>");
-	xml_text(b, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1));
-	buf_printf(b, "</Key><UploadId>%s</UploadId><Initiated>%s</Initiated></Upload>",
-		   db_text(s, 0), when);
-}
-
-void s3_list_uploads(struct request *r)
-{
-	static const char sql[] =
-		"SELECT id, key, created FROM upload WHERE bucket=?1 AND substr(key, 1, length(?2))=?2"
-		" ORDER BY key, created LIMIT 1000";
-	const char *prefix = text_or(request_arg(r, "prefix"), "");
-	_cleanup_buf_ struct buf b = BUF_INIT((size_t)8 << 20);
-	struct err e;
-	int more = -1;
-
-	buf_printf(&b,
-		   XML "<ListMultipartUploadsResult " XMLNS
-		       "><Bucket>%s</Bucket><IsTruncated>false</IsTruncated>",
-		   r->bucket);
-	{
-		SCOPED_LOCK(db_lock(r->be->db));
-		if (!bucket_check_locked(r))
-			return;
-		_cleanup_stmt_ sqlite3_stmt *s =
-			db_prepare(r->be->db, &e, sql, "sb", r->bucket, prefix, strlen(prefix));
-		while (s && (more = db_step(s, &e)) > 0)
-			put_upload(&b, s);
-	}
-	buf_str(&b, "</ListMultipartUploadsResult>");
-	if (more < 0)
-		reply_failure(r, &e);
-	else
-		reply_xml(r, &b);
 }

@@ -1,7 +1,6 @@
 /* CompleteMultipartUpload: the list of parts that the client names becomes an object, without a byte being copied. */
 #include <errno.h>
 #include <expat.h>
-#include <zlib.h>
 
 #include "sagemaker/hash.h"
 #include "sagemaker/local/calls.h"
@@ -10,7 +9,8 @@
 struct wish {
 	int number;
 	char etag[80]; /* without quotes */
-	char crc32c[16], crc32[16];
+	enum sum sum;  /* SUM_NONE: no checksum was named */
+	char value[SUM_TEXT];
 };
 
 struct wishes {
@@ -39,7 +39,7 @@ static void XMLCALL on_start(void *arg, const XML_Char *name, const XML_Char **a
 		}
 		w->rows = more;
 	}
-	w->rows[w->n++] = (struct wish){.number = 0};
+	w->rows[w->n++] = (struct wish){.sum = SUM_NONE};
 }
 
 static void XMLCALL on_text(void *arg, const XML_Char *s, int n)
@@ -72,10 +72,12 @@ static void XMLCALL on_end(void *arg, const XML_Char *name)
 		row->number = (int)strtol(text, NULL, 10);
 	else if (streq(name, "ETag"))
 		keep(row->etag, sizeof row->etag, text);
-	else if (streq(name, "ChecksumCRC32C"))
-		keep(row->crc32c, sizeof row->crc32c, text);
-	else if (streq(name, "ChecksumCRC32"))
-		keep(row->crc32, sizeof row->crc32, text);
+	for (enum sum s = 0; s < N_SUMS; s++) {
+		if (!streq(name, sum_rows[s].element))
+			continue;
+		row->sum = s;
+		keep(row->value, sizeof row->value, text);
+	}
 	buf_reset(&w->text);
 }
 
@@ -127,12 +129,27 @@ static const struct part *find_part(const struct part *parts, size_t n, int numb
 
 static bool agrees(const struct part *p, const struct wish *w)
 {
-	char c[16], z[16];
+	unsigned char value[SUM_MOST];
 
-	crc_base64(p->segment.crc32c, c);
-	crc_base64(p->crc32, z);
-	return streq(p->md5, w->etag) && (!w->crc32c[0] || streq(w->crc32c, c)) &&
-	       (!w->crc32[0] || streq(w->crc32, z));
+	return streq(p->md5, w->etag) &&
+	       (w->sum == SUM_NONE ||
+		(sum_parse(w->sum, w->value, value) && (p->sums.have & SUM_BIT(w->sum)) &&
+		 memcmp(value, p->sums.value[w->sum], sum_rows[w->sum].len) == 0));
+}
+
+/* A composite checksum is made of values that the client must name again. false: replied. */
+static bool named_again(struct request *r, const struct multipart *m, const struct wish *w)
+{
+	enum sum sum = sum_by_name(m->algorithm);
+
+	if (sum == SUM_NONE || m->full || w->sum == sum)
+		return true;
+	reply_error(
+		r, 400, "InvalidRequest",
+		"The upload was created using a %s checksum. The complete request must include the "
+		"checksum for each part. It was missing for part %d in the request.",
+		sum_rows[sum].lower, w->number);
+	return false;
 }
 
 static bool in_order(const struct wishes *w)
@@ -145,8 +162,8 @@ static bool in_order(const struct wishes *w)
 }
 
 /* The parts that were asked for, into out. false: replied. */
-static bool choose(struct request *r, const struct wishes *w, const struct part *parts, size_t n,
-		   struct part *out)
+static bool choose(struct request *r, const struct multipart *m, const struct wishes *w,
+		   const struct part *parts, size_t n, struct part *out)
 {
 	if (!in_order(w)) {
 		reply_error(
@@ -155,6 +172,8 @@ static bool choose(struct request *r, const struct wishes *w, const struct part 
 		return false;
 	}
 	for (size_t i = 0; i < w->n; i++) {
+		if (!named_again(r, m, &w->rows[i]))
+			return false;
 		const struct part *p = find_part(parts, n, w->rows[i].number);
 		if (!p || !agrees(p, &w->rows[i])) {
 			reply_error(
@@ -174,47 +193,6 @@ static bool choose(struct request *r, const struct wishes *w, const struct part 
 	return true;
 }
 
-static void add_big_endian(struct buf *b, uint32_t crc)
-{
-	const unsigned char bytes[4] = {(unsigned char)(crc >> 24), (unsigned char)(crc >> 16),
-					(unsigned char)(crc >> 8), (unsigned char)crc};
-
-	buf_add(b, bytes, sizeof bytes);
-}
-
-/* The CRC of the whole, and the CRC of the parts' CRCs. */
-static void combine(const struct part *parts, size_t n, bool c, uint32_t *full, uint32_t *composite)
-{
-	_cleanup_buf_ struct buf all = BUF_INIT((size_t)PARTS_MAX * 4);
-
-	*full = 0;
-	for (size_t i = 0; i < n; i++) {
-		uint32_t crc = c ? parts[i].segment.crc32c : parts[i].crc32;
-		uint64_t size = parts[i].segment.size;
-		add_big_endian(&all, crc);
-		if (c)
-			*full = i ? crc32c_combine(*full, crc, size) : crc;
-		else
-			*full = i ? (uint32_t)crc32_combine(*full, crc, (z_off_t)size) : crc;
-	}
-	*composite =
-		c ? crc32c(0, buf_cstr(&all), all.len) : crc32_gzip(0, buf_cstr(&all), all.len);
-}
-
-/* What the whole's CRC is called and is worth: the full object's, or that of the parts' CRCs with their number. */
-static void crc_text(const struct part *parts, size_t n, bool c, bool full, char out[48])
-{
-	uint32_t whole, composite;
-	char crc[16];
-
-	combine(parts, n, c, &whole, &composite);
-	crc_base64(full ? whole : composite, crc);
-	if (full)
-		snprintf(out, 48, "%s", crc);
-	else
-		snprintf(out, 48, "%s-%zu", crc, n);
-}
-
 /* A composite checksum may be given without the number of its parts. */
 static bool same_checksum(const char *given, const char *value)
 {
@@ -223,29 +201,96 @@ static bool same_checksum(const char *given, const char *value)
 	return streq(given, value) || (strlen(given) == n && strncmp(given, value, n) == 0);
 }
 
-/* The object's checksum as it is remembered, compared with the one that the client sent. false: replied. */
-static bool checksum_of(struct request *r, const struct multipart *m, const struct part *parts,
-			size_t n, char out[128])
+/* Which checksum the request gives of the whole; SUM_NONE: none. */
+static enum sum given_sum(struct request *r, const char **value)
 {
-	const char *given = request_header(r, "x-amz-checksum-crc32c");
-	bool c = given || streq(m->algorithm, "CRC32C"), full = m->full || !m->algorithm[0];
-	char value[48];
+	enum sum s = 0;
 
-	out[0] = '\0';
-	if (!c)
-		given = request_header(r, "x-amz-checksum-crc32");
-	if (!given && !m->algorithm[0])
-		return true;
-	crc_text(parts, n, c, full, value);
-	if (given && !same_checksum(given, value)) {
-		reply_error(r, 400, "BadDigest",
-			    "The %s you specified did not match the calculated checksum.",
-			    c ? "CRC32C" : "CRC32");
+	while (s < N_SUMS && !(*value = request_header(r, sum_rows[s].header)))
+		s++;
+	return s;
+}
+
+/* Of the parts; out is "" where one of them lacks the value. -1: out of memory. */
+static int join(enum sum sum, bool full, const struct part *parts, size_t n, char out[SUM_TEXT])
+{
+	struct sum_join j = SUM_JOIN_INIT(sum);
+	bool whole = true;
+
+	j.values.max = (size_t)PARTS_MAX * SUM_MOST;
+	for (size_t i = 0; i < n; i++) {
+		whole = whole && (parts[i].sums.have & SUM_BIT(sum));
+		sum_join_add(&j, parts[i].sums.value[sum], parts[i].segment.size);
+	}
+	int rc = sum_join_text(&j, full, out);
+	if (!whole)
+		out[0] = '\0';
+	return rc;
+}
+
+/* x-amz-checksum-type and x-amz-mp-object-size of the request. false: replied. */
+static bool check_promises(struct request *r, const struct multipart *m, uint64_t size)
+{
+	const char *type = request_header(r, "x-amz-checksum-type"),
+		   *given = request_header(r, "x-amz-mp-object-size"),
+		   *own = m->full ? "FULL_OBJECT" : "COMPOSITE";
+
+	if (type && m->algorithm[0] && !streq(type, own)) {
+		reply_error(
+			r, 400, "InvalidRequest",
+			"The upload was created using the %s checksum mode. The complete request "
+			"must use the same checksum mode.",
+			own);
 		return false;
 	}
-	snprintf(out, 128, "%s:%s:%s", c ? "crc32c" : "crc32", value,
-		 full ? "FULL_OBJECT" : "COMPOSITE");
+	if (!given || strtoull(given, NULL, 10) == size)
+		return true;
+	reply_error(r, 400, "InvalidRequest",
+		    "The provided 'x-amz-mp-object-size' header value %s does not match what was "
+		    "computed: %llu",
+		    given, (unsigned long long)size);
+	return false;
+}
+
+/* The object's checksum as it is remembered, compared with the one that the client sent. false: replied. */
+static bool checksum_of(struct request *r, const struct multipart *m, const struct part *parts,
+			size_t n, char out[CHECKSUM_TEXT])
+{
+	const char *given = NULL;
+	enum sum claim = given_sum(r, &given), sum = sum_by_name(m->algorithm);
+	char value[SUM_TEXT];
+
+	if (sum ==
+	    SUM_NONE) /* S3's default; an upload without one may still be checked by its whole */
+		sum = claim != SUM_NONE && sum_rows[claim].full ? claim : SUM_CRC64NVME;
+	out[0] = '\0';
+	if (join(sum, m->full, parts, n, value) < 0) {
+		reply_error(r, 500, "InternalError", "out of memory");
+		return false;
+	}
+	if (given && (claim != sum || !same_checksum(given, value))) {
+		reply_error(r, 400, "BadDigest",
+			    "The %s you specified did not match the calculated checksum.",
+			    sum_rows[claim].lower);
+		return false;
+	}
+	if (*value)
+		snprintf(out, CHECKSUM_TEXT, "%s:%s:%s", sum_rows[sum].lower, value,
+			 m->full ? "FULL_OBJECT" : "COMPOSITE");
 	return true;
+}
+
+/* What a segment keeps of its part: the value that a composite checksum was made of. */
+static void keep_sum(const struct multipart *m, const struct part *p, struct segment *g)
+{
+	enum sum sum = sum_by_name(m->algorithm);
+	char value[SUM_TEXT];
+
+	g->sum[0] = '\0';
+	if (sum == SUM_NONE || m->full || !(p->sums.have & SUM_BIT(sum)))
+		return;
+	sum_text(sum, p->sums.value[sum], value);
+	snprintf(g->sum, sizeof g->sum, "%s:%.48s", sum_rows[sum].lower, value);
 }
 
 /* The 16 bytes of a hex digest of ours. */
@@ -287,14 +332,7 @@ static void reply_completed(struct request *r, const struct new_object *n)
 	buf_str(&b, "</Key><ETag>");
 	xml_text(&b, n->etag, strlen(n->etag));
 	buf_str(&b, "</ETag>");
-	const char *value = strchr(n->checksum, ':');
-	if (value) {
-		const char *type = strchrnul(value + 1, ':');
-		const char *element =
-			starts_with(n->checksum, "crc32c") ? "ChecksumCRC32C" : "ChecksumCRC32";
-		buf_printf(&b, "<%s>%.*s</%s><ChecksumType>%s</ChecksumType>", element,
-			   (int)(type - value - 1), value + 1, element, *type ? type + 1 : "");
-	}
+	put_checksum(&b, n->checksum, true);
 	buf_str(&b, "</CompleteMultipartUploadResult>");
 	reply_xml(r, &b);
 }
@@ -313,8 +351,9 @@ static void remove_unused(struct backend *be, const struct part *all, size_t n,
 
 static void commit(struct request *r, const struct multipart *m, const struct part *parts, size_t n)
 {
-	struct new_object o = {.n = n, .type = m->type, .meta = m->meta, .upload = m->id};
-	char checksum[128];
+	struct new_object o = {
+		.n = n, .type = m->type, .meta = m->meta, .tags = m->tags, .upload = m->id};
+	char checksum[CHECKSUM_TEXT];
 
 	if (!checksum_of(r, m, parts, n, checksum))
 		return;
@@ -325,12 +364,13 @@ static void commit(struct request *r, const struct multipart *m, const struct pa
 	}
 	for (size_t i = 0; i < n; i++) {
 		segments[i] = parts[i].segment;
+		keep_sum(m, &parts[i], &segments[i]);
 		o.size += segments[i].size;
 	}
 	o.segments = segments;
 	o.checksum = checksum;
 	etag_of(parts, n, o.etag);
-	if (object_commit(r, &o))
+	if (check_promises(r, m, o.size) && object_commit(r, &o))
 		reply_completed(r, &o);
 }
 
@@ -359,7 +399,7 @@ void s3_complete_multipart(struct request *r)
 		chosen = calloc(w.n, sizeof *chosen);
 		if (!chosen)
 			reply_error(r, 500, "InternalError", "out of memory");
-		else if (choose(r, &w, parts, n, chosen))
+		else if (choose(r, &m, &w, parts, n, chosen))
 			commit(r, &m, chosen, w.n);
 		if (chosen && r->reply.status == 200)
 			remove_unused(r->be, parts, n, chosen, w.n);

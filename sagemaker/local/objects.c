@@ -164,10 +164,10 @@ int object_segments_locked(struct backend *be, int64_t object, struct segment **
 
 	*out = NULL;
 	*n = 0;
-	_cleanup_stmt_ sqlite3_stmt *s =
-		db_prepare(be->db, e,
-			   "SELECT file, size, crc32c FROM segment WHERE object=? ORDER BY seq",
-			   "i", object);
+	_cleanup_stmt_ sqlite3_stmt *s = db_prepare(
+		be->db, e,
+		"SELECT file, size, crc32c, number, sum FROM segment WHERE object=? ORDER BY seq",
+		"i", object);
 	if (!s)
 		return -1;
 	while ((r = db_step(s, e)) > 0) {
@@ -184,6 +184,8 @@ int object_segments_locked(struct backend *be, int64_t object, struct segment **
 		snprintf(g->file, sizeof g->file, "%s", db_text(s, 0));
 		g->size = (uint64_t)sqlite3_column_int64(s, 1);
 		g->crc32c = (uint32_t)sqlite3_column_int64(s, 2);
+		g->number = sqlite3_column_int(s, 3);
+		snprintf(g->sum, sizeof g->sum, "%s", db_text(s, 4));
 	}
 	if (r < 0) {
 		free(*out);
@@ -196,7 +198,7 @@ int object_find_locked(struct backend *be, const char *bucket, const void *key, 
 		       struct object *o, struct err *e)
 {
 	static const char sql[] =
-		"SELECT id, size, etag, modified, type, checksum, meta FROM object WHERE bucket=? AND key=?";
+		"SELECT id, size, etag, modified, type, checksum, meta, tags FROM object WHERE bucket=? AND key=?";
 	_cleanup_stmt_ sqlite3_stmt *s = db_prepare(be->db, e, sql, "sb", bucket, key, key_len);
 	int r = s ? db_step(s, e) : -1;
 
@@ -209,6 +211,7 @@ int object_find_locked(struct backend *be, const char *bucket, const void *key, 
 	snprintf(o->type, sizeof o->type, "%s", db_text(s, 4));
 	snprintf(o->checksum, sizeof o->checksum, "%s", db_text(s, 5));
 	snprintf(o->meta, sizeof o->meta, "%s", db_text(s, 6));
+	snprintf(o->tags, sizeof o->tags, "%s", db_text(s, 7));
 	return 1;
 }
 
@@ -262,6 +265,12 @@ void reader_limit(struct reader *rd, uint64_t offset, uint64_t n)
 uint64_t reader_size(const struct reader *rd)
 {
 	return rd->size;
+}
+
+const struct segment *reader_segments(const struct reader *rd, size_t *n)
+{
+	*n = rd->n;
+	return rd->segments;
 }
 
 /* Which segment holds byte `at`, and where in it. */

@@ -19,14 +19,19 @@ struct objects *objects_new(struct backend *be, struct err *e) _must_check_;
 void objects_free(struct objects *o);
 int objects_dirfd(const struct objects *o);
 
+#define META_MAX 6144 /* of an object's headers as JSON */
+#define TAGS_MAX 6144 /* of its tags, URL-encoded */
+
 struct object {
 	int64_t id;
 	uint64_t size;
 	char etag[80]; /* with its quotes */
 	double modified;
 	char type[256];
-	char checksum[128]; /* "crc32c:BASE64:FULL_OBJECT" or "" */
-	char meta[4096];    /* JSON object of x-amz-meta-* */
+	char checksum[CHECKSUM_TEXT]; /* "crc32c:BASE64:FULL_OBJECT" or "" */
+	char meta
+		[META_MAX]; /* JSON object of the headers that it is read with: x-amz-meta-*, Content-Encoding... */
+	char tags[TAGS_MAX]; /* "a=b&c=d" */
 };
 
 /* object_open: the current object of that name and a reader of all its bytes. 1, 0 there is none, -1. A missing
@@ -39,6 +44,8 @@ int object_exists(struct backend *be, const char *bucket, const void *key, size_
 
 /* A reader is used by one thread at a time. reader_limit: only n bytes from offset on. */
 void reader_limit(struct reader *rd, uint64_t offset, uint64_t n);
+/* reader_segments: all of the object, in order; they are the reader's. */
+const struct segment *reader_segments(const struct reader *rd, size_t *n);
 uint64_t reader_size(const struct reader *rd);
 /* reader_read: at most max bytes from pos on; the number, 0 at the end, -1 with errno. */
 ssize_t reader_read(struct reader *rd, uint64_t pos, char *out, size_t max);
@@ -56,6 +63,8 @@ struct segment {
 	char file[FILE_NAME];
 	uint64_t size;
 	uint32_t crc32c;
+	int number; /* of the part that it was, 0: the object was put whole */
+	char sum[64]; /* "sha256:BASE64" of that part where the object's checksum is COMPOSITE, else "" */
 };
 
 struct new_object {
@@ -63,14 +72,14 @@ struct new_object {
 	size_t n;
 	uint64_t size;
 	char etag[80];
-	const char *type, *checksum, *meta;
+	const char *type, *checksum, *meta, *tags;
 	const char *upload; /* multipart: this upload ends in the same step; NULL */
 };
 
 /* object_commit: make it r's bucket and key's object, under r's If-Match and If-None-Match; replaced files go. false:
  * refused or failed, replied. */
 bool object_commit(struct request *r, const struct new_object *n);
-/* object_remove: 0 also when there is none; replied on failure with false. */
+/* object_remove: true also when there is none; false: refused or failed, replied. */
 bool object_remove(struct request *r);
 /* files_remove: unlink n files of DIR/objects that no row names any more. */
 void files_remove(struct objects *o, struct segment *files, size_t n);
@@ -79,8 +88,13 @@ void files_remove(struct objects *o, struct segment *files, size_t n);
 bool s3_url_split(const char *url, char bucket[64], const char **key);
 /* bucket_check: whether r's bucket exists and is ours; false: replied. Takes the database's lock. */
 bool bucket_check(struct request *r);
-/* meta_json: the x-amz-meta-* headers of r as a JSON object into out (4096 bytes); false: too long, replied. */
-bool meta_json(struct request *r, char out[4096]);
+/* meta_json: the headers of r that an object is to be read with, as a JSON object; false: too long or refused, replied. */
+bool meta_json(struct request *r, char out[META_MAX]);
+/* meta_storage_class: of such a JSON object, "STANDARD" when it names none. */
+void meta_storage_class(const char *meta, char out[32]);
+/* tags_header: x-amz-tagging, checked; "" when there is none. false: replied. tags_count: how many. */
+bool tags_header(struct request *r, char out[TAGS_MAX]);
+unsigned tags_count(const char *tags);
 /* reply_xml: takes over b. */
 void reply_xml(struct request *r, struct buf *b);
 

@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <microhttpd.h>
 
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/objects_internal.h"
@@ -24,12 +23,9 @@ static bool may_replace(struct request *r, const struct object *old)
 		reply_error(r, 404, "NoSuchKey", "The specified key does not exist.");
 		return false;
 	}
-	if (match && !streq(match, "*") && !streq(match, old->etag)) {
-		size_t n = strlen(match); /* a client may leave the quotes away */
-		if (strlen(old->etag) != n + 2 || strncmp(old->etag + 1, match, n) != 0) {
-			reply_error(r, 412, "PreconditionFailed", PRECONDITION);
-			return false;
-		}
+	if (match && !etag_is(match, old->etag)) {
+		reply_error(r, 412, "PreconditionFailed", PRECONDITION);
+		return false;
 	}
 	return true;
 }
@@ -51,21 +47,21 @@ static int take_part_locked(struct db *db, const struct new_object *n, const str
 static int insert_locked(struct request *r, const struct new_object *n, struct err *e)
 {
 	static const char sql[] =
-		"INSERT INTO object(bucket, key, size, etag, modified, type, checksum, meta)"
-		" VALUES(?, ?, ?, ?, ?, ?, ?, ?)";
+		"INSERT INTO object(bucket, key, size, etag, modified, type, checksum, meta, tags)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)";
 	struct db *db = r->be->db;
 
-	if (db_run(db, e, sql, "sbisdsss", r->bucket, r->key.data, r->key.len, (int64_t)n->size,
-		   n->etag, time_now(), n->type, n->checksum, n->meta) < 0)
+	if (db_run(db, e, sql, "sbisdssss", r->bucket, r->key.data, r->key.len, (int64_t)n->size,
+		   n->etag, time_now(), n->type, n->checksum, n->meta, n->tags) < 0)
 		return -1;
 	int64_t id = db_last_id(db);
 	for (size_t i = 0; i < n->n; i++) {
 		const struct segment *g = &n->segments[i];
 		if (take_part_locked(db, n, g, e) < 0 ||
 		    db_run(db, e,
-			   "INSERT INTO segment(object, seq, file, size, crc32c) VALUES(?, ?, ?, ?, ?)",
-			   "iisii", id, (int64_t)i, g->file, (int64_t)g->size,
-			   (int64_t)g->crc32c) < 0)
+			   "INSERT INTO segment(object, seq, file, size, crc32c, number, sum) VALUES(?, ?, ?, ?, ?, ?, ?)",
+			   "iisiiis", id, (int64_t)i, g->file, (int64_t)g->size, (int64_t)g->crc32c,
+			   (int64_t)g->number, g->sum) < 0)
 			return -1;
 	}
 	if (!n->upload)
@@ -75,7 +71,7 @@ static int insert_locked(struct request *r, const struct new_object *n, struct e
 	return db_run(db, e, "DELETE FROM upload WHERE id=?", "s", n->upload);
 }
 
-static int delete_locked(struct backend *be, int64_t id, struct err *e)
+int object_delete_locked(struct backend *be, int64_t id, struct err *e)
 {
 	if (db_run(be->db, e, "DELETE FROM segment WHERE object=?", "i", id) < 0)
 		return -1;
@@ -88,7 +84,8 @@ static int swap_locked(struct request *r, const struct object *old, const struct
 {
 	_cleanup_change_ struct db_change change = {NULL};
 
-	if (db_begin(r->be->db, &change, e) < 0 || (old && delete_locked(r->be, old->id, e) < 0) ||
+	if (db_begin(r->be->db, &change, e) < 0 ||
+	    (old && object_delete_locked(r->be, old->id, e) < 0) ||
 	    (n && insert_locked(r, n, e) < 0))
 		return -1;
 	return db_commit(&change, e);
@@ -141,92 +138,40 @@ bool object_remove(struct request *r)
 	return object_commit(r, NULL);
 }
 
-struct meta {
-	cJSON *json;
-	bool failed;
-};
-
-static enum MHD_Result add_meta(void *arg, enum MHD_ValueKind kind, const char *name,
-				const char *value)
+bool commit_upload(struct request *r, const struct new_object *how, char etag[80])
 {
-	struct meta *m = arg;
-	char lower[256];
-	size_t n = strlen(name);
+	struct upload *u = r->upload;
+	struct segment g = {.size = u->size, .crc32c = upload_crc32c(u)};
+	struct new_object n = *how;
+	char md5[33];
 
-	(void)kind;
-	if (strncasecmp(name, "x-amz-meta-", 11) != 0)
-		return MHD_YES;
-	if (n >= sizeof lower)
-		m->failed = true;
-	for (size_t i = 0; i <= n && !m->failed; i++)
-		lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
-	if (!m->failed && !cJSON_AddStringToObject(m->json, lower, value))
-		m->failed = true;
-	return MHD_YES;
-}
-
-bool meta_json(struct request *r, char out[4096])
-{
-	_cleanup_json_ cJSON *json = cJSON_CreateObject();
-	struct meta m = {json, !json};
-
-	MHD_get_connection_values(r->conn, MHD_HEADER_KIND, add_meta, &m);
-	if (!m.failed && cJSON_PrintPreallocated(json, out, 4090, false))
-		return true;
-	reply_error(r, 400, "MetadataTooLarge",
-		    "Your metadata headers exceed the maximum allowed metadata size.");
-	return false;
-}
-
-/* The checksum that the object remembers, as a header of the reply. */
-void reply_checksum(struct request *r, const char *checksum)
-{
-	static const struct {
-		const char *prefix, *header;
-	} rows[] = {
-		{"crc32c:", "x-amz-checksum-crc32c"},
-		{"crc32:",  "x-amz-checksum-crc32" },
-		{"sha256:", "x-amz-checksum-sha256"},
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!starts_with(checksum, rows[i].prefix))
-			continue;
-		const char *value = checksum + strlen(rows[i].prefix),
-			   *type = strchrnul(value, ':');
-		reply_header(r, rows[i].header, "%.*s", (int)(type - value), value);
-		reply_header(r, "x-amz-checksum-type", "%s", *type ? type + 1 : "FULL_OBJECT");
-	}
+	memcpy(g.file, u->file, sizeof g.file);
+	n.segments = &g;
+	n.n = 1;
+	n.size = u->size;
+	hex(u->md5sum, sizeof u->md5sum, md5);
+	snprintf(n.etag, sizeof n.etag, "\"%s\"", md5);
+	memcpy(etag, n.etag, sizeof n.etag);
+	u->kept = object_commit(r, &n);
+	return u->kept;
 }
 
 void s3_put_object(struct request *r)
 {
-	const char *type = request_header(r, "Content-Type");
-	struct upload *u = r->upload;
-	char checksum[128], meta[4096], md5[33];
+	char checksum[CHECKSUM_TEXT], meta[META_MAX], tags[TAGS_MAX], etag[80];
 
-	if (!upload_end(r, checksum) || !meta_json(r, meta))
+	if (!meta_json(r, meta) || !tags_header(r, tags) || !upload_end(r))
 		return;
-	struct segment g = {.size = u->size, .crc32c = u->crc32c};
-	memcpy(g.file, u->file, sizeof g.file);
-	struct new_object n = {.segments = &g,
-			       .n = 1,
-			       .size = u->size,
-			       .type = type ? type : "binary/octet-stream",
+	upload_checksum(r->upload, checksum);
+	struct new_object n = {.type = text_or(request_header(r, "Content-Type"),
+					       "binary/octet-stream"),
 			       .checksum = checksum,
-			       .meta = meta};
-	hex(u->md5sum, sizeof u->md5sum, md5);
-	snprintf(n.etag, sizeof n.etag, "\"%s\"", md5);
-	if (!object_commit(r, &n))
+			       .meta = meta,
+			       .tags = tags};
+	if (!commit_upload(r, &n, etag))
 		return;
-	u->kept = true;
 	reply_status(r, 200);
-	reply_header(r, "ETag", "%s", n.etag);
+	reply_header(r, "ETag", "%s", etag);
 	reply_checksum(r, checksum);
-}
-
-void s3_delete_object(struct request *r)
-{
-	if (object_remove(r))
-		reply_status(r, 204);
+	reply_encryption(r);
 }

@@ -9,19 +9,33 @@ void reply_status(struct request *r, unsigned status)
 	r->reply.status = status;
 }
 
+static struct reply_header *next_header(struct reply *p)
+{
+	if (p->n_headers == p->cap_headers) {
+		size_t cap = p->cap_headers ? p->cap_headers * 2 : 16;
+		struct reply_header *more = realloc(p->headers, cap * sizeof *more);
+		if (!more)
+			return NULL;
+		p->headers = more;
+		p->cap_headers = cap;
+	}
+	return &p->headers[p->n_headers];
+}
+
 void reply_header(struct request *r, const char *name, const char *fmt, ...)
 {
-	struct reply *p = &r->reply;
 	struct buf b = BUF_INIT(8192);
 	va_list ap;
 
 	va_start(ap, fmt);
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	if (p->n_headers < REPLY_HEADERS && !b.failed)
-		p->headers[p->n_headers++] = (struct reply_header){name, buf_steal(&b)};
-	else
-		buf_release(&b);
+	struct reply_header *h = b.failed ? NULL : next_header(&r->reply);
+	if (h) {
+		*h = (struct reply_header){strdup(name), buf_steal(&b)};
+		r->reply.n_headers += h->name && h->value;
+	}
+	buf_release(&b);
 }
 
 void reply_body(struct request *r, unsigned status, const char *type, struct buf *b)
@@ -105,6 +119,15 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 			return 0;
 	}
 	return len;
+}
+
+bool utf8_valid(const char *s, size_t n)
+{
+	size_t len = 1;
+
+	for (size_t i = 0; i < n && len; i += len)
+		len = utf8_len((const unsigned char *)s + i, n - i);
+	return len > 0;
 }
 
 void utf8_clean(char *s, size_t n)

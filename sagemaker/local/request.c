@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sagemaker/hash.h"
+#include "sagemaker/local/chunked.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/upload.h"
 
@@ -43,8 +44,11 @@ struct request *request_new(struct backend *be, const char *uri)
 
 void reply_release(struct reply *p)
 {
-	for (size_t i = 0; i < p->n_headers; i++)
+	for (size_t i = 0; i < p->n_headers; i++) {
+		free(p->headers[i].name);
 		free(p->headers[i].value);
+	}
+	free(p->headers);
 	buf_release(&p->body);
 	reader_free(p->reader);
 	*p = (struct reply){.body = BUF_INIT(MAX_BODY)};
@@ -59,6 +63,7 @@ void request_free(struct request *r)
 		free(r->args[i].value);
 	}
 	upload_drop(r->upload);
+	chunked_free(r->chunked);
 	reply_release(&r->reply);
 	buf_release(&r->body);
 	buf_release(&r->key);
@@ -153,6 +158,11 @@ bool copy_text(char *out, size_t size, const char *s, size_t n)
 	memcpy(out, s, fits ? n : 0);
 	out[fits ? n : 0] = '\0';
 	return fits;
+}
+
+const char *text_or(const char *s, const char *otherwise)
+{
+	return s ? s : otherwise;
 }
 
 double time_now(void)

@@ -12,6 +12,7 @@
 #include "sagemaker/local/backend.h"
 
 struct MHD_Connection;
+struct chunked;
 struct route;
 struct upload;
 struct reader;
@@ -23,11 +24,8 @@ struct query_arg {
 };
 
 struct reply_header {
-	const char *name; /* static */
-	char *value;
+	char *name, *value;
 };
-
-#define REPLY_HEADERS 20
 
 struct reply {
 	unsigned status; /* 0: none made yet */
@@ -36,21 +34,23 @@ struct reply {
 	bool no_body; /* headers only: Content-Length is body.len or the reader's size, no byte follows (HEAD) */
 	size_t truncate_at; /* faults: end the connection after so many bytes of body; 0: no */
 	bool reset;         /* faults: no reply, the connection ends */
-	struct reply_header headers[REPLY_HEADERS];
-	size_t n_headers;
+	struct reply_header *headers;
+	size_t n_headers, cap_headers;
 };
 
-/* What the Authorization header says. */
+enum auth_kind { AUTH_NONE, AUTH_HEADER, AUTH_QUERY, AUTH_QUERY_V2 };
+
+/* What the Authorization header or a presigned URL says. */
 struct auth {
+	enum auth_kind kind;
 	char access_key[64];
 	char day[16]; /* "20261123" */
 	char region[32];
 	char service[32];
 	char signed_headers[512];
 	char signature[65];
-	char date[32];    /* x-amz-date */
+	char date[32];    /* x-amz-date, X-Amz-Date */
 	char payload[80]; /* x-amz-content-sha256, or "" */
-	bool present;
 };
 
 struct request {
@@ -61,16 +61,18 @@ struct request {
 	char method[8];
 	char *path;  /* raw, as on the wire */
 	char *query; /* raw, without '?' */
-	struct query_arg args[32];
+	struct query_arg args[48];
 	size_t n_args;
 	char id[40]; /* the request id */
 	struct auth auth;
-	uint64_t length; /* Content-Length */
+	uint64_t length; /* Content-Length; of an aws-chunked body x-amz-decoded-content-length */
 	bool has_length;
+	struct chunked *chunked; /* the body is aws-chunked; owned */
 	struct buf body;
 	struct upload *upload; /* where a streamed body goes; owned */
 	char bucket[64];       /* S3 */
 	struct buf key;        /* S3: decoded bytes */
+	bool virtual_host;     /* S3: the bucket's name came with the Host header */
 	struct reply reply;
 	struct err error; /* what went wrong while the body came, told at its end */
 	bool started, draining, dispatched, done;
@@ -94,7 +96,7 @@ int url_decode(const char *s, size_t n, bool plus, struct buf *out) _must_check_
 /* request_parse_args: "a=b&c" into args; -1 when malformed or too many. */
 int request_parse_args(struct request *r, const char *query, bool plus) _must_check_;
 
-/* reply_status: begins a reply without body. reply_body: takes over b's memory. reply_header: copies the value. */
+/* reply_status: begins a reply without body. reply_body: takes over b's memory. reply_header: copies name and value. */
 void reply_status(struct request *r, unsigned status);
 void reply_body(struct request *r, unsigned status, const char *type, struct buf *b);
 void reply_header(struct request *r, const char *name, const char *fmt, ...) _printf_(3, 4);
@@ -109,6 +111,10 @@ void reply_release(struct reply *p);
 
 /* copy_text: the n bytes at s as a string of at most size - 1 bytes; false, out empty: it does not fit. */
 bool copy_text(char *out, size_t size, const char *s, size_t n);
+/* text_or: s, or otherwise when there is none. */
+const char *text_or(const char *s, const char *otherwise);
+/* utf8_valid: whether n bytes are well-formed UTF-8. */
+bool utf8_valid(const char *s, size_t n);
 /* xml_text: append s escaped for XML. utf8_clean: replace what is not UTF-8 or a control character (but \n, \t) by '?'. */
 void xml_text(struct buf *out, const char *s, size_t n);
 void utf8_clean(char *s, size_t n);

@@ -23,12 +23,18 @@ struct route {
 	size_t max_body;    /* 0: none but what is ignored */
 	bool streams;       /* the body goes to a file as it comes */
 	bool logged;        /* one line in DIR/log */
+	bool foreign_sum;   /* S3: checksum headers are not of the body */
+	const char *header; /* S3: header that must be there, NULL: any */
 };
 
+/* host_read: whether the Host header names this machine; sets r->bucket where an S3 request's bucket is part of it. */
+bool host_read(struct request *r);
 /* route_protocol: which protocol the request speaks, from its headers and path. */
 enum protocol route_protocol(const struct request *r);
 /* route_find: fills r->bucket and r->key for S3; NULL with the refusal replied. For PROTO_QUERY: a row that reads the
  * body for its Action. */
 const struct route *route_find(struct request *r);
+/* route_find_s3: for PROTO_S3 (routes_s3.c). */
+const struct route *route_find_s3(struct request *r);
 
 #endif

@@ -12,6 +12,7 @@
 #include "sagemaker/local/faults.h"
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/objects.h"
+#include "sagemaker/local/payload.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/routes.h"
 #include "sagemaker/local/upload.h"
@@ -28,18 +29,6 @@ struct server {
 	bool quiesced;
 	atomic_uint active; /* requests between dispatch and reply */
 };
-
-static bool is_loopback_host(const char *host)
-{
-	static const char *const names[] = {"127.0.0.1", "localhost", "[::1]"};
-
-	for (size_t i = 0; host && i < ARRAY_SIZE(names); i++) {
-		size_t n = strlen(names[i]);
-		if (strncasecmp(host, names[i], n) == 0 && (!host[n] || host[n] == ':'))
-			return true;
-	}
-	return false;
-}
 
 /* The stored body of a response made from a callback: n bytes of an object, then possibly a fault's sudden end. */
 static ssize_t read_object(void *arg, uint64_t pos, char *out, size_t max)
@@ -246,55 +235,33 @@ static bool check_length(struct request *r)
 	return false;
 }
 
-static bool check_payload_header(struct request *r)
-{
-	const char *p = r->auth.payload;
-
-	if (!*p) {
-		reply_error(r, 400, "InvalidRequest",
-			    "Missing required header for this request: x-amz-content-sha256");
-		return false;
-	}
-	if (starts_with(p, "STREAMING-")) {
-		reply_error(
-			r, 501, "NotImplemented",
-			"the local backend does not read aws-chunked bodies (x-amz-content-sha256: %s)",
-			p);
-		return false;
-	}
-	if (streq(p, "UNSIGNED-PAYLOAD") || strspn(p, "0123456789abcdef") == 64)
-		return true;
-	reply_error(r, 400, "InvalidArgument",
-		    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value.");
-	return false;
-}
-
 /* All that can be checked before the body. false: refused, the reply is made. */
 static bool admit(struct request *r)
 {
+	bool parsed = read_length(r) == 0 && request_parse_args(r, r->query, true) == 0;
 	bool readable = auth_read(r);
 
 	r->protocol = route_protocol(r);
-	if (!is_loopback_host(request_header(r, "Host"))) {
+	if (!host_read(r)) {
 		reply_error(r, 403, "AccessDenied",
 			    "the Host header names another machine than this one");
 		return false;
 	}
-	if (!readable) {
-		auth_refuse_malformed(r);
+	if (!parsed) {
+		reply_error(r, 400, "InvalidRequest", "Content-Length or the query is malformed");
 		return false;
 	}
-	if (read_length(r) < 0 || request_parse_args(r, r->query, true) < 0) {
-		reply_error(r, 400, "InvalidRequest", "Content-Length or the query is malformed");
+	if (!readable) {
+		if (!r->reply.status)
+			auth_refuse_malformed(r);
 		return false;
 	}
 	if (!auth_headers(r))
 		return false;
-	if (r->protocol == PROTO_S3 &&
-	    !(check_payload_header(r) && auth_signature(r, r->auth.payload)))
+	if (r->protocol == PROTO_S3 && !(payload_check(r) && auth_signature(r, r->auth.payload)))
 		return false;
 	r->route = route_find(r);
-	return r->route && check_length(r);
+	return r->route && payload_begin(r) && check_length(r);
 }
 
 static enum MHD_Result begin(struct request *r, struct MHD_Connection *conn, const char *method)
@@ -305,23 +272,11 @@ static enum MHD_Result begin(struct request *r, struct MHD_Connection *conn, con
 	if (!admit(r))
 		return refuse(r);
 	r->body.max = body_limit(r);
-	if (r->route->streams && upload_begin(r, &r->error) < 0) {
-		reply_failure(r, &r->error);
+	if (r->route->streams && !upload_begin(r))
 		return refuse(r);
-	}
 	if (!r->route->streams && r->has_length && r->length)
 		buf_reserve(&r->body, (size_t)r->length);
 	return MHD_YES;
-}
-
-static void take_body(struct request *r, const char *p, size_t n)
-{
-	if (r->draining || r->error.no)
-		return;
-	if (r->upload)
-		upload_write(r->upload, p, n, &r->error);
-	else if (buf_add(&r->body, p, n) < 0)
-		r->error.no = EFBIG;
 }
 
 /* The body is whole: is it what was signed? */
@@ -330,8 +285,12 @@ static bool check_body(struct request *r)
 	unsigned char digest[SHA256_LEN];
 	char text[SHA256_HEX];
 
-	if (r->protocol == PROTO_S3 && (r->upload || streq(r->auth.payload, "UNSIGNED-PAYLOAD")))
+	if (r->upload)
 		return true; /* a stored body is compared by upload_end() */
+	if (r->protocol == PROTO_S3 && !r->route->foreign_sum && !body_check(r))
+		return false;
+	if (r->protocol == PROTO_S3 && streq(r->auth.payload, "UNSIGNED-PAYLOAD"))
+		return true;
 	sha256(buf_cstr(&r->body), r->body.len, digest);
 	hex(digest, sizeof digest, text);
 	if (r->protocol != PROTO_S3)
@@ -353,7 +312,8 @@ static enum MHD_Result end_of_body(struct request *r)
 		return send_reply(r);
 	}
 	if (r->error.no) {
-		reply_failure(r, &r->error);
+		if (!payload_refused(r))
+			reply_failure(r, &r->error);
 		return send_reply(r);
 	}
 	return check_body(r) ? dispatch(r) : send_reply(r);
@@ -371,7 +331,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
 	if (!r->started)
 		return begin(r, conn, method);
 	if (*size) {
-		take_body(r, data, *size);
+		if (!r->draining)
+			payload_take(r, data, *size);
 		*size = 0;
 		return MHD_YES;
 	}
