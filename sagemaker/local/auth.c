@@ -106,9 +106,33 @@ static bool copy_header(const struct request *r, const char *name, char *out, si
 	return !v || (size_t)snprintf(out, size, "%s", v) < size;
 }
 
+/* A header beside a presigned query: which of them counts? */
+static bool one_mechanism(struct request *r)
+{
+	if (r->auth.kind == AUTH_NONE)
+		return true;
+	r->protocol = PROTO_S3;
+	reply_error(r, 400, "InvalidArgument",
+		    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
+		    "Signature query string parameter or the Authorization header should be "
+		    "specified");
+	return false;
+}
+
+static bool read_header(struct auth *a, const char *h)
+{
+	const char *credential = after(h, "Credential="), *names = after(h, "SignedHeaders="),
+		   *signature = after(h, "Signature=");
+
+	a->kind = AUTH_HEADER;
+	return starts_with(h, "AWS4-HMAC-SHA256 ") && credential && names && signature &&
+	       auth_credential(a, credential) &&
+	       field(names, ", ", a->signed_headers, sizeof a->signed_headers) &&
+	       field(signature, ", ", a->signature, sizeof a->signature);
+}
+
 bool auth_read(struct request *r)
 {
-	static const char scheme[] = "AWS4-HMAC-SHA256 ";
 	const char *h = request_header(r, "Authorization");
 	struct auth *a = &r->auth;
 
@@ -116,25 +140,9 @@ bool auth_read(struct request *r)
 	    !copy_header(r, "x-amz-date", a->date, sizeof a->date))
 		return false;
 	a->kind = auth_query_kind(r);
-	if (h && a->kind != AUTH_NONE) {
-		r->protocol = PROTO_S3;
-		reply_error(
-			r, 400, "InvalidArgument",
-			"Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-			"Signature query string parameter or the Authorization header should be "
-			"specified");
-		return false;
-	}
-	if (!h)
-		return a->kind == AUTH_NONE || auth_query_read(r);
-	a->kind = AUTH_HEADER;
-	if (!starts_with(h, scheme))
-		return false;
-	const char *credential = after(h, "Credential="), *names = after(h, "SignedHeaders="),
-		   *signature = after(h, "Signature=");
-	return credential && names && signature && auth_credential(a, credential) &&
-	       field(names, ", ", a->signed_headers, sizeof a->signed_headers) &&
-	       field(signature, ", ", a->signature, sizeof a->signature);
+	if (h)
+		return one_mechanism(r) && read_header(a, h);
+	return a->kind == AUTH_NONE || auth_query_read(r);
 }
 
 /* "20261123T175500Z" to epoch seconds; -1: malformed. */
@@ -157,6 +165,21 @@ static bool header_is_signed(const struct auth *a, const char *name)
 	return false;
 }
 
+/* The clock: of a header 15 minutes either way, of a URL as long as it says. */
+static bool check_time(struct request *r)
+{
+	const struct auth *a = &r->auth;
+	time_t then = auth_date(a->date);
+
+	if (then == (time_t)-1 || strncmp(a->date, a->day, 8) != 0 || strlen(a->day) != 8 ||
+	    !header_is_signed(a, "host"))
+		return auth_refuse(r, AUTH_MALFORMED,
+				   "x-amz-date or the signed header list is not valid");
+	if (a->kind == AUTH_QUERY)
+		return auth_query_fresh(r);
+	return labs((long)(time(NULL) - then)) <= MAX_SKEW || auth_refuse(r, AUTH_SKEWED, a->date);
+}
+
 bool auth_headers(struct request *r)
 {
 	const struct auth *a = &r->auth;
@@ -167,14 +190,8 @@ bool auth_headers(struct request *r)
 		return auth_refuse(r, AUTH_UNKNOWN_KEY, NULL);
 	if (a->kind == AUTH_QUERY_V2)
 		return auth_query_fresh(r);
-	time_t then = auth_date(a->date);
-	if (then == (time_t)-1 || strncmp(a->date, a->day, 8) != 0 || strlen(a->day) != 8 ||
-	    !header_is_signed(a, "host"))
-		return auth_refuse(r, AUTH_MALFORMED,
-				   "x-amz-date or the signed header list is not valid");
-	if (a->kind == AUTH_QUERY ? !auth_query_fresh(r)
-				  : labs((long)(time(NULL) - then)) > MAX_SKEW)
-		return r->reply.status ? false : auth_refuse(r, AUTH_SKEWED, a->date);
+	if (!check_time(r))
+		return false;
 	if (r->protocol != PROTO_QUERY && !streq(a->region, r->be->region)) {
 		char detail[128];
 		snprintf(detail, sizeof detail, "the region '%s' is wrong; expecting '%s'",

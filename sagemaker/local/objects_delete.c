@@ -56,21 +56,37 @@ static struct victim *current(struct batch *b)
 	return &b->rows[b->n++];
 }
 
+static void end_object(struct batch *b, const struct victim *v)
+{
+	b->open = false;
+	b->failed |= !v->key || !*v->key;
+}
+
 static int take_element(void *arg, const char *path, const char *text)
 {
+	static const struct {
+		const char *path;
+		size_t offset; /* of the member */
+	} members[] = {
+		{"Delete/Object/Key",       offsetof(struct victim, key)    },
+		{"Delete/Object/VersionId", offsetof(struct victim, version)},
+		{"Delete/Object/ETag",      offsetof(struct victim, etag)   },
+	};
 	struct batch *b = arg;
 	struct victim *v = starts_with(path, "Delete/Object") ? current(b) : NULL;
 
+	for (size_t i = 0; v && i < ARRAY_SIZE(members); i++) {
+		if (!streq(path, members[i].path))
+			continue;
+		char **to = (char **)(void *)((char *)v + members[i].offset);
+		free(*to);
+		*to = strdup(text);
+		return 0;
+	}
 	if (streq(path, "Delete/Quiet"))
 		b->quiet = streq(text, "true");
-	else if (v && streq(path, "Delete/Object/Key"))
-		free(v->key), v->key = strdup(text);
-	else if (v && streq(path, "Delete/Object/VersionId"))
-		free(v->version), v->version = strdup(text);
-	else if (v && streq(path, "Delete/Object/ETag"))
-		free(v->etag), v->etag = strdup(text);
 	else if (v && streq(path, "Delete/Object"))
-		b->open = false, b->failed |= !v->key || !*v->key;
+		end_object(b, v);
 	else if (!streq(path, "Delete"))
 		b->failed = true;
 	return b->failed;

@@ -56,23 +56,30 @@ static void add_encoding(struct meta *m, const char *value)
 		m->failed = true;
 }
 
+static bool lower_case(const char *s, char *out, size_t size)
+{
+	size_t n = strlen(s);
+
+	if (n >= size)
+		return false;
+	for (size_t i = 0; i <= n; i++)
+		out[i] = (char)(s[i] >= 'A' && s[i] <= 'Z' ? s[i] + 32 : s[i]);
+	return true;
+}
+
 static enum MHD_Result add_meta(void *arg, enum MHD_ValueKind kind, const char *name,
 				const char *value)
 {
 	struct meta *m = arg;
 	bool user = strncasecmp(name, "x-amz-meta-", 11) == 0;
 	char lower[1024];
-	size_t n = strlen(name);
 
 	(void)kind;
 	if (!user && !listed(kept_headers, ARRAY_SIZE(kept_headers), name))
 		return MHD_YES;
-	if (n >= sizeof lower)
-		m->failed = true;
-	for (size_t i = 0; i <= n && !m->failed; i++)
-		lower[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] + 32 : name[i]);
-	m->user += user ? n - 11 + strlen(value) : 0;
-	if (m->failed || m->user > USER_META_MAX)
+	m->user += user ? strlen(name) - 11 + strlen(value) : 0;
+	m->failed |= m->user > USER_META_MAX || !lower_case(name, lower, sizeof lower);
+	if (m->failed)
 		return MHD_NO;
 	if (streq(lower, "content-encoding"))
 		add_encoding(m, value);
@@ -114,8 +121,7 @@ bool meta_json(struct request *r, char out[META_MAX])
 	if (!check_headers(r))
 		return false;
 	MHD_get_connection_values(r->conn, MHD_HEADER_KIND, add_meta, &m);
-	if (!m.failed && m.user <= USER_META_MAX &&
-	    cJSON_PrintPreallocated(json, out, META_MAX - 16, false))
+	if (!m.failed && cJSON_PrintPreallocated(json, out, META_MAX - 16, false))
 		return true;
 	reply_error(r, 400, "MetadataTooLarge",
 		    "Your metadata headers exceed the maximum allowed metadata size.");
@@ -159,30 +165,38 @@ static bool has_tag(const struct buf *list, const char *pair, size_t key_len)
 	return false;
 }
 
+static bool tag_refused(struct tag_list *l, const char *code, const char *text)
+{
+	reply_error(l->r, 400, code, "%s", text);
+	return false;
+}
+
+/* Lengths are of characters, which are at most 4 bytes. */
+static bool tag_part_ok(const char *s, size_t n, size_t least, size_t most)
+{
+	return n >= least && n <= most * 4 && utf8_valid(s, n);
+}
+
 /* One more tag, decoded. false: replied. */
 static bool add_tag(struct tag_list *l, const char *key, size_t nk, const char *value, size_t nv)
 {
 	_cleanup_buf_ struct buf pair = BUF_INIT(4096);
 
-	if (!nk || nk > 128 * 4 || nv > 256 * 4 || !utf8_valid(key, nk) || !utf8_valid(value, nv)) {
-		reply_error(l->r, 400, "InvalidTag", "The Tag%s you have provided is invalid",
-			    !nk || nk > 128 * 4 ? "Key" : "Value");
-		return false;
-	}
-	if (uri_encode(key, nk, false, &pair) < 0)
-		pair.failed = true;
+	if (!tag_part_ok(key, nk, 1, 128))
+		return tag_refused(l, "InvalidTag", "The TagKey you have provided is invalid");
+	if (!tag_part_ok(value, nv, 0, 256))
+		return tag_refused(l, "InvalidTag", "The TagValue you have provided is invalid");
+	bool failed = uri_encode(key, nk, false, &pair) < 0;
 	size_t key_len = pair.len;
-	buf_char(&pair, '=');
-	if (uri_encode(value, nv, false, &pair) < 0 || has_tag(&l->out, buf_cstr(&pair), key_len)) {
-		reply_error(l->r, 400, "InvalidTag",
-			    "Cannot provide multiple Tags with the same key");
-		return false;
-	}
-	if (++l->n > l->most) {
-		reply_error(l->r, 400, "BadRequest", "Object tags cannot be greater than %u",
-			    l->most);
-		return false;
-	}
+	failed |= buf_char(&pair, '=') < 0;
+	failed |= uri_encode(value, nv, false, &pair) < 0;
+	if (failed || has_tag(&l->out, buf_cstr(&pair), key_len))
+		return tag_refused(l, "InvalidTag",
+				   "Cannot provide multiple Tags with the same key");
+	if (++l->n > l->most)
+		return tag_refused(l, "BadRequest",
+				   l->most == 10 ? "Object tags cannot be greater than 10"
+						 : "Bucket tag count cannot be greater than 50");
 	buf_str(&l->out, l->out.len ? "&" : "");
 	buf_add(&l->out, pair.data, pair.len);
 	return true;

@@ -25,6 +25,13 @@ static int last_bytes(uint64_t last, uint64_t size, uint64_t *first, uint64_t *n
 	return *n ? 1 : -1;
 }
 
+/* "A-B", "A-", "-B": which of the two are there. false: none of these. */
+static bool read_bounds(const char *s, const char *dash, uint64_t *a, uint64_t *b)
+{
+	return (dash == s || number(s, (size_t)(dash - s), a)) &&
+	       (!dash[1] || number(dash + 1, strlen(dash + 1), b)) && (dash > s || dash[1]);
+}
+
 /* What is not understood is ignored, as S3 does. */
 int range_read(const char *s, uint64_t size, uint64_t *first, uint64_t *n)
 {
@@ -34,11 +41,10 @@ int range_read(const char *s, uint64_t size, uint64_t *first, uint64_t *n)
 		return 0;
 	s += strlen("bytes=");
 	const char *dash = strchr(s, '-');
-	if (!dash || (dash > s && !number(s, (size_t)(dash - s), &a)) ||
-	    (dash[1] && !number(dash + 1, strlen(dash + 1), &b)))
+	if (!dash || !read_bounds(s, dash, &a, &b))
 		return 0;
 	if (dash == s)
-		return dash[1] ? last_bytes(b, size, first, n) : 0;
+		return last_bytes(b, size, first, n);
 	if (b < a)
 		return 0;
 	if (a >= size)

@@ -143,34 +143,46 @@ static bool foreign(struct request *r, const char *what)
 	return false;
 }
 
-/* "/bucket/key", or "/key" of a bucket in the Host header, into r->bucket and r->key. -1: malformed, replied. */
-static int read_names(struct request *r, enum level *level)
+static bool refuse_uri(struct request *r, const char *code, const char *text)
+{
+	reply_error(r, 400, code, "%s", text);
+	return false;
+}
+
+/* n bytes of the path. false: replied. */
+static bool read_bucket(struct request *r, const char *p, size_t n)
 {
 	_cleanup_buf_ struct buf bucket = BUF_INIT(256);
-	const char *p = r->path + 1, *slash = r->virtual_host ? r->path : strchrnul(p, '/');
 
-	if (!r->virtual_host) {
-		if (url_decode(p, (size_t)(slash - p), false, &bucket) < 0 ||
-		    bucket.len >= sizeof r->bucket) {
-			reply_error(r, 400, "InvalidBucketName",
-				    "The specified bucket is not valid.");
-			return -1;
-		}
-		memcpy(r->bucket, buf_cstr(&bucket), bucket.len + 1);
-	}
-	if (*slash && slash[1] && url_decode(slash + 1, strlen(slash + 1), false, &r->key) < 0) {
-		bool is_long = r->key.failed;
-		reply_error(r, 400, is_long ? "KeyTooLongError" : "InvalidURI", "%s",
-			    is_long ? "Your key is too long" : "Couldn't parse the specified URI.");
-		return -1;
-	}
-	if (!utf8_valid(buf_cstr(&r->key), r->key.len) ||
-	    memchr(buf_cstr(&r->key), 0, r->key.len)) {
-		reply_error(r, 400, "InvalidURI", "Couldn't parse the specified URI.");
-		return -1;
-	}
+	return (url_decode(p, n, false, &bucket) == 0 &&
+		copy_text(r->bucket, sizeof r->bucket, buf_cstr(&bucket), bucket.len)) ||
+	       refuse_uri(r, "InvalidBucketName", "The specified bucket is not valid.");
+}
+
+/* Up to 1024 bytes of UTF-8. A NUL would end it for all who take keys for strings. false: replied. */
+static bool read_key(struct request *r, const char *p)
+{
+	int rc = url_decode(p, strlen(p), false, &r->key);
+
+	if (r->key.failed)
+		return refuse_uri(r, "KeyTooLongError", "Your key is too long");
+	const char *key = buf_cstr(&r->key);
+	return (rc == 0 && utf8_valid(key, r->key.len) && strlen(key) == r->key.len) ||
+	       refuse_uri(r, "InvalidURI", "Couldn't parse the specified URI.");
+}
+
+/* "/bucket/key", or "/key" of a bucket in the Host header, into r->bucket and r->key. false: replied. */
+static bool read_names(struct request *r, enum level *level)
+{
+	const char *p = r->path + (*r->path == '/'),
+		   *slash = r->virtual_host ? p : strchrnul(p, '/');
+
+	if (!r->virtual_host && !read_bucket(r, p, (size_t)(slash - p)))
+		return false;
+	if (!read_key(r, slash + (!r->virtual_host && *slash == '/')))
+		return false;
 	*level = !*r->bucket ? LEVEL_SERVICE : r->key.len ? LEVEL_OBJECT : LEVEL_BUCKET;
-	return 0;
+	return true;
 }
 
 /* There is no version but the null one. */
@@ -202,20 +214,28 @@ static const char *subresource_of(const struct request *r)
 	return NULL;
 }
 
+static const struct route *find_row(const struct request *r, enum level level, const char *sub)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		const struct route *t = &routes[i];
+		if (t->level == level && streq(t->method, r->method) &&
+		    streq(text_or(t->arg, ""), text_or(sub, "")) &&
+		    (!t->header || request_header(r, t->header)))
+			return t;
+	}
+	return NULL;
+}
+
 const struct route *route_find_s3(struct request *r)
 {
 	enum level level;
 
-	if (read_names(r, &level) < 0 || !admissible(r))
+	if (!read_names(r, &level) || !admissible(r))
 		return NULL;
 	const char *sub = level == LEVEL_SERVICE ? NULL : subresource_of(r);
-	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		const struct route *t = &routes[i];
-		if (t->level == level && streq(t->method, r->method) &&
-		    (sub ? t->arg && streq(t->arg, sub) : !t->arg) &&
-		    (!t->header || request_header(r, t->header)))
-			return t;
-	}
+	const struct route *row = find_row(r, level, sub);
+	if (row)
+		return row;
 	if (sub)
 		foreign(r, sub);
 	else

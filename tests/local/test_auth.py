@@ -4,9 +4,6 @@ import json
 import socket
 
 import boto3
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from harness import B, code_of, send, signed
 
@@ -69,16 +66,6 @@ def test_clock_skew():
         assert code_of(B.client("s3").list_buckets) == "RequestTimeTooSkewed"
     finally:
         setattr(module, name, old)
-
-
-def test_streaming_bodies_are_refused():
-    req = AWSRequest("PUT", B.url + "/models/s", data=b"0\r\n\r\n",
-                     headers={"X-Amz-Content-SHA256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"})
-    auth = S3SigV4Auth(Credentials(B.run["access_key"], B.run["secret_key"]), "s3", "us-east-1")
-    auth.payload = lambda r: "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
-    auth.add_auth(req)
-    status, _, text = send(req)
-    assert (status, b"NotImplemented" in text) == (501, True), (status, text)
 
 
 def test_garbage():
