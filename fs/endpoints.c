@@ -18,11 +18,13 @@ struct endpoints *endpoints_start(struct mount *m, struct err *e)
 	pthread_mutex_init(&s->mu, NULL);
 	thread_cond_init(&s->quiet);
 	s->timer = (struct timer){.fn = poll_fire, .arg = s};
+	s->sweep = (struct timer){.fn = sweep_fire, .arg = s};
 	if (defaults_load(s, e) || deploy_resume(s, e) || delete_resume(s, e)) {
 		endpoints_free(s);
 		return NULL;
 	}
 	poll_kick(s, 0);
+	timer_arm(m->watch, &s->sweep, SWEEP_FIRST_MS);
 	return s;
 }
 
@@ -60,6 +62,7 @@ void endpoints_stop(struct endpoints *s, long grace_ms)
 	s->stopping = true;
 	pthread_mutex_unlock(&s->mu);
 	timer_disarm(s->m->watch, &s->timer);
+	timer_disarm(s->m->watch, &s->sweep);
 }
 
 void endpoints_free(struct endpoints *s)
@@ -67,6 +70,7 @@ void endpoints_free(struct endpoints *s)
 	if (!s)
 		return;
 	ep_free_all(s);
+	free(s->orphans);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->mu);
 	free(s);
@@ -234,7 +238,7 @@ bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[
 
 /* --- status */
 
-static void age_text(double since, char out[32])
+void age_text(double since, char out[32])
 {
 	static const struct unit {
 		const char *name;
@@ -298,4 +302,5 @@ void endpoints_status(struct endpoints *s, struct buf *out)
 			status_line(s, names[i], k == 1, out);
 		free(names);
 	}
+	orphans_status(s, out);
 }

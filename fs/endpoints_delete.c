@@ -1,13 +1,15 @@
 /*
  * rmdir's work: DeleteEndpoint, then the configuration, then the model, then waiting until the endpoint is gone. The journal has
- * a row {"config", "model", "known", "accepted"} until then, so that the next mount goes on where this one stopped.
+ * a row {"config", "model", "created", "known", "accepted"} until then, so that the next mount goes on where this one stopped.
  */
 #include <errno.h>
 
 #include "fs/endpoints_room.h"
+#include "sagemaker/json.h"
 
-#define KIND     "delete"
-#define AGAIN_MS 1000
+#define KIND      "delete"
+#define AGAIN_MS  1000
+#define MARKED_MS 15000 /* the mount that left the wish is given so long to fulfil it */
 #define TRIES_MAX \
  20 /* of removing configuration and model; then they are named in the log and left */
 
@@ -24,6 +26,7 @@ static char *deletion_json(const struct deletion *d)
 
 	if (!o || !cJSON_AddStringToObject(o, "config", d->config) ||
 	    !cJSON_AddStringToObject(o, "model", d->model) ||
+	    !cJSON_AddNumberToObject(o, "created", d->created) ||
 	    !cJSON_AddBoolToObject(o, "known", d->known) ||
 	    !cJSON_AddBoolToObject(o, "accepted", d->accepted))
 		return NULL;
@@ -130,7 +133,7 @@ static void failed(struct deletion *d, struct err *e)
 
 /* --- the job */
 
-static bool permitted(const struct endpoints *s, const char *name, const char *config,
+bool delete_permitted(const struct endpoints *s, const char *name, const char *config,
 		      struct err *e)
 {
 	switch (s->m->opt->delete_what) {
@@ -150,34 +153,51 @@ static bool permitted(const struct endpoints *s, const char *name, const char *c
 	}
 }
 
-/* What the endpoint consists of and whether we may delete it, journaled before anything is deleted. 1: it is gone already. */
-static int learn(struct deletion *d, struct cancel *c, struct err *e)
+/* Looks at it as it is now. 1: it is gone, or another endpoint has its name: other mounts delete and deploy, too. */
+static int look(struct deletion *d, struct parts *known, struct cancel *c, struct err *e)
 {
 	struct endpoints *s = d->s;
-	struct parts p;
 
+	memset(known, 0, sizeof *known);
 	if (ask_one(s, d->name, c, e))
 		return -1;
-	pthread_mutex_lock(&s->mu);
+	SCOPED_LOCK(&s->mu);
 	const struct ep *ep = ep_find_locked(s, d->name);
-	bool exists = ep && ep_exists(ep);
-	if (exists)
-		memcpy(d->config, ep->seen.config, sizeof d->config);
-	bool parts = exists && streq(ep->parts.config, d->config);
-	if (parts)
-		memcpy(d->model, ep->parts.model, sizeof d->model);
-	pthread_mutex_unlock(&s->mu);
-	if (!exists)
+	if (!ep || !ep_exists(ep))
 		return 1;
-	if (!permitted(s, d->name, d->config, e))
+	if (deletion_other(d, &ep->seen) ||
+	    (d->known && !d->created && !streq(d->config, ep->seen.config))) {
+		d->accepted = true; /* ours is gone */
+		return 1;
+	}
+	d->created = ep->seen.created;
+	d->known =
+		d->known && streq(d->config, ep->seen.config); /* else it was updated meanwhile */
+	memcpy(d->config, ep->seen.config, sizeof d->config);
+	if (streq(ep->parts.config, d->config)) {
+		memcpy(known->config, d->config, sizeof known->config);
+		memcpy(known->model, ep->parts.model, sizeof known->model);
+	}
+	return 0;
+}
+
+/* What the endpoint consists of and whether we may delete it, journaled before anything is deleted. 1: as look says. */
+static int learn(struct deletion *d, struct cancel *c, struct err *e)
+{
+	struct parts p;
+	int rc = look(d, &p, c, e);
+
+	if (rc || d->known)
+		return rc;
+	if (!delete_permitted(d->s, d->name, d->config, e))
 		return -1;
-	if (!parts) {
-		int rc = ask_parts(s, d->config, &p, c, e);
-		memcpy(d->model, p.model, sizeof d->model);
-		parts_release(&p);
+	if (!p.config[0]) {
+		rc = ask_parts(d->s, d->config, &p, c, e);
+		free(p.text);
 		if (rc)
 			return err_prefix(e, "endpoint '%s'", d->name);
 	}
+	memcpy(d->model, p.model, sizeof d->model);
 	d->known = true;
 	return deletion_journal(d, e);
 }
@@ -209,9 +229,9 @@ static void mark_gone(struct deletion *d)
 	SCOPED_LOCK(&d->s->mu);
 	struct ep *ep = ep_find_locked(d->s, d->name);
 
-	d->accepted = true;
-	if (ep)
+	if (ep && !d->accepted) /* else another one has its name */
 		ep_hear_gone_locked(d->s, ep, now_ms());
+	d->accepted = true;
 }
 
 static bool is_gone(struct deletion *d)
@@ -255,7 +275,7 @@ static int request(struct deletion *d, struct cancel *c)
 {
 	enum deploy_deletion answer;
 	struct err e;
-	int learnt = d->known ? 0 : learn(d, c, &e);
+	int learnt = learn(d, c, &e);
 
 	if (learnt < 0 || (learnt == 0 && deploy_delete(d->s->m->aws, d->name, &answer, c, &e))) {
 		failed(d, &e);
@@ -331,7 +351,7 @@ static int decide(struct endpoints *s, const char *name, struct attempt **cleare
 		return 1; /* one that vanished meanwhile: that is what was asked for */
 	if (!ep->attempt && !ep->seen.config[0])
 		return 0; /* not known yet whose it is */
-	return permitted(s, name, ep->attempt ? DEPLOY_PREFIX : ep->seen.config, e) ? 0 : -1;
+	return delete_permitted(s, name, ep->attempt ? DEPLOY_PREFIX : ep->seen.config, e) ? 0 : -1;
 }
 
 static void clear(struct endpoints *s, const char *name, struct attempt *t)
@@ -346,7 +366,7 @@ static void clear(struct endpoints *s, const char *name, struct attempt *t)
 		attempt_clear(t);
 }
 
-static bool enter(struct deletion *d)
+static bool enter(struct deletion *d, bool run)
 {
 	SCOPED_LOCK(&d->s->mu);
 	struct ep *ep = ep_get_locked(d->s, d->name);
@@ -356,7 +376,7 @@ static bool enter(struct deletion *d)
 	err_clear(&ep->kept);
 	ep->deletion = d;
 	ep->since = now_ms();
-	d->running = ep->attempt == NULL; /* else the poller starts it when the attempt has ended */
+	d->running = run && !ep->attempt; /* else the poller starts it when the attempt has ended */
 	return true;
 }
 
@@ -407,7 +427,7 @@ void delete_begin(struct endpoints *s, struct req *r, const char *name)
 		return;
 	}
 	d->promise = promise_new(r, PROMISE_LIMIT_MS, rmdir_answer, NULL);
-	if (!d->promise || !enter(d)) {
+	if (!d->promise || !enter(d, true)) {
 		if (d->promise)
 			settle(d, EBUSY);
 		else
@@ -422,6 +442,34 @@ void delete_begin(struct endpoints *s, struct req *r, const char *name)
 	ep_tell(s, name);
 	if (run)
 		deletion_run(d);
+}
+
+/* --- a wish that another mount has left on the endpoint as a tag */
+
+void delete_marked(struct endpoints *s, const char *name, const struct endpoint_state *seen)
+{
+	struct deletion *d = deletion_new(s, name);
+	struct err e;
+
+	if (!d)
+		return;
+	memcpy(d->config, seen->config, sizeof d->config);
+	d->created = seen->created;
+	d->again = now_ms() + MARKED_MS;
+	if (deletion_journal(d, &e)) {
+		ep_log(s, LOG_LEVEL_WARNING, "endpoint '%s': %s", name, e.text);
+		deletion_free(d);
+		return;
+	}
+	if (!enter(d, false)) {
+		deletion_unjournal(d);
+		deletion_free(d);
+		return;
+	}
+	ep_log(s, LOG_LEVEL_INFO, "endpoint '%s': its deletion was asked for by another mount",
+	       name);
+	ep_tell(s, name);
+	poll_kick(s, 0);
 }
 
 /* --- the next mount */
@@ -444,12 +492,11 @@ static int resume_row(void *arg, int64_t id, const char *name, const char *json)
 	d->journal = id;
 	copy_name(o, "config", d->config);
 	copy_name(o, "model", d->model);
+	d->created = json_number(o, "created");
 	d->known = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "known"));
 	d->accepted = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "accepted"));
-	if (enter(d)) {
-		d->running = false;
+	if (enter(d, false))
 		return 0;
-	}
 	deletion_unjournal(d);
 	deletion_free(d);
 	return 0;

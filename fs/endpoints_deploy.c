@@ -143,6 +143,8 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		ep->gone = false;
 		ep->stale = true;
 		ep->untagged = t->untagged;
+		ep->tags_wanted =
+			true; /* when it is made: another mount may have been asked to delete it */
 		parts_release(&ep->parts);
 		if (p)
 			ep->parts = *p;

@@ -180,6 +180,11 @@ static void endpoints_lookup(struct req *r, struct node *dir, const char *name)
 		vdir_reply(r, dir, name, &how, NULL);
 		return;
 	}
+	if (streq(name, ".orphans")) {
+		how.ops = &orphans_ops;
+		vdir_reply(r, dir, name, &how, NULL);
+		return;
+	}
 	if (streq(name, ".defaults")) {
 		how.ops = &defaults_ops;
 		how.rows = default_files;
@@ -220,7 +225,8 @@ static void list_answer(struct req *r, struct question *q, int no)
 		return;
 	}
 	if (vdir_fill(q->dir, q->fill) || dirfill_add(q->fill, ".defaults", 0, S_IFDIR) ||
-	    dirfill_add(q->fill, ".deleting", 0, S_IFDIR) || fill_names(q->s, q->fill, ep_shown)) {
+	    dirfill_add(q->fill, ".deleting", 0, S_IFDIR) ||
+	    dirfill_add(q->fill, ".orphans", 0, S_IFDIR) || fill_names(q->s, q->fill, ep_shown)) {
 		reply_err(r, ENOMEM);
 		return;
 	}

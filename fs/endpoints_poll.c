@@ -33,9 +33,9 @@ static bool to_ask(const struct ep *ep)
 }
 
 /* Work of ours that waits for its time. */
-static bool to_work(const struct ep *ep)
+static bool to_work(const struct endpoints *s, const struct ep *ep)
 {
-	return (ep->deletion && !ep->deletion->running) ||
+	return tags_due_locked(s, ep) || (ep->deletion && !ep->deletion->running) ||
 	       (ep->attempt && ep->attempt->leftovers && !ep->attempt->running);
 }
 
@@ -78,7 +78,7 @@ static long next_round_locked(const struct endpoints *s)
 	long best = -1;
 
 	for (const struct ep *ep = s->all; ep; ep = ep->next) {
-		if (!to_ask(ep) && !to_work(ep))
+		if (!to_ask(ep) && !to_work(s, ep))
 			continue;
 		long ms = pace_of(ep, now);
 		best = best < 0 ? ms : MIN(best, ms);
@@ -188,6 +188,7 @@ static void poll_job(void *arg, struct cancel *c)
 	int rc = ask_round(s, &r, c, &e);
 	if (rc)
 		ep_log(s, LOG_LEVEL_DEBUG, "%s", e.text);
+	tags_read(s, c);
 	start_work(s);
 
 	SCOPED_LOCK(&s->mu);

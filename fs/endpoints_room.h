@@ -8,6 +8,8 @@
  *   endpoints_dir.c     the directories: lookup, list, mkdir, rmdir
  *   endpoints_rows.c    the attribute files
  *   endpoints_deploy.c  mkdir's work        endpoints_delete.c  rmdir's work
+ *   endpoints_sweep.c   what other mounts left: wishes to delete, orphans
+ *   endpoints_orphans.c .orphans/
  *   endpoints_recover.c what a crash or a silent service left of mkdir's work
  *
  * News may overtake each other: every answer carries the time it was asked for, and one asked for before the entry's last local
@@ -20,6 +22,7 @@
 #include "fs/models.h"
 #include "fs/vfile.h"
 #include "sagemaker/deploy.h"
+#include "sagemaker/orphans.h"
 
 #define FRESH_MS       1000  /* younger knowledge is used without asking */
 #define LISTING_LAG_MS 60000 /* a listing may miss an endpoint for so long after it was made */
@@ -60,12 +63,13 @@ struct deletion {
 	struct endpoints *s;
 	char name[64];
 	char config[64], model[64]; /* "" until known */
-	bool known;                 /* config and model are known, and that we may delete it */
-	bool running;               /* a job has it */
-	bool accepted;              /* DeleteEndpoint was */
-	bool released;              /* configuration and model are gone */
-	bool withdrawn;             /* rmdir is just failing: the endpoint is back */
-	struct err why;             /* why it is not done yet */
+	double created; /* of the endpoint that is meant: another one of its name is not; 0 until known */
+	bool known;     /* config and model are known, and that we may delete it */
+	bool running;   /* a job has it */
+	bool accepted;  /* DeleteEndpoint was */
+	bool released;  /* configuration and model are gone */
+	bool withdrawn; /* rmdir is just failing: the endpoint is back */
+	struct err why; /* why it is not done yet */
 	int64_t journal;
 	int64_t again; /* not asked again before */
 	unsigned tries;
@@ -81,6 +85,9 @@ struct ep {
 	int64_t since;              /* of the present status */
 	bool gone;                  /* the service has said that it does not exist (any more) */
 	bool stale;                 /* its status changed in a listing: to be described */
+	bool tags_wanted;           /* it changes, or has just done so: has a mount marked it? */
+	char tags_status[32];       /* they were read when this was its status, */
+	double tags_modified;       /* and this its last change */
 	bool untagged;              /* we made it, and tags were not permitted */
 	struct parts parts;
 	char content_type[64]; /* "": not known */
@@ -111,6 +118,12 @@ struct endpoints {
 	int64_t due;
 	long backoff_ms;
 	struct timer timer;
+	bool no_tags;  /* reading tags is not permitted */
+	bool sweeping; /* a job is */
+	struct timer sweep;
+	int64_t swept_at; /* 0: never */
+	struct orphan *orphans;
+	size_t n_orphans;
 };
 
 /* --- endpoints_table.c; _locked: with s->mu */
@@ -127,8 +140,9 @@ bool ep_deleting(const struct ep *ep); /* found in endpoints/.deleting/ */
 bool ep_in_transition(const struct ep *ep);
 /* ep_in_progress: the service would refuse a deletion. */
 bool ep_in_progress(const struct ep *ep);
-/* deletion_over: what was deleted is gone, or another endpoint has its name by now. */
+/* deletion_over: what was deleted is gone, or another endpoint has its name by now (deletion_other). */
 bool deletion_over(const struct ep *ep);
+bool deletion_other(const struct deletion *d, const struct endpoint_state *seen);
 /* ep_settled: the service has said, lately or since somebody waits, that nothing is in transition. */
 bool ep_settled(const struct ep *ep);
 enum endpoint_phase ep_phase(const struct ep *ep);
@@ -145,6 +159,8 @@ void ep_tell(struct endpoints *s, const char *name);
 void ep_status(struct endpoints *s, const char *name, char out[64]);
 void ep_model(struct endpoints *s, const char *name, char out[64]);
 void parts_release(struct parts *p);
+/* age_text: "3 d", of epoch seconds. */
+void age_text(double since, char out[32]);
 
 /* --- endpoints_ask.c: job threads */
 int ask_one(struct endpoints *s, const char *name, struct cancel *c, struct err *e) _must_check_;
@@ -173,12 +189,30 @@ void attempt_free(struct attempt *t);
 void attempt_clear(struct attempt *t);
 void delete_begin(struct endpoints *s, struct req *r, const char *name);
 void deletion_run(struct deletion *d); /* running is set; queues its job */
+/* delete_permitted: by -o delete; EPERM with the sentence. */
+bool delete_permitted(const struct endpoints *s, const char *name, const char *config,
+		      struct err *e);
+/* delete_marked: another mount was asked to delete the endpoint that `seen` describes; shown in .deleting/ from now on. */
+void delete_marked(struct endpoints *s, const char *name, const struct endpoint_state *seen);
 int delete_resume(struct endpoints *s, struct err *e) _must_check_;
 void deletion_free(struct deletion *d);
 
 /* --- endpoints_recover.c. attempt_recover: running is set */
 void attempt_recover(struct attempt *t);
 int deploy_resume(struct endpoints *s, struct err *e) _must_check_;
+
+/* --- endpoints_sweep.c. tags_due_locked: its tags are to be read. tags_read: reads those that are due; job thread. */
+bool tags_due_locked(const struct endpoints *s, const struct ep *ep);
+void tags_read(struct endpoints *s, struct cancel *c);
+void sweep_fire(struct timer *t);
+/* sweep_orphans: looks for them anew. Job thread. */
+int sweep_orphans(struct endpoints *s, struct cancel *c, struct err *e) _must_check_;
+#define SWEEP_FIRST_MS 10000
+#define SWEEP_EVERY_MS 3600000
+
+/* --- endpoints_orphans.c */
+extern const struct node_ops orphans_ops;
+void orphans_status(struct endpoints *s, struct buf *out);
 
 /* --- endpoints_dir.c, endpoints_rows.c */
 struct endpoint_ref { /* data of the nodes endpoints/NAME and .deleting/NAME */

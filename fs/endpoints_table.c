@@ -1,5 +1,6 @@
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <strings.h>
 
 #include "fs/endpoints_room.h"
@@ -104,12 +105,20 @@ bool ep_in_transition(const struct ep *ep)
 	return row && row->busy;
 }
 
+bool deletion_other(const struct deletion *d, const struct endpoint_state *seen)
+{
+	bool moved = d->created > 0 && seen->created > 0 && fabs(d->created - seen->created) > 1;
+
+	/* While it is being deleted nobody updates it: another configuration is another endpoint. */
+	return moved ||
+	       (d->accepted && d->config[0] && seen->config[0] && !streq(d->config, seen->config));
+}
+
 bool deletion_over(const struct ep *ep)
 {
 	const struct deletion *d = ep->deletion;
 
-	return ep->gone || (d && d->accepted && ep_exists(ep) && d->config[0] &&
-			    ep->seen.config[0] && !streq(ep->seen.config, d->config));
+	return ep->gone || (d && d->accepted && ep_exists(ep) && deletion_other(d, &ep->seen));
 }
 
 bool ep_settled(const struct ep *ep)
@@ -157,6 +166,7 @@ static void hear_common(struct ep *ep, int64_t asked_at, bool changed)
 	err_clear(&ep->asking);
 	if (changed)
 		ep->since = now_ms();
+	ep->tags_wanted |= ep_in_transition(ep);
 	overtake(ep->attempt);
 }
 
@@ -185,6 +195,7 @@ bool ep_hear_summary_locked(struct ep *ep, const struct endpoint_summary *sum, i
 		ep->seen.failure[0] = '\0';
 	}
 	memcpy(ep->seen.name, sum->name, sizeof ep->seen.name);
+	memcpy(ep->seen.arn, sum->arn, sizeof ep->seen.arn);
 	memcpy(ep->seen.status, sum->status, sizeof ep->seen.status);
 	ep->seen.created = sum->created;
 	ep->seen.modified = sum->modified;
@@ -202,7 +213,7 @@ bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 	parts_release(&ep->parts);
 	ep_invoked_well(ep);
 	err_clear(&ep->asking);
-	ep->untagged = false;
+	ep->untagged = ep->tags_wanted = false;
 	ep->seen_at = asked_at;
 	ep->gone = true;
 	if (changed)

@@ -37,6 +37,7 @@ static int show_readme(struct node *dir, struct buf *out, struct err *e)
 		"endpoints/NAME/           status error model instance_type instance_count config arn; wait blocks\n"
 		"endpoints/.defaults/      what mkdir uses: instance_type instance_count (write to change)\n"
 		"endpoints/.deleting/      deletions still running\n"
+		"endpoints/.orphans/       what no endpoint uses any more; rmdir removes it\n"
 		"invoke/NAME               NAME.json, NAME.csv, ... choose another content type\n"
 		"\n"
 		"`sagemakerfs status` shows uploads and endpoints, `sagemakerfs unmount MOUNT` ends the mount.\n");

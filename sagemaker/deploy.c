@@ -64,6 +64,16 @@ bool deploy_made(const char *resource, const char *endpoint)
 	       strspn(resource + n, suffix_alphabet) == DEPLOY_SUFFIX - 1;
 }
 
+bool deploy_made_by_any(const char *resource)
+{
+	const size_t least = strlen(DEPLOY_PREFIX) + 1 + 1 + DEPLOY_SUFFIX - 1;
+	size_t n = strlen(resource);
+	const char *suffix = n >= least ? resource + n - (DEPLOY_SUFFIX - 1) : "";
+
+	return starts_with(resource, DEPLOY_PREFIX) && *suffix && suffix[-1] == '-' &&
+	       strspn(suffix, suffix_alphabet) == DEPLOY_SUFFIX - 1;
+}
+
 /* One run of deploy_create. */
 struct attempt {
 	struct aws *a;

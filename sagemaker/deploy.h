@@ -29,6 +29,8 @@ int deploy_suffix(char out[DEPLOY_SUFFIX], struct err *e) _must_check_;
 void deploy_resource(const char *endpoint, const char *suffix, char out[64]);
 /* deploy_made: whether a model or configuration of this name was made by an attempt for this endpoint. */
 bool deploy_made(const char *resource, const char *endpoint);
+/* deploy_made_by_any: whether it has the form of such a name, for whatever endpoint. */
+bool deploy_made_by_any(const char *resource);
 
 /* All strings are borrowed; environment may be NULL. */
 struct deployment {

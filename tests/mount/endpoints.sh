@@ -33,7 +33,7 @@ crash() {
 
 mount_start
 check_out '.deleting is there and empty' "" ls -A "$MNT/endpoints/.deleting"
-check_out 'ls -a shows what can be set' ". .. .defaults .deleting .error" bash -c "echo \$(ls -a '$MNT/endpoints')"
+check_out 'ls -a shows what can be set' ". .. .defaults .deleting .error .orphans" bash -c "echo \$(ls -a '$MNT/endpoints')"
 check_out 'the default count' 1 cat "$MNT/endpoints/.defaults/instance_count"
 published iris
 

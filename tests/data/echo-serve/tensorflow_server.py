@@ -10,7 +10,7 @@ that is a JSON object with control words:
   {"exit": N}                    ends the process with N
   {"env": true}                  answers the process's environment
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
-`never-ready` answers /ping with 503 for ever.
+`never-ready` answers /ping with 503 for ever, one with `ready-in-N` for N seconds.
 """
 import json
 import os
@@ -30,6 +30,17 @@ def log(text):
 def model_has(name):
     base = os.path.join(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"), "model")
     return any(name in files for _, _, files in os.walk(base))
+
+
+def slowness():
+    """Seconds that the model wants to take until it is ready."""
+    base = os.path.join(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"), "model")
+    names = [f for _, _, files in os.walk(base) for f in files if f.startswith("ready-in-")]
+    return float(names[0][len("ready-in-"):]) if names else 0
+
+
+def get_ready():
+    Handler.ready = True
 
 
 def listening_socket():
@@ -145,7 +156,10 @@ def main():
         log("starting")
         sys.stderr.write("the model asked for a crash at start\n")
         sys.exit(3)
-    Handler.ready = not model_has("never-ready")
+    slow = slowness()
+    Handler.ready = not slow and not model_has("never-ready")
+    if slow:
+        threading.Timer(slow, get_ready).start()
     server = Server(listening_socket())
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=leave, args=(server,)).start())
     log("echo server is ready")

@@ -1,0 +1,178 @@
+#!/usr/bin/env bash
+# What a mount leaves when it dies: other mounts of the account finish its deletions, show its orphans, and are not undone by it when it
+# comes back. What was made without tags is said to be.
+set -euo pipefail
+. "$(dirname "$0")/lib.sh"
+
+OTHER=$WORLD/mnt2
+api() {
+	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
+}
+
+# other_start [options]: a mount of the same store on another machine: with a state of its own.
+other_start() {
+	XDG_STATE_HOME=$WORLD/state2 XDG_CACHE_HOME=$WORLD/cache2 mount_at "$OTHER" "$@"
+}
+
+# dies: the first mount's machine is switched off.
+dies() {
+	local pid
+	pid=$(cat "$MNT/.sagemakerfs/pid")
+	kill -KILL "$pid"
+	wait_until 10 bash -c "! kill -0 $pid" || :
+}
+
+created() {
+	api DescribeEndpoint "{\"EndpointName\":\"$1\"}" | jq .CreationTime
+}
+
+gone() {
+	! api DescribeEndpoint "{\"EndpointName\":\"$1\"}" >/dev/null 2>&1
+}
+
+resources() {
+	/usr/bin/python3 - "$STORE/store.db" "$1" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10)
+for row in db.execute("SELECT kind, name FROM resource WHERE name LIKE ? ORDER BY kind", ("%" + sys.argv[2] + "%",)):
+    print(*row)
+PY
+}
+
+nothing_of() {
+	[ -z "$(resources "$1")" ]
+}
+
+# aged NAME: the backend shows models and configurations of that name as made two hours ago.
+aged() {
+	/usr/bin/python3 - "$STORE/store.db" "$1" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=10)
+db.execute("UPDATE resource SET created = created - 7200 WHERE kind <> 'endpoint' AND name LIKE ?", (sys.argv[2],))
+db.commit()
+PY
+}
+
+mount_start
+other_start
+eval "$("$SAGEMAKERFS" env "$MNT")"
+deploy_echo iris
+
+# Deletions that nobody of the living was asked for.
+tf_export "$WORLD/slow" && mkdir -p "$WORLD/slow/1/assets" && touch "$WORLD/slow/1/assets/ready-in-8"
+for name in slow1 slow2; do
+	cp -rT "$WORLD/slow" "$MNT/models/$name"
+	mkdir "$MNT/endpoints/$name"
+done
+check 'both are being made' wait_until 20 bash -c "[ \"\$(cat '$MNT/endpoints/slow1/status' '$MNT/endpoints/slow2/status')\" = 'Creating
+Creating' ]"
+check_match 'the other mount has seen one' Creating cat "$OTHER/endpoints/slow1/status"
+check 'rmdir while it is being made' rmdir "$MNT/endpoints/slow1" "$MNT/endpoints/slow2"
+marked() {
+	local arn
+	arn=$(api DescribeEndpoint '{"EndpointName":"slow1"}' | jq -r .EndpointArn)
+	api ListTags "{\"ResourceArn\":\"$arn\"}" | grep -q sagemakerfs:delete
+}
+check 'the wish is a tag of the endpoint' wait_until 10 marked
+dies
+check 'the other shows the deletion of the dead' wait_until 60 test -d "$OTHER/endpoints/.deleting/slow1"
+check 'and finishes it' wait_until 60 gone slow1
+check 'with configuration and model' wait_until 20 nothing_of slow1
+check 'one that it never looked at, too' wait_until 90 gone slow2
+check 'whole' wait_until 20 nothing_of slow2
+check_out 'what nobody wanted away serves' InService cat "$OTHER/endpoints/iris/wait"
+
+# A deletion of the past does not hit a present endpoint of the same name.
+mount_start
+deploy_echo again
+fault '[{"operation":"DeleteEndpoint","nth":0,"action":"withhold"}]'
+timeout 15 rmdir "$MNT/endpoints/again" || :
+dies
+fault '[]'
+check 'the first is deleted elsewhere' wait_until 30 gone again
+ls "$OTHER/endpoints" >/dev/null
+wait_until 20 test ! -e "$OTHER/endpoints/again" || :
+check 'and made anew there' wait_until 20 mkdir "$OTHER/endpoints/again"
+check_out 'it serves' InService cat "$OTHER/endpoints/again/wait"
+before=$(created again)
+mount_start
+check 'the mount that died ends its deletion' wait_until 30 bash -c "! test -e '$MNT/endpoints/.deleting/again'"
+check_out 'the new one is not touched' "$before" created again
+check_out 'and serves' InService cat "$MNT/endpoints/again/wait"
+check_out 'its parts are there' 3 bash -c "$(declare -f resources); STORE=$STORE; resources again | wc -l"
+
+# A deletion that never reached the service, of an endpoint that another mount then deleted and made anew.
+fault '[{"operation":"DeleteEndpoint","nth":0,"action":"reset","before":true}]'
+timeout 20 rmdir "$MNT/endpoints/again" 2>/dev/null &
+sleep 1
+dies
+wait || :
+fault '[]'
+check 'deleted by the other' rmdir "$OTHER/endpoints/again"
+check 'gone' wait_until 30 gone again
+check 'made anew by the other' wait_until 20 mkdir "$OTHER/endpoints/again"
+check_out 'the newest serves' InService cat "$OTHER/endpoints/again/wait"
+before=$(created again)
+mount_start
+check 'nothing is left to delete' wait_until 30 bash -c "! test -e '$MNT/endpoints/.deleting/again'"
+check_out 'the newest is not touched' "$before" created again
+
+# Orphans.
+check_out 'no orphans' '' ls "$MNT/endpoints/.orphans"
+model=$(api ListModels '{"NameContains":"smfs-iris-"}' | jq -r '.Models[0].ModelName')
+api DescribeModel "{\"ModelName\":\"$model\"}" | jq '{ExecutionRoleArn,PrimaryContainer}' >"$WORLD/model.json"
+# orphan NAME TAGS: model and configuration as an attempt leaves them.
+orphan() {
+	jq -c ". + {ModelName:\"$1\",Tags:$2}" "$WORLD/model.json" >"$WORLD/orphan.json"
+	api CreateModel "$(cat "$WORLD/orphan.json")" >/dev/null
+	api CreateEndpointConfig "{\"EndpointConfigName\":\"$1\",\"Tags\":$2,\"ProductionVariants\":[{\"VariantName\":\"AllTraffic\",\"ModelName\":\"$1\",\"InitialInstanceCount\":1,\"InstanceType\":\"ml.m5.large\"}]}" >/dev/null
+}
+orphan smfs-lost-aaaabbbb '[{"Key":"sagemakerfs:endpoint","Value":"lost"},{"Key":"sagemakerfs:attempt","Value":"aaaabbbb"}]'
+orphan smfs-plain-ccccdddd '[]'
+orphan smfs-taken-eeeeffff '[{"Key":"sagemakerfs:endpoint","Value":"taken"},{"Key":"sagemakerfs:attempt","Value":"eeeeffff"}]'
+api CreateEndpoint '{"EndpointName":"by-hand","EndpointConfigName":"smfs-taken-eeeeffff"}' >/dev/null
+sleep 1.1
+check_out 'what is young may be an attempt under way' '' ls "$MNT/endpoints/.orphans"
+check_not 'and is not removed' rmdir "$MNT/endpoints/.orphans/smfs-lost-aaaabbbb"
+aged 'smfs-%'
+sleep 1.1
+check_out 'orphans are listed' 'smfs-lost-aaaabbbb
+smfs-plain-ccccdddd
+smfs-taken-eeeeffff' ls "$MNT/endpoints/.orphans"
+check_out 'what is one' 'endpoint configuration and model, 2 h old, costs nothing' cat "$MNT/endpoints/.orphans/smfs-lost-aaaabbbb/status"
+check_match 'status lists them' 'orphan +smfs-lost-aaaabbbb .*2 h old' "$SAGEMAKERFS" status "$MNT"
+check_match 'and says how to remove them' 'rmdir endpoints/.orphans/NAME' "$SAGEMAKERFS" status "$MNT"
+check 'rmdir removes ours' rmdir "$MNT/endpoints/.orphans/smfs-lost-aaaabbbb"
+check_out 'whole' '' resources smfs-lost
+check_errno 'without tags only on request' EPERM rmdir "$MNT/endpoints/.orphans/smfs-plain-ccccdddd"
+check_match 'the sentence names it' 'delete=any' cat "$MNT/endpoints/.error"
+check_errno 'what an endpoint of another name runs on stays' EBUSY rmdir "$MNT/endpoints/.orphans/smfs-taken-eeeeffff"
+check_match 'the sentence says so' 'in use' cat "$MNT/endpoints/.error"
+check 'unmount the other' mount_stop "$OTHER"
+other_start -o delete=any
+check 'on request' rmdir "$OTHER/endpoints/.orphans/smfs-plain-ccccdddd"
+check_out 'gone' '' resources smfs-plain
+api DeleteEndpoint '{"EndpointName":"by-hand"}' || :
+
+# Tags.
+mount_stop "$OTHER"
+other_start -o tag.team=vision,tag.cost=4711
+tf_export "$WORLD/tagged"
+cp -rT "$WORLD/tagged" "$OTHER/models/tagged" && mkdir "$OTHER/endpoints/tagged"
+cat "$OTHER/endpoints/tagged/wait" >/dev/null
+check_out 'tags of the user are put beside ours' 'cost=4711
+sagemakerfs:endpoint=tagged
+team=vision' bash -c "$(declare -f api); api ListTags '{\"ResourceArn\":\"'\$(cat '$OTHER/endpoints/tagged/arn')'\"}' | jq -r '.Tags[] | .Key + \"=\" + .Value' | grep -v -e attempt -e digest"
+rmdir "$OTHER/endpoints/tagged"
+cat "$OTHER/endpoints/.deleting/tagged/wait" >/dev/null 2>&1 || :
+fault '[{"operation":"CreateModel","nth":1,"action":"status","arg":400,"code":"AccessDeniedException","message":"User: u is not authorized to perform: sagemaker:AddTags on resource: r"}]'
+check 'where tags are not permitted it is done without' mkdir "$OTHER/endpoints/tagged"
+fault '[]'
+check_out 'it serves' InService cat "$OTHER/endpoints/tagged/wait"
+check_match 'status says so' 'endpoint tagged .*without tags \(sagemaker:AddTags is not permitted\)' "$SAGEMAKERFS" status "$OTHER"
+check_out 'it is no error' '' cat "$OTHER/endpoints/tagged/error"
+check 'rmdir' rmdir "$OTHER/endpoints/tagged" "$OTHER/endpoints/iris" "$OTHER/endpoints/again"
+check 'unmount' mount_stop "$OTHER"
+check 'unmount the first' mount_stop
+done_testing
