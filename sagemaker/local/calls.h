@@ -53,6 +53,8 @@ void sm_create_endpoint(struct request *r);
 void sm_describe_endpoint(struct request *r);
 void sm_list_endpoints(struct request *r);
 void sm_delete_endpoint(struct request *r);
+void sm_update_endpoint(struct request *r);
+void sm_update_weights(struct request *r);
 /* proxy.c */
 void rt_invoke(struct request *r);
 /* identity.c */

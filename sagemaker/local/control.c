@@ -208,6 +208,33 @@ void sm_create_model(struct request *r)
 		create(r, &KIND_MODEL, in);
 }
 
+/* What the shapes of AWS's model leave open. */
+static bool check_variants(struct request *r, const cJSON *variants)
+{
+	const cJSON *v, *w;
+
+	cJSON_ArrayForEach(v, variants) {
+		const char *name = member_string(v, "VariantName");
+
+		if (!*member_string(v, "ModelName") || !*member_string(v, "InstanceType") ||
+		    !cJSON_HasObjectItem(v, "InitialInstanceCount")) {
+			reply_error(
+				r, 400, "ValidationException",
+				"Variant \"%s\": the local backend needs ModelName, InstanceType and InitialInstanceCount",
+				name);
+			return false;
+		}
+		for (w = v->next; w; w = w->next) {
+			if (!streq(name, member_string(w, "VariantName")))
+				continue;
+			reply_error(r, 400, "ValidationException",
+				    "Variant names must be unique: \"%s\" is there twice", name);
+			return false;
+		}
+	}
+	return true;
+}
+
 void sm_create_config(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, config_unsupported);
@@ -218,12 +245,8 @@ void sm_create_config(struct request *r)
 	if (!in)
 		return;
 	cJSON *variants = cJSON_GetObjectItemCaseSensitive(in, "ProductionVariants");
-	if (cJSON_GetArraySize(variants) != 1) {
-		reply_error(
-			r, 400, "ValidationException",
-			"ProductionVariants: the local backend serves one variant per endpoint");
+	if (!check_variants(r, variants))
 		return;
-	}
 	cJSON_ArrayForEach(v, variants) {
 		_cleanup_json_ cJSON *model = NULL;
 		int found = resource_get(r->be, &KIND_MODEL, member_string(v, "ModelName"), &model,

@@ -2,9 +2,11 @@
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/validate.h"
 
-static const struct unsupported create_unsupported[] = {
-	{"DeploymentConfig", "the local backend does not have this; leave it out or deploy to AWS"},
-	{NULL,	       NULL								 },
+#define NOT_HERE "the local backend does not have this; leave it out or deploy to AWS"
+
+static const struct unsupported deployment_unsupported[] = {
+	{"DeploymentConfig.RollingUpdatePolicy", NOT_HERE},
+	{NULL,				   NULL    },
 };
 
 /* The resource or NULL, replied. */
@@ -22,54 +24,54 @@ static cJSON *need(struct request *r, const struct resource_kind *k, const char 
 	return found > 0 ? json : NULL;
 }
 
-/* All that the endpoint needs for its whole life: its config and model may be deleted while it serves. */
-static cJSON *make_plan(struct request *r, const cJSON *in)
+/* All that the endpoint needs for its whole life: its configuration and models may be deleted while it serves. The variants,
+ * each with its model's container; NULL: replied. */
+static cJSON *make_variants(struct request *r, const char *config_name)
 {
-	_cleanup_json_ cJSON *config =
-				     need(r, &KIND_CONFIG, member_string(in, "EndpointConfigName")),
-			     *model = NULL;
-	cJSON *plan = NULL;
+	_cleanup_json_ cJSON *config = need(r, &KIND_CONFIG, config_name);
+	cJSON *variants = cJSON_DetachItemFromObject(config, "ProductionVariants"), *v;
 
-	if (!config)
-		return NULL;
-	cJSON *variant =
-		cJSON_DetachItemFromArray(cJSON_GetObjectItem(config, "ProductionVariants"), 0);
-	model = need(r, &KIND_MODEL, member_string(variant, "ModelName"));
-	if (model) {
-		plan = cJSON_CreateObject();
-		cJSON_AddStringToObject(plan, "EndpointName", member_string(in, "EndpointName"));
-		cJSON_AddStringToObject(plan, "EndpointConfigName",
-					member_string(config, "EndpointConfigName"));
-		cJSON_AddItemToObject(plan, "Model",
+	cJSON_ArrayForEach(v, variants) {
+		_cleanup_json_ cJSON *model = need(r, &KIND_MODEL, member_string(v, "ModelName"));
+
+		if (!model) {
+			cJSON_Delete(variants);
+			return NULL;
+		}
+		cJSON_AddItemToObject(v, "Model",
 				      cJSON_DetachItemFromObject(model, "PrimaryContainer"));
-		cJSON_AddItemToObject(plan, "Variant", variant);
-	} else {
-		cJSON_Delete(variant);
 	}
-	return plan;
+	return variants;
+}
+
+static void reply_arn(struct request *r, const char *name)
+{
+	cJSON *out = cJSON_CreateObject();
+	char arn[256];
+
+	resource_arn(r->be, &KIND_ENDPOINT, name, arn);
+	cJSON_AddStringToObject(out, "EndpointArn", arn);
+	reply_json(r, out);
 }
 
 void sm_create_endpoint(struct request *r)
 {
-	_cleanup_json_ cJSON *in = validate(r, create_unsupported);
-	cJSON *plan = in ? make_plan(r, in) : NULL;
+	_cleanup_json_ cJSON *in = validate(r, deployment_unsupported);
+	const char *name = member_string(in, "EndpointName"),
+		   *config = member_string(in, "EndpointConfigName");
+	cJSON *variants = in ? make_variants(r, config) : NULL;
 	struct err e;
-	char arn[256];
 
-	if (!plan)
+	if (!variants)
 		return;
-	const char *name = member_string(in, "EndpointName");
-	int made = fleet_create(r->be->endpoints, plan, cJSON_GetObjectItem(in, "Tags"), &e);
-	if (made < 0) {
+	int made = fleet_create(r->be->endpoints, name, config, variants,
+				cJSON_GetObjectItem(in, "Tags"), &e);
+	if (made < 0)
 		reply_failure(r, &e);
-	} else if (!made) {
+	else if (!made)
 		reply_exists(r, &KIND_ENDPOINT, name);
-	} else {
-		cJSON *out = cJSON_CreateObject();
-		resource_arn(r->be, &KIND_ENDPOINT, name, arn);
-		cJSON_AddStringToObject(out, "EndpointArn", arn);
-		reply_json(r, out);
-	}
+	else
+		reply_arn(r, name);
 }
 
 void sm_describe_endpoint(struct request *r)
@@ -94,29 +96,69 @@ void sm_list_endpoints(struct request *r)
 	free(rows);
 }
 
-void sm_delete_endpoint(struct request *r)
+/* What a change came to. */
+static void reply_change(struct request *r, const char *name, enum change result,
+			 const struct err *e)
 {
-	_cleanup_json_ cJSON *in = validate(r, NULL);
-	struct err e;
 	char arn[256];
 
-	if (!in)
+	switch (result) {
+	case CHANGE_BEGUN:
+		reply_arn(r, name);
 		return;
-	const char *name = member_string(in, "EndpointName");
-	switch (fleet_delete(r->be->endpoints, name, &e)) {
-	case DELETE_BEGUN:
-		reply_status(r, 200);
-		return;
-	case DELETE_MISSING:
+	case CHANGE_MISSING:
 		reply_missing(r, &KIND_ENDPOINT, name);
 		return;
-	case DELETE_IN_PROGRESS:
+	case CHANGE_IN_PROGRESS:
 		resource_arn(r->be, &KIND_ENDPOINT, name, arn);
 		reply_error(r, 400, "ValidationException",
 			    "Cannot update in-progress endpoint \"%s\".", arn);
 		return;
-	case DELETE_FAILED:
-		reply_failure(r, &e);
+	case CHANGE_REFUSED:
+		reply_error(r, 400, "ValidationException", "%s", e->text);
+		return;
+	case CHANGE_FAILED:
+		reply_failure(r, e);
 		return;
 	}
+}
+
+void sm_delete_endpoint(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, NULL);
+	const char *name = member_string(in, "EndpointName");
+	struct err e;
+
+	if (!in)
+		return;
+	enum change result = fleet_delete(r->be->endpoints, name, &e);
+	if (result == CHANGE_BEGUN)
+		reply_status(r, 200);
+	else
+		reply_change(r, name, result, &e);
+}
+
+void sm_update_endpoint(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, deployment_unsupported);
+	const char *name = member_string(in, "EndpointName");
+	cJSON *variants = in ? make_variants(r, member_string(in, "EndpointConfigName")) : NULL;
+	struct err e;
+
+	if (variants)
+		reply_change(r, name, fleet_update(r->be->endpoints, in, variants, &e), &e);
+}
+
+void sm_update_weights(struct request *r)
+{
+	_cleanup_json_ cJSON *in = validate(r, NULL);
+	const char *name = member_string(in, "EndpointName");
+	struct err e;
+
+	if (in)
+		reply_change(r, name,
+			     fleet_scale(r->be->endpoints, name,
+					 cJSON_GetObjectItem(in, "DesiredWeightsAndCapacities"),
+					 &e),
+			     &e);
 }

@@ -1,5 +1,5 @@
-/* endpoint_prepare.c: an endpoint's directory DIR/endpoints/ID: model/ (the unpacked archive), tmp/ (scratch), log, and
- * `whole`, written when the archive is unpacked; and the process that runs there. */
+/* endpoint_prepare.c: a deployment's directory DIR/endpoints/ID: a directory N for each variant with model/ (the unpacked archive),
+ * `whole`, written when that is complete, and INSTANCE/ with tmp/ (scratch) and log; and the process that runs there. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,19 +20,24 @@
 #define LOG_KEPT ((off_t)1 << 20)
 #define ENV_MAX  128
 
-static const cJSON *model_of(const struct endpoint *ep)
+static const cJSON *model_of(const struct variant *v)
 {
-	return cJSON_GetObjectItem(ep->plan, "Model");
+	return cJSON_GetObjectItem(v->json, "Model");
 }
 
-static int open_base(const struct endpoint *ep)
+static struct fleet *fleet_of(const struct variant *v)
 {
-	return openat(ep->all->dirfd, ep->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return v->dep->ep->all;
 }
 
-int endpoint_choose(struct endpoint *ep, struct err *e)
+static int open_dir(const char *path)
 {
-	const char *uri = member_string(model_of(ep), "Image");
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int variant_choose(struct variant *v, struct err *e)
+{
+	const char *uri = member_string(model_of(v), "Image");
 	struct image image;
 
 	if (!images_parse(uri, &image))
@@ -41,10 +46,10 @@ int endpoint_choose(struct endpoint *ep, struct err *e)
 			"the local backend cannot run the image '%s': it runs AWS's TensorFlow and MXNet inference images by "
 			"their URIs",
 			uri);
-	if (runtime_server(image.framework, ep->server, e) < 0)
+	if (runtime_server(image.framework, v->server, e) < 0)
 		return -1;
-	return runtime_choose(image.framework, image.version, ep->all->be->options->strict_runtimes,
-			      &ep->runtime, e);
+	return runtime_choose(image.framework, image.version,
+			      fleet_of(v)->be->options->strict_runtimes, &v->runtime, e);
 }
 
 /* ---- unpacking ---- */
@@ -134,7 +139,7 @@ static int fresh_dir(int base, const char *name, mode_t mode, struct err *e)
 					     : 0;
 }
 
-static int unpack_model(struct endpoint *ep, int base, const char *url, struct err *e)
+static int unpack_model(struct variant *v, int base, const char *url, struct err *e)
 {
 	struct reader *rd = NULL;
 	struct object o;
@@ -143,7 +148,7 @@ static int unpack_model(struct endpoint *ep, int base, const char *url, struct e
 
 	int found = !s3_url_split(url, bucket, &key)
 			    ? 0
-			    : object_open(ep->all->be, bucket, key, strlen(key), &o, &rd, e);
+			    : object_open(fleet_of(v)->be, bucket, key, strlen(key), &o, &rd, e);
 	if (found < 0)
 		return -1;
 	if (!found)
@@ -153,43 +158,53 @@ static int unpack_model(struct endpoint *ep, int base, const char *url, struct e
 		r < 0 ? -1 : openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0)
 		r = dir < 0 ? err_errno(e, "cannot open the endpoint's 'model'")
-			    : unpack_reader(rd, dir, ep->all->ending, e);
+			    : unpack_reader(rd, dir, fleet_of(v)->ending, e);
 	reader_free(rd);
 	return r < 0 ? err_prefix(e, "Failed to extract model data archive from URL \"%s\"", url)
 		     : mark_whole(base, e);
 }
 
-int endpoint_unpack(struct endpoint *ep, struct err *e)
+/* DIR/endpoints/ID/N, or -1. */
+static int make_base(const struct variant *v, struct err *e)
 {
-	const char *url = member_string(model_of(ep), "ModelDataUrl");
+	const char *id = v->dep->id;
 
-	if (mkdirat(ep->all->dirfd, ep->id, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(fleet_of(v)->dirfd, id, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "cannot make the endpoint's directory");
-	_cleanup_close_ int base = open_base(ep);
+	if (mkdir(v->base, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "cannot make the variant's directory");
+	int base = open_dir(v->base);
+	return base < 0 ? err_errno(e, "cannot open the variant's directory") : base;
+}
+
+int variant_unpack(struct variant *v, struct err *e)
+{
+	const char *url = member_string(model_of(v), "ModelDataUrl");
+	_cleanup_close_ int base = make_base(v, e);
+
 	if (base < 0)
-		return err_errno(e, "cannot open the endpoint's directory");
-	if (fresh_dir(base, "tmp", 0700, e) < 0)
 		return -1;
 	if (is_whole(base))
 		return 0;
 	if (*url)
-		return unpack_model(ep, base, url, e);
+		return unpack_model(v, base, url, e);
 	return fresh_dir(base, "model", 0755, e) < 0 ? -1 : mark_whole(base, e);
 }
 
-void endpoint_remove_files(struct endpoint *ep)
+void deployment_remove_files(struct deployment *dep)
 {
+	struct fleet *all = dep->ep->all;
 	struct err e;
 
-	tree_writable(ep->all->dirfd, ep->id, true);
-	if (remove_tree(ep->all->dirfd, ep->id, &e) < 0)
-		logger_line(ep->all->be->log, "endpoint %s: cannot remove its files: %s", ep->name,
+	tree_writable(all->dirfd, dep->id, true);
+	if (remove_tree(all->dirfd, dep->id, &e) < 0)
+		logger_line(all->be->log, "endpoint %s: cannot remove its files: %s", dep->ep->name,
 			    e.text);
 }
 
 /* ---- the process ---- */
 
-int endpoint_listen(struct endpoint *ep, struct err *e)
+int instance_listen(int *out, unsigned *port, struct err *e)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
@@ -198,11 +213,8 @@ int endpoint_listen(struct endpoint *ep, struct err *e)
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 1024) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&a, &len) < 0)
 		return err_errno(e, "cannot make the model server's socket");
-	SCOPED_LOCK(&ep->all->mu);
-	if (ep->listen_fd >= 0)
-		close(ep->listen_fd);
-	ep->port = ntohs(a.sin_port);
-	ep->listen_fd = steal_fd(&fd);
+	*port = ntohs(a.sin_port);
+	*out = steal_fd(&fd);
 	return 0;
 }
 
@@ -231,20 +243,21 @@ static bool is_reserved(const char *name)
 	return starts_with(name, "SAGEMAKERFS_");
 }
 
-static void fill_environment(const struct endpoint *ep, struct environment *v)
+static void fill_environment(const struct launch *l, const char *home, struct environment *env)
 {
-	const cJSON *own = cJSON_GetObjectItemCaseSensitive(model_of(ep), "Environment"), *j;
+	const cJSON *own = cJSON_GetObjectItemCaseSensitive(model_of(l->variant), "Environment"),
+		    *j;
 
 	const struct {
 		const char *name, *format, *value;
 	} rows[] = {
-		{"PATH",                  "%s/bin:/usr/local/bin:/usr/bin:/bin", ep->runtime.dir},
-		{"HOME",                  "%s/tmp",                              ep->base       },
-		{"TMPDIR",                "%s/tmp",                              ep->base       },
-		{"LANG",                  "%s",				  "C.UTF-8"      },
+		{"PATH",                  "%s/bin:/usr/local/bin:/usr/bin:/bin", l->variant->runtime.dir},
+		{"HOME",                  "%s/tmp",                              home                   },
+		{"TMPDIR",                "%s/tmp",                              home                   },
+		{"LANG",                  "%s",				  "C.UTF-8"              },
 		{"PYTHONUNBUFFERED",      "%s",
-		 "1"									    }, /* else its last lines are lost when it is killed */
-		{"SAGEMAKERFS_LISTEN_FD", "%s",                                  "3"            },
+		 "1"										    }, /* else its last lines are lost when it is killed */
+		{"SAGEMAKERFS_LISTEN_FD", "%s",                                  "3"                    },
 	};
 	struct image image = {.version = ""};
 
@@ -254,94 +267,122 @@ static void fill_environment(const struct endpoint *ep, struct environment *v)
 					 rows[i].format, rows[i].value, percent + 2);
 		if (value && (is_reserved(rows[i].name) ||
 			      !cJSON_GetObjectItemCaseSensitive(own, rows[i].name)))
-			add_env(v, rows[i].name, value);
+			add_env(env, rows[i].name, value);
 		free(value);
 	}
 	cJSON_ArrayForEach(j, own) {
 		if (cJSON_IsString(j) && !is_reserved(j->string))
-			add_env(v, j->string, j->valuestring);
+			add_env(env, j->string, j->valuestring);
 	}
 	char port[16];
-	snprintf(port, sizeof port, "%u", ep->port);
-	add_env(v, "SAGEMAKER_BIND_TO_PORT", port);
-	images_parse(member_string(model_of(ep), "Image"), &image);
-	add_env(v, "SAGEMAKERFS_FRAMEWORK_VERSION", image.version);
+	snprintf(port, sizeof port, "%u", l->port);
+	add_env(env, "SAGEMAKER_BIND_TO_PORT", port);
+	images_parse(member_string(model_of(l->variant), "Image"), &image);
+	add_env(env, "SAGEMAKERFS_FRAMEWORK_VERSION", image.version);
 }
 
-static int open_log(const struct endpoint *ep, int flags)
+static char *home_of(const struct variant *v, const char *id)
 {
-	_cleanup_close_ int base = open_base(ep);
+	return str_printf("%s/%s", v->base, id);
+}
 
-	return base < 0 ? -1 : openat(base, "log", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+/* INSTANCE/, with an empty tmp/; its path, NULL: *e says why. */
+static char *make_home(const struct launch *l, struct err *e)
+{
+	char *home = home_of(l->variant, l->id);
+	_cleanup_close_ int base = open_dir(l->variant->base);
+
+	if (home && base >= 0 && (mkdirat(base, l->id, 0700) == 0 || errno == EEXIST)) {
+		_cleanup_close_ int dir = openat(base, l->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir >= 0 && fresh_dir(dir, "tmp", 0700, e) == 0)
+			return home;
+	}
+	if (!e->no)
+		err_errno(e, "cannot make the instance's directory");
+	free(home);
+	return NULL;
+}
+
+static int open_log(const char *home, int flags)
+{
+	_cleanup_close_ int dir = home ? open_dir(home) : -1;
+
+	return dir < 0 ? -1 : openat(dir, "log", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 /* The first lines of a process's log: which runtime stands in for which container. */
-static void introduce(const struct endpoint *ep, int log)
+static void introduce(const struct variant *v, int log)
 {
 	char now[32];
 
 	log_now(now);
 	dprintf(log, "sagemakerfs: %s image %s served by %s %s (%s)\n", now,
-		member_string(model_of(ep), "Image"), ep->runtime.framework, ep->runtime.version,
-		ep->runtime.dir);
+		member_string(model_of(v), "Image"), v->runtime.framework, v->runtime.version,
+		v->runtime.dir);
 }
 
-int endpoint_spawn(struct endpoint *ep, uint64_t tag, long long *log_from, struct err *e)
+int instance_spawn(const struct launch *l, long long *log_from, struct err *e)
 {
-	struct backend *be = ep->all->be;
-	struct environment v = {.n = 0};
-	char python[sizeof ep->runtime.dir + 16];
-	_cleanup_close_ int log = open_log(ep, O_WRONLY | O_APPEND | O_CREAT);
+	const struct variant *v = l->variant;
+	struct backend *be = fleet_of(v)->be;
+	struct environment env = {.n = 0};
+	char python[sizeof v->runtime.dir + 16];
+	_cleanup_free_ char *home = make_home(l, e);
+	_cleanup_close_ int log = open_log(home, O_WRONLY | O_APPEND | O_CREAT);
 
 	if (log < 0)
-		return err_errno(e, "cannot open the endpoint's log");
-	introduce(ep, log);
+		return home ? err_errno(e, "cannot open the instance's log") : -1;
+	introduce(v, log);
 	*log_from = lseek(log, 0, SEEK_END);
-	snprintf(python, sizeof python, "%s/bin/python", ep->runtime.dir);
-	fill_environment(ep, &v);
-	struct spawn p = {.tag = tag,
+	snprintf(python, sizeof python, "%s/bin/python", v->runtime.dir);
+	fill_environment(l, home, &env);
+	struct spawn p = {.tag = l->process,
 			  .python = python,
-			  .script = ep->server,
+			  .script = v->server,
 			  .store = be->dir,
-			  .base = ep->base,
-			  .env = (const char *const *)v.rows,
-			  .listen_fd = ep->listen_fd,
+			  .base = v->base,
+			  .home = home,
+			  .env = (const char *const *)env.rows,
+			  .listen_fd = l->listen_fd,
 			  .log_fd = log};
 	int r = spawner_start(be->spawner, &p, e);
-	for (size_t i = 0; i < v.n; i++)
-		free(v.rows[i]);
+	for (size_t i = 0; i < env.n; i++)
+		free(env.rows[i]);
 	return r;
 }
 
-void endpoint_last_lines(const struct endpoint *ep, long long from, size_t max, struct buf *out)
+void instance_last_lines(const struct instance *i, size_t max, struct buf *out)
 {
-	_cleanup_close_ int log = open_log(ep, O_RDONLY);
+	_cleanup_free_ char *home = home_of(i->variant, i->id);
+	_cleanup_close_ int log = open_log(home, O_RDONLY);
+	const off_t from = i->log_from;
 	char text[1025];
 	struct stat st;
 
 	if (log < 0 || fstat(log, &st) < 0)
 		return;
-	off_t at = MAX((off_t)from, st.st_size - (off_t)MIN(max, sizeof text - 1));
+	off_t at = MAX(from, st.st_size - (off_t)MIN(max, sizeof text - 1));
 	ssize_t n = pread(log, text, MIN(max, sizeof text - 1), at);
 	while (n > 0 && text[n - 1] == '\n')
 		n--;
 	if (n <= 0)
 		return;
 	const char *p = text, *line = memchr(text, '\n', (size_t)n);
-	if (at > (off_t)from && line) /* begin with a whole line */
+	if (at > from && line) /* begin with a whole line */
 		p = line + 1;
 	utf8_clean(text, (size_t)n);
 	buf_add(out, p, (size_t)(text + n - p));
 }
 
-bool endpoint_trim_log(const struct endpoint *ep)
+bool instance_trim_log(const struct instance *i)
 {
-	_cleanup_close_ int log = open_log(ep, O_RDWR);
+	_cleanup_free_ char *home = home_of(i->variant, i->id);
+	_cleanup_close_ int log = open_log(home, O_RDWR);
 	struct stat st;
 
 	if (log < 0 || fstat(log, &st) < 0 || st.st_size <= LOG_MAX)
 		return false;
-	_cleanup_close_ int base = open_base(ep);
+	_cleanup_close_ int base = open_dir(home);
 	_cleanup_close_ int old =
 		base < 0 ? -1
 			 : openat(base, "log.1",
@@ -349,8 +390,9 @@ bool endpoint_trim_log(const struct endpoint *ep)
 	_cleanup_free_ char *kept = malloc((size_t)LOG_KEPT);
 	ssize_t n = kept ? pread(log, kept, (size_t)LOG_KEPT, st.st_size - LOG_KEPT) : -1;
 	if (old >= 0 && n > 0 && write(old, kept, (size_t)n) != n)
-		logger_line(ep->all->be->log, "endpoint %s: cannot keep the end of its log",
-			    ep->name);
+		logger_line(fleet_of(i->variant)->be->log,
+			    "endpoint %s: cannot keep the end of its log",
+			    i->variant->dep->ep->name);
 	return ftruncate(log, 0) ==
 	       0; /* it is open for appending: the process goes on at the start */
 }

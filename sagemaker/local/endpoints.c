@@ -11,7 +11,8 @@
 #include "sagemaker/local/validate.h"
 #include "sagemaker/unpack.h"
 
-const char *const status_names[N_STATUS] = {"Creating", "InService", "Failed", "Deleting"};
+const char *const status_names[N_STATUS] = {"Creating",    "InService", "Updating",
+					    "RollingBack", "Failed",    "Deleting"};
 
 struct endpoint *endpoint_ref_locked(struct endpoint *ep)
 {
@@ -21,10 +22,15 @@ struct endpoint *endpoint_ref_locked(struct endpoint *ep)
 
 static void free_endpoint(struct endpoint *ep)
 {
-	if (ep->listen_fd >= 0)
-		close(ep->listen_fd);
-	cJSON_Delete(ep->plan);
-	free(ep->base);
+	deployment_unref_locked(ep->live);
+	deployment_unref_locked(ep->next_up);
+	while (ep->old) {
+		struct deployment *dep = ep->old;
+
+		ep->old = dep->next_old;
+		deployment_unref_locked(dep);
+	}
+	cJSON_Delete(ep->pending);
 	free(ep);
 }
 
@@ -39,47 +45,56 @@ void endpoint_unref(struct endpoint *ep)
 		free_endpoint(ep);
 }
 
-/* An endpoint of its stored row; takes over plan. NULL: the row is damaged or memory is out. */
-static struct endpoint *make_endpoint(struct fleet *all, cJSON *plan, double created)
+static struct endpoint *make_endpoint(struct fleet *all, const char *name, double created)
 {
-	const cJSON *variant = cJSON_GetObjectItem(plan, "Variant");
 	struct endpoint *ep = calloc(1, sizeof *ep);
-	const char *status = member_string(plan, "Status");
 
-	if (!ep || !*member_string(plan, "EndpointName") || !*member_string(plan, "Id")) {
-		free(ep);
-		cJSON_Delete(plan);
-		return NULL;
-	}
-	*ep = (struct endpoint){.all = all,
-				.refs = 1,
-				.listed = true,
-				.plan = plan,
-				.created = created,
-				.listen_fd = -1};
-	snprintf(ep->name, sizeof ep->name, "%s", member_string(plan, "EndpointName"));
-	snprintf(ep->config, sizeof ep->config, "%s", member_string(plan, "EndpointConfigName"));
-	snprintf(ep->variant, sizeof ep->variant, "%s", member_string(variant, "VariantName"));
-	snprintf(ep->id, sizeof ep->id, "%s", member_string(plan, "Id"));
-	snprintf(ep->failure, sizeof ep->failure, "%s", member_string(plan, "FailureReason"));
-	ep->modified = member_number(plan, "LastModifiedTime", created);
+	if (ep)
+		*ep = (struct endpoint){.all = all, .refs = 1, .listed = true, .created = created};
+	if (ep)
+		snprintf(ep->name, sizeof ep->name, "%s", name);
+	return ep;
+}
+
+/* Rows of stores that knew one variant only. */
+static void bring_up_to_date(cJSON *row)
+{
+	cJSON *variant = cJSON_DetachItemFromObjectCaseSensitive(row, "Variant");
+
+	if (!variant)
+		return;
+	cJSON_AddItemToObject(variant, "Model",
+			      cJSON_DetachItemFromObjectCaseSensitive(row, "Model"));
+	cJSON_AddItemToArray(cJSON_AddArrayToObject(row, "Variants"), variant);
+}
+
+/* What a row says; it runs again from its beginning, whatever it was. */
+static int read_row(struct endpoint *ep, cJSON *row)
+{
+	const char *status = member_string(row, "Status");
+
+	bring_up_to_date(row);
+	ep->next_up = deployment_of(ep, row);
+	ep->pending = cJSON_DetachItemFromObjectCaseSensitive(row, "Pending");
+	snprintf(ep->failure, sizeof ep->failure, "%s", member_string(row, "FailureReason"));
+	ep->modified = member_number(row, "LastModifiedTime", ep->created);
 	for (int i = 0; i < N_STATUS; i++) {
 		if (streq(status, status_names[i]))
 			ep->status = (enum status)i;
 	}
-	ep->base = str_printf("%s/endpoints/%s", all->be->dir, ep->id);
-	if (ep->base)
-		return ep;
-	free_endpoint(ep);
-	return NULL;
+	return ep->next_up ? 0 : -1;
 }
 
 static void load(void *arg, const char *name, double created, cJSON *json)
 {
 	struct fleet *all = arg;
-	struct endpoint *ep = make_endpoint(all, json, created);
+	struct endpoint *ep = make_endpoint(all, name, created);
+	bool good = ep && read_row(ep, json) == 0;
 
-	if (!ep) {
+	cJSON_Delete(json);
+	if (!good) {
+		if (ep)
+			free_endpoint(ep);
 		logger_line(all->be->log, "the row of endpoint '%s' is damaged and was left aside",
 			    name);
 		return;
@@ -88,13 +103,13 @@ static void load(void *arg, const char *name, double created, cJSON *json)
 	all->first = ep;
 }
 
-static struct endpoint *find_id(const struct fleet *all, const char *id)
+static bool is_used(const struct fleet *all, const char *id)
 {
-	struct endpoint *ep = all->first;
-
-	while (ep && !streq(ep->id, id))
-		ep = ep->next;
-	return ep;
+	for (const struct endpoint *ep = all->first; ep; ep = ep->next) {
+		if (streq(ep->next_up->id, id))
+			return true;
+	}
+	return false;
 }
 
 /* Directories that a crash left behind. */
@@ -105,7 +120,7 @@ static void sweep(struct fleet *all)
 
 	for (struct dirent *t = d ? readdir(d) : NULL; t; t = readdir(d)) {
 		struct err e;
-		if (t->d_name[0] == '.' || find_id(all, t->d_name))
+		if (t->d_name[0] == '.' || is_used(all, t->d_name))
 			continue;
 		tree_writable(all->dirfd, t->d_name, true);
 		if (remove_tree(all->dirfd, t->d_name, &e) < 0)
@@ -160,16 +175,45 @@ void fleet_free(struct fleet *all)
 void fleet_start(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
-	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
+	for (struct endpoint *ep = all->first, *next; ep; ep = next) {
+		next = ep->next; /* one that is being deleted may go at once */
 		if (ep->begun)
 			continue; /* a request came first */
-		if (ep->status == IN_SERVICE)
-			endpoint_set_locked(ep, CREATING, NULL);
-		if (ep->status == CREATING)
-			endpoint_begin_locked(ep);
-		else if (ep->status == DELETING)
+		if (ep->status == DELETING) {
 			endpoint_end_locked(ep);
+		} else if (ep->status != FAILED) {
+			endpoint_set_locked(ep, CREATING, NULL);
+			endpoint_begin_locked(ep);
+		}
 	}
+}
+
+/* Every instance of every endpoint, whatever its deployment is doing. */
+static void each_instance_locked(struct fleet *all, void (*fn)(struct instance *i, void *arg),
+				 void *arg)
+{
+	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
+		struct deployment *list[] = {ep->live, ep->next_up, ep->old};
+
+		for (size_t d = 0; d < ARRAY_SIZE(list); d++) {
+			for (struct deployment *dep = list[d]; dep;
+			     dep = d == 2 ? dep->next_old : NULL) {
+				for (size_t k = 0; k < dep->n; k++) {
+					for (struct instance *i = dep->variants[k].first; i;
+					     i = i->next)
+						fn(i, arg);
+				}
+			}
+		}
+	}
+}
+
+static void terminate(struct instance *i, void *arg)
+{
+	struct fleet *all = arg;
+
+	if (i->alive)
+		spawner_kill(all->be->spawner, i->process, SIGTERM);
 }
 
 void fleet_stop(struct fleet *all)
@@ -177,10 +221,12 @@ void fleet_stop(struct fleet *all)
 	SCOPED_LOCK(&all->mu);
 	all->stopping = true;
 	cancel_set(all->ending);
-	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
-		if (ep->alive)
-			spawner_kill(all->be->spawner, ep->process, SIGTERM);
-	}
+	each_instance_locked(all, terminate, all);
+}
+
+static void count(struct instance *i, void *arg)
+{
+	*(unsigned *)arg += i->alive;
 }
 
 unsigned fleet_alive(struct fleet *all)
@@ -188,21 +234,24 @@ unsigned fleet_alive(struct fleet *all)
 	unsigned n = 0;
 
 	SCOPED_LOCK(&all->mu);
-	for (const struct endpoint *ep = all->first; ep; ep = ep->next)
-		n += ep->alive;
+	each_instance_locked(all, count, &n);
 	return n;
+}
+
+static void trim(struct instance *i, void *arg)
+{
+	(void)arg;
+	if (i->alive && instance_trim_log(i))
+		i->log_from = 0;
 }
 
 void fleet_tick(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
-	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
-		if (ep->alive && endpoint_trim_log(ep))
-			ep->log_from = 0;
-	}
+	each_instance_locked(all, trim, NULL);
 }
 
-static struct endpoint *find_locked(struct fleet *all, const char *name, size_t len)
+struct endpoint *endpoint_find_locked(struct fleet *all, const char *name, size_t len)
 {
 	struct endpoint *ep = all->first;
 
@@ -211,20 +260,30 @@ static struct endpoint *find_locked(struct fleet *all, const char *name, size_t 
 	return ep;
 }
 
-static void set_string(cJSON *j, const char *name, const char *value)
+/* The row of an endpoint: of what serves or, before that, of what shall; and the update that is being made. */
+static cJSON *make_row(const struct endpoint *ep, enum status status, const char *failure,
+		       double modified)
 {
-	cJSON_DeleteItemFromObjectCaseSensitive(j, name);
-	if (value)
-		cJSON_AddStringToObject(j, name, value);
+	const struct deployment *dep = ep->live ? ep->live : ep->next_up;
+	cJSON *row = dep ? deployment_json(dep) : cJSON_CreateObject();
+
+	cJSON_AddStringToObject(row, "EndpointName", ep->name);
+	cJSON_AddStringToObject(row, "Status", status_names[status]);
+	if (*failure)
+		cJSON_AddStringToObject(row, "FailureReason", failure);
+	cJSON_AddNumberToObject(row, "LastModifiedTime", modified);
+	if (ep->live && ep->next_up)
+		cJSON_AddItemToObject(row, "Pending", deployment_json(ep->next_up));
+	else if (ep->pending)
+		cJSON_AddItemToObject(row, "Pending", cJSON_Duplicate(ep->pending, true));
+	return row;
 }
 
-/* The members of the row that change. */
-static void note_state(cJSON *plan, enum status status, const char *failure, double modified)
+int endpoint_save_locked(struct endpoint *ep, enum status status, struct err *e)
 {
-	set_string(plan, "Status", status_names[status]);
-	set_string(plan, "FailureReason", failure && *failure ? failure : NULL);
-	cJSON_DeleteItemFromObjectCaseSensitive(plan, "LastModifiedTime");
-	cJSON_AddNumberToObject(plan, "LastModifiedTime", modified);
+	_cleanup_json_ cJSON *row = make_row(ep, status, ep->failure, time_now());
+
+	return resource_update(ep->all->be, &KIND_ENDPOINT, ep->name, row, e);
 }
 
 void endpoint_set_locked(struct endpoint *ep, enum status status, const char *failure)
@@ -235,57 +294,71 @@ void endpoint_set_locked(struct endpoint *ep, enum status status, const char *fa
 	ep->status = status;
 	ep->modified = time_now();
 	snprintf(ep->failure, sizeof ep->failure, "%s", failure ? failure : "");
-	note_state(ep->plan, status, ep->failure, ep->modified);
-	if (resource_update(be, &KIND_ENDPOINT, ep->name, ep->plan, &e) < 0)
+	if (endpoint_save_locked(ep, status, &e) < 0)
 		logger_line(be->log, "endpoint %s: its state was not kept: %s", ep->name, e.text);
 	logger_line(be->log, "endpoint %s: %s%s%s", ep->name, status_names[status],
 		    failure ? ": " : "", failure ? failure : "");
 }
 
-int fleet_create(struct fleet *all, cJSON *plan, const cJSON *tags, struct err *e)
+void endpoint_unlist_locked(struct endpoint *ep)
 {
-	const char *name = member_string(plan, "EndpointName");
+	struct endpoint **p = &ep->all->first;
+
+	while (*p != ep)
+		p = &(*p)->next;
+	*p = ep->next;
+	ep->listed = false;
+	logger_line(ep->all->be->log, "endpoint %s: deleted", ep->name);
+	ep->refs--; /* the table's; who called has another */
+}
+
+int fleet_create(struct fleet *all, const char *name, const char *config, cJSON *variants,
+		 const cJSON *tags, struct err *e)
+{
 	char id[17];
 
 	random_text(id, sizeof id);
-	set_string(plan, "Id", id);
-	note_state(plan, CREATING, NULL, time_now());
 	SCOPED_LOCK(&all->mu);
-	int added = find_locked(all, name, strlen(name))
-			    ? 0
-			    : resource_add(all->be, &KIND_ENDPOINT, name, plan, tags, e);
+	if (endpoint_find_locked(all, name, strlen(name))) {
+		cJSON_Delete(variants);
+		return 0;
+	}
+	struct endpoint *ep = make_endpoint(all, name, time_now());
+	if (!ep) {
+		cJSON_Delete(variants);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	ep->modified = ep->created;
+	ep->next_up = deployment_new(ep, config, id, variants);
+	_cleanup_json_ cJSON *row = make_row(ep, CREATING, "", ep->created);
+	int added = ep->next_up ? resource_add(all->be, &KIND_ENDPOINT, name, row, tags, e)
+				: err_set(e, ENOMEM, "out of memory");
 	if (added <= 0) {
-		cJSON_Delete(plan);
+		free_endpoint(ep);
 		return added;
 	}
-	struct endpoint *ep = make_endpoint(all, plan, time_now());
-	if (!ep)
-		return err_set(e, ENOMEM, "out of memory");
 	ep->next = all->first;
 	all->first = ep;
 	endpoint_begin_locked(ep);
 	return 1;
 }
 
-static cJSON *describe_variant(const struct endpoint *ep)
+static cJSON *describe_variants(const struct deployment *dep)
 {
-	const cJSON *variant = cJSON_GetObjectItem(ep->plan, "Variant");
-	const char *image = member_string(cJSON_GetObjectItem(ep->plan, "Model"), "Image");
-	double weight = member_number(variant, "InitialVariantWeight", 1),
-	       count = member_number(variant, "InitialInstanceCount", 1);
-	cJSON *j = cJSON_CreateObject(), *images = cJSON_AddArrayToObject(j, "DeployedImages"),
-	      *i = cJSON_CreateObject();
+	cJSON *list = cJSON_CreateArray();
 
-	cJSON_AddStringToObject(j, "VariantName", ep->variant);
-	cJSON_AddStringToObject(i, "SpecifiedImage", image);
-	cJSON_AddStringToObject(i, "ResolvedImage", image);
-	cJSON_AddNumberToObject(i, "ResolutionTime", ep->created);
-	cJSON_AddItemToArray(images, i);
-	cJSON_AddNumberToObject(j, "CurrentWeight", weight);
-	cJSON_AddNumberToObject(j, "DesiredWeight", weight);
-	cJSON_AddNumberToObject(j, "CurrentInstanceCount", ep->status == IN_SERVICE ? count : 0);
-	cJSON_AddNumberToObject(j, "DesiredInstanceCount", count);
-	return j;
+	for (size_t k = 0; k < dep->n; k++)
+		cJSON_AddItemToArray(list, variant_describe(&dep->variants[k]));
+	return list;
+}
+
+static void describe_pending(const struct deployment *dep, cJSON *j)
+{
+	cJSON *p = cJSON_AddObjectToObject(j, "PendingDeploymentSummary");
+
+	cJSON_AddStringToObject(p, "EndpointConfigName", dep->config);
+	cJSON_AddItemToObject(p, "ProductionVariants", describe_variants(dep));
+	cJSON_AddNumberToObject(p, "StartTime", dep->began);
 }
 
 cJSON *fleet_describe(struct fleet *all, const char *name)
@@ -293,43 +366,26 @@ cJSON *fleet_describe(struct fleet *all, const char *name)
 	char arn[256];
 
 	SCOPED_LOCK(&all->mu);
-	const struct endpoint *ep = find_locked(all, name, strlen(name));
+	const struct endpoint *ep = endpoint_find_locked(all, name, strlen(name));
 	if (!ep)
 		return NULL;
+	const struct deployment *dep = ep->live ? ep->live : ep->next_up ? ep->next_up : ep->old;
 	cJSON *j = cJSON_CreateObject();
 	resource_arn(all->be, &KIND_ENDPOINT, ep->name, arn);
 	cJSON_AddStringToObject(j, "EndpointName", ep->name);
 	cJSON_AddStringToObject(j, "EndpointArn", arn);
-	cJSON_AddStringToObject(j, "EndpointConfigName", ep->config);
+	if (dep)
+		cJSON_AddStringToObject(j, "EndpointConfigName", dep->config);
 	cJSON_AddStringToObject(j, "EndpointStatus", status_names[ep->status]);
 	cJSON_AddNumberToObject(j, "CreationTime", ep->created);
 	cJSON_AddNumberToObject(j, "LastModifiedTime", ep->modified);
 	if (ep->failure[0])
 		cJSON_AddStringToObject(j, "FailureReason", ep->failure);
-	if (ep->status != FAILED)
-		cJSON_AddItemToArray(cJSON_AddArrayToObject(j, "ProductionVariants"),
-				     describe_variant(ep));
+	if (dep && ep->status != FAILED)
+		cJSON_AddItemToObject(j, "ProductionVariants", describe_variants(dep));
+	if (ep->live && ep->next_up)
+		describe_pending(ep->next_up, j);
 	return j;
-}
-
-enum delete_result fleet_delete(struct fleet *all, const char *name, struct err *e)
-{
-	SCOPED_LOCK(&all->mu);
-	struct endpoint *ep = find_locked(all, name, strlen(name));
-	if (!ep)
-		return DELETE_MISSING;
-	if (ep->status == CREATING || ep->status == DELETING)
-		return DELETE_IN_PROGRESS;
-	note_state(ep->plan, DELETING, ep->failure, time_now());
-	if (resource_update(all->be, &KIND_ENDPOINT, ep->name, ep->plan, e) < 0) {
-		note_state(ep->plan, ep->status, ep->failure, ep->modified);
-		return DELETE_FAILED; /* what is not kept is not promised */
-	}
-	ep->status = DELETING;
-	ep->modified = time_now();
-	logger_line(all->be->log, "endpoint %s: Deleting", ep->name);
-	endpoint_end_locked(ep);
-	return DELETE_BEGUN;
 }
 
 struct listed *fleet_list(struct fleet *all, size_t *n)
@@ -351,17 +407,4 @@ struct listed *fleet_list(struct fleet *all, size_t *n)
 		snprintf(l->name, sizeof l->name, "%s", ep->name);
 	}
 	return rows;
-}
-
-enum invokable fleet_target(struct fleet *all, const char *name, size_t len,
-			    struct invoke_target *out)
-{
-	SCOPED_LOCK(&all->mu);
-	const struct endpoint *ep = find_locked(all, name, len);
-	if (!ep || ep->status != IN_SERVICE)
-		return INVOKE_UNKNOWN;
-	snprintf(out->url, sizeof out->url, "http://127.0.0.1:%u/invocations", ep->port);
-	memcpy(out->name, ep->name, sizeof out->name);
-	memcpy(out->variant, ep->variant, sizeof out->variant);
-	return ep->ready ? INVOKE_READY : INVOKE_RESTARTING;
 }

@@ -1,5 +1,8 @@
 /*
- * endpoints.h: the endpoints and their life: Creating -> InService or Failed -> Deleting -> gone.
+ * endpoints.h: the endpoints and their life: Creating -> InService or Failed, Updating -> InService, Deleting -> gone.
+ *
+ * An endpoint runs a deployment: the variants of a configuration, each with a model's files and a process per instance. An
+ * update makes a second deployment beside the first and takes its place when it is healthy; creating is an update from nothing.
  *
  * Nothing waits: preparing runs on a worker, pings and timers on the HTTP engine, ends of processes are told by the main
  * loop. Each of these holds a reference; a step that finds its endpoint in another state than it expects does nothing.
@@ -23,27 +26,37 @@ unsigned fleet_alive(struct fleet *all);
 void fleet_exited(struct fleet *all, uint64_t tag, int status);
 void fleet_tick(struct fleet *all);
 
-/*
- * fleet_create: plan (taken over) is {EndpointName, EndpointConfigName, Variant: the config's ProductionVariant,
- * Model: the model's PrimaryContainer}. 1 created, 0 the name is taken, -1.
- */
-int fleet_create(struct fleet *all, cJSON *plan, const cJSON *tags, struct err *e) _must_check_;
+/* fleet_create: variants (taken over) are the configuration's ProductionVariants, each with `Model`, its model's
+ * PrimaryContainer. 1 created, 0 the name is taken, -1. */
+int fleet_create(struct fleet *all, const char *name, const char *config, cJSON *variants,
+		 const cJSON *tags, struct err *e) _must_check_;
 /* fleet_describe: DescribeEndpoint's answer, NULL: no such endpoint. */
 cJSON *fleet_describe(struct fleet *all, const char *name);
 
-enum delete_result { DELETE_BEGUN, DELETE_MISSING, DELETE_IN_PROGRESS, DELETE_FAILED };
-enum delete_result fleet_delete(struct fleet *all, const char *name, struct err *e);
+/* What a call that changes an endpoint came to. REFUSED: *e has the sentence; FAILED: our own trouble. */
+enum change { CHANGE_BEGUN, CHANGE_MISSING, CHANGE_IN_PROGRESS, CHANGE_REFUSED, CHANGE_FAILED };
+
+enum change fleet_delete(struct fleet *all, const char *name, struct err *e);
+/* fleet_update: to another configuration; in is UpdateEndpoint's request, variants as above (taken over). */
+enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, struct err *e);
+/* fleet_scale: wishes is DesiredWeightsAndCapacities. */
+enum change fleet_scale(struct fleet *all, const char *name, const cJSON *wishes, struct err *e);
 /* fleet_list: malloc'ed rows for reply_list; NULL and *n = 0: none (or out of memory). */
 struct listed *fleet_list(struct fleet *all, size_t *n);
 
-/* For InvokeEndpoint. name need not end with NUL. */
-enum invokable { INVOKE_READY, INVOKE_UNKNOWN, INVOKE_RESTARTING };
+/* For invocations. RESTARTING: no process of the variant answers just now. */
+enum invokable { INVOKE_READY, INVOKE_UNKNOWN, INVOKE_NO_VARIANT, INVOKE_RESTARTING };
 
 struct invoke_target {
-	char url[64];
+	char url[64]; /* of its /invocations */
 	char name[64], variant[64];
+	uint64_t process;
 };
-enum invokable fleet_target(struct fleet *all, const char *name, size_t len,
+
+/* fleet_target: the process for one invocation: the variant by the weights (or the one asked for; NULL: any), its process with
+ * the fewest invocations in flight. name need not end with NUL. READY counts it until fleet_release. */
+enum invokable fleet_target(struct fleet *all, const char *name, size_t len, const char *variant,
 			    struct invoke_target *out);
+void fleet_release(struct fleet *all, const struct invoke_target *t);
 
 #endif

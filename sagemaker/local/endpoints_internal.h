@@ -1,12 +1,55 @@
-/* endpoints_internal.h: what endpoints.c (the table), endpoint_life.c (its steps) and endpoint_prepare.c (files and
- * processes) share. endpoints.mu is held where a name ends in _locked. */
+/* endpoints_internal.h: what the files of the endpoints share: endpoints.c (the table), endpoint_life.c (steps of an endpoint and
+ * its deployments), instance.c (processes), endpoint_prepare.c (files), dispatch.c. endpoints.mu is held where a name ends in
+ * _locked. */
 #ifndef SAGEMAKER_LOCAL_ENDPOINTS_INTERNAL_H
 #define SAGEMAKER_LOCAL_ENDPOINTS_INTERNAL_H
 
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/runtimes.h"
 
-enum status { CREATING, IN_SERVICE, FAILED, DELETING, N_STATUS };
+enum status { CREATING, IN_SERVICE, UPDATING, ROLLING_BACK, FAILED, DELETING, N_STATUS };
+
+/* One process of a variant, also while none runs. */
+struct instance {
+	struct instance *next;
+	struct variant *variant;
+	char id[20];      /* "i-0123456789abcdef0", as in the names of log streams */
+	uint64_t process; /* tag of the last one started; 0: none yet */
+	bool alive;       /* it has not ended */
+	bool ready;       /* it answers pings */
+	bool proven;      /* one of its processes did once */
+	bool leaving;     /* gets no more invocations; ends when the last is answered */
+	unsigned in_flight, crashes;
+	double started, deadline;
+	int listen_fd; /* the socket that its processes accept on; -1: none yet */
+	unsigned port;
+	long long log_from; /* where the log of the last process begins */
+};
+
+struct variant {
+	struct deployment *dep;
+	const cJSON *json; /* ProductionVariant and `Model`; in dep->variants_json */
+	char name[64];
+	char *base; /* DIR/endpoints/ID/N: model/, and a directory for each instance */
+	double weight;
+	int count; /* instances wanted */
+	struct instance *first;
+	struct runtime runtime;
+	char server[512]; /* the model server's program */
+};
+
+struct deployment {
+	struct endpoint *ep;
+	unsigned refs;
+	char config[64], id[17]; /* of its directory */
+	cJSON *json;             /* the list of variants; owned */
+	struct variant *variants;
+	size_t n;
+	struct deployment *next_old;
+	bool retired;  /* its processes end, then its files go */
+	bool removing; /* a job removes its files */
+	double began;
+};
 
 struct endpoint {
 	struct endpoint *next;
@@ -14,25 +57,16 @@ struct endpoint {
 	unsigned refs;
 	bool listed; /* in the table */
 	bool begun;  /* its first step was taken since the backend started */
-	/* Never change: */
-	char name[64], config[64], variant[64], id[17];
-	char *base; /* DIR/endpoints/ID */
-	cJSON *plan;
+	char name[64];
 	double created;
 	/* Guarded by endpoints.mu: */
 	enum status status;
 	double modified;
 	char failure[1025];
-	uint64_t process; /* tag of the last one started; 0: none yet */
-	bool alive;       /* it has not ended */
-	bool ready;       /* it answers pings */
-	double started, deadline;
-	unsigned crashes;
-	int listen_fd; /* the socket that its processes accept on; -1: none yet */
-	unsigned port;
-	long long log_from; /* where the log of the last process begins */
-	struct runtime runtime;
-	char server[512]; /* the model server's program */
+	struct deployment *live;    /* serves; NULL: not yet */
+	struct deployment *next_up; /* takes its place when healthy; NULL: none */
+	cJSON *pending; /* an update that a restart interrupted, begun again when live is back */
+	struct deployment *old; /* retired ones whose files are not gone yet */
 };
 
 struct fleet {
@@ -47,28 +81,76 @@ struct fleet {
 
 extern const char *const status_names[N_STATUS];
 
+/* --- endpoints.c */
+struct endpoint *endpoint_find_locked(struct fleet *all, const char *name, size_t len);
 struct endpoint *endpoint_ref_locked(struct endpoint *ep);
 void endpoint_unref(struct endpoint *ep);
-/* endpoint_set_locked: a new status, kept in the store and logged. failure: NULL unless FAILED. */
+/* endpoint_set_locked: a new status, kept in the store and logged. failure: NULL for none. */
 void endpoint_set_locked(struct endpoint *ep, enum status status, const char *failure);
+/* endpoint_save_locked: the row as it would be with that status. */
+int endpoint_save_locked(struct endpoint *ep, enum status status, struct err *e) _must_check_;
+/* endpoint_unlist_locked: out of the table, its row is gone. */
+void endpoint_unlist_locked(struct endpoint *ep);
 
-/* endpoint_life.c */
-void endpoint_begin_locked(struct endpoint *ep); /* Creating: prepare and start */
+/* --- deployment.c */
+/* deployment_new: takes over variants. NULL: damaged, or memory is out. deployment_free: its files stay. */
+struct deployment *deployment_new(struct endpoint *ep, const char *config, const char *id,
+				  cJSON *variants);
+/* deployment_of: of what deployment_json gave. */
+struct deployment *deployment_of(struct endpoint *ep, const cJSON *json);
+struct deployment *deployment_ref_locked(struct deployment *dep);
+void deployment_unref_locked(struct deployment *dep);
+/* deployment_json: {EndpointConfigName, Id, Variants} of it as it is now. */
+cJSON *deployment_json(const struct deployment *dep);
+bool deployment_healthy(const struct deployment *dep);
+/* variant_find: by name, NULL: none. variant_ready: instances that answer. */
+struct variant *variant_find(struct deployment *dep, const char *name);
+unsigned variant_ready(const struct variant *v);
+/* variant_describe: a ProductionVariantSummary. */
+cJSON *variant_describe(const struct variant *v);
+struct instance *instance_new(struct variant *v);
+void instance_drop_locked(struct instance *i); /* not alive */
+/* instance_find: by its process's tag, in whatever deployment; NULL: none. */
+struct instance *instance_find(struct endpoint *ep, uint64_t process);
+
+/* --- endpoint_life.c */
+void endpoint_begin_locked(struct endpoint *ep); /* prepare and start next_up */
 void endpoint_end_locked(struct endpoint *ep);   /* Deleting: stop and remove */
-/* endpoint_fail: from Creating to Failed with this reason, and its process goes. */
-void endpoint_fail(struct endpoint *ep, const char *fmt, ...) _printf_(2, 3);
+/* endpoint_check_locked: instances got ready or ended: whatever that means. */
+void endpoint_check_locked(struct endpoint *ep);
+/* deployment_fail_locked: what was being done to it cannot be done: Failed, or back to what was. */
+void deployment_fail_locked(struct deployment *dep, const char *reason);
+/* deployment_quiet_locked: a process of a retired one has ended: removes its files when none is left. */
+void deployment_quiet_locked(struct deployment *dep);
+/* run_locked: job(dep) on a worker, with a reference to dep. */
+void run_locked(struct deployment *dep, void (*job)(void *dep));
 
-/* endpoint_prepare.c: blocking; on a worker, without the lock. */
-int endpoint_unpack(struct endpoint *ep, struct err *e) _must_check_;
-int endpoint_choose(struct endpoint *ep, struct err *e) _must_check_;
-int endpoint_listen(struct endpoint *ep, struct err *e) _must_check_;
-/* endpoint_spawn: starts a process with the tag; log_from is where it writes. */
-int endpoint_spawn(struct endpoint *ep, uint64_t tag, long long *log_from, struct err *e)
-	_must_check_;
-void endpoint_remove_files(struct endpoint *ep);
-/* endpoint_last_lines: the end of what the last process wrote, at most max bytes of it, clean UTF-8. */
-void endpoint_last_lines(const struct endpoint *ep, long long from, size_t max, struct buf *out);
-/* endpoint_trim_log: keep the log below its limit; true: it was cut. */
-bool endpoint_trim_log(const struct endpoint *ep);
+/* --- instance.c */
+void instances_start_locked(struct variant *v); /* as many as are wanted */
+/* instance_end_locked: now: no more invocations; those in flight may end first unless at once. */
+void instance_end_locked(struct instance *i, bool at_once);
+void instance_released_locked(struct instance *i); /* one invocation less */
+
+/* --- endpoint_prepare.c: blocking; on a worker, without the lock. */
+int variant_unpack(struct variant *v, struct err *e) _must_check_;
+int variant_choose(struct variant *v, struct err *e) _must_check_;
+/* instance_listen: a socket on a port of its own. */
+int instance_listen(int *fd, unsigned *port, struct err *e) _must_check_;
+
+struct launch { /* what a start needs of an instance, copied under the lock */
+	struct variant *variant;
+	char id[20];
+	uint64_t process;
+	int listen_fd;
+	unsigned port;
+};
+
+/* instance_spawn: starts a process; log_from is where it writes. */
+int instance_spawn(const struct launch *l, long long *log_from, struct err *e) _must_check_;
+void deployment_remove_files(struct deployment *dep);
+/* instance_last_lines: the end of what its last process wrote, at most max bytes of it, clean UTF-8. */
+void instance_last_lines(const struct instance *i, size_t max, struct buf *out);
+/* instance_trim_log: keep the log below its limit; true: it was cut. */
+bool instance_trim_log(const struct instance *i);
 
 #endif

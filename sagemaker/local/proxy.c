@@ -132,6 +132,7 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 		container_error(c, resp);
 	else
 		pass_reply(c, resp);
+	fleet_release(c->r->be->endpoints, &c->target);
 	request_done(c->r);
 	free(c);
 }
@@ -163,14 +164,13 @@ static void forward(struct call *c)
 	if (http_start(r->be->http, &q, on_reply, c, &e) == 0)
 		return;
 	reply_failure(r, &e);
+	fleet_release(r->be->endpoints, &c->target);
 	free(c);
 	request_done(r);
 }
 
-static bool header_ok(struct request *r, const struct invoke_target *t)
+static bool headers_ok(struct request *r)
 {
-	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
-
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		if (request_header(r, refused[i])) {
 			reply_error(r, 400, "ValidationError",
@@ -178,30 +178,29 @@ static bool header_ok(struct request *r, const struct invoke_target *t)
 			return false;
 		}
 	}
-	if (!variant || streq(variant, t->variant))
-		return true;
-	reply_error(r, 400, "ValidationError", "Variant %s not found for Endpoint %s.", variant,
-		    t->name);
-	return false;
+	return true;
 }
 
 void rt_invoke(struct request *r)
 {
 	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
-	struct call *c = calloc(1, sizeof *c);
+	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
+	struct call *c = headers_ok(r) ? calloc(1, sizeof *c) : NULL;
 
 	if (!c) {
-		reply_error(r, 500, "InternalFailure", "out of memory");
+		if (!r->reply.status)
+			reply_error(r, 500, "InternalFailure", "out of memory");
 		request_done(r);
 		return;
 	}
 	c->r = r;
-	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), &c->target)) {
+	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), variant, &c->target)) {
 	case INVOKE_READY:
-		if (header_ok(r, &c->target)) {
-			forward(c);
-			return;
-		}
+		forward(c);
+		return;
+	case INVOKE_NO_VARIANT:
+		reply_error(r, 400, "ValidationError", "Variant %s not found for Endpoint %s.",
+			    variant, c->target.name);
 		break;
 	case INVOKE_UNKNOWN:
 		reply_error(r, 400, "ValidationError",

@@ -29,6 +29,8 @@ static const struct route routes[] = {
 	LOOK("DescribeEndpoint", sm_describe_endpoint),
 	LOOK("ListEndpoints", sm_list_endpoints),
 	CONTROL("DeleteEndpoint", sm_delete_endpoint),
+	CONTROL("UpdateEndpoint", sm_update_endpoint),
+	CONTROL("UpdateEndpointWeightsAndCapacities", sm_update_weights),
 	CONTROL("AddTags", sm_add_tags),
 	LOOK("ListTags", sm_list_tags),
 	CONTROL("DeleteTags", sm_delete_tags),

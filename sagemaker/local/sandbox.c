@@ -169,12 +169,12 @@ static void drop_own_mounts(void)
 	}
 }
 
-int sandbox_mounts(const char *store, const char *base, struct err *e)
+int sandbox_mounts(const char *store, const char *base, const char *scratch, struct err *e)
 {
-	char model[PATH_SIZE], scratch[PATH_SIZE];
+	char model[PATH_SIZE];
 
 	if (snprintf(model, sizeof model, "%s/model", base) >= (int)sizeof model ||
-	    snprintf(scratch, sizeof scratch, "%s/tmp", base) >= (int)sizeof scratch)
+	    strlen(scratch) >= PATH_SIZE)
 		return err_set(e, ENAMETOOLONG, "the store's path is too long");
 	if (enter_namespaces(e) < 0)
 		return -1;

@@ -12,14 +12,15 @@
 #include "sagemaker/buf.h"
 #include "sagemaker/local/sandbox.h"
 
-#define CALL_FD     3 /* in the spawner's process */
-#define EVENT_FD    4
-#define MESSAGE_MAX ((size_t)160 << 10)
-#define STRINGS_MAX 140
+#define CALL_FD       3 /* in the spawner's process */
+#define EVENT_FD      4
+#define MESSAGE_MAX   ((size_t)160 << 10)
+#define STRINGS_MAX   140
+#define FIXED_STRINGS 5 /* python, script, store, base, home */
 
 enum { ASK_START, ASK_KILL };
 
-struct ask { /* followed by the strings: python, script, store, base, then the environment */
+struct ask { /* followed by the strings: the fixed ones, then the environment */
 	uint64_t tag;
 	int what;
 	int signal;
@@ -59,7 +60,7 @@ static void fill_environment(char **env, size_t n, char **strings, size_t n_stri
 {
 	size_t out = 0;
 
-	for (size_t i = 4; i < n_strings && out + 2 < n; i++)
+	for (size_t i = FIXED_STRINGS; i < n_strings && out + 2 < n; i++)
 		env[out++] = strings[i];
 	env[out++] = base_dir;
 	env[out] = NULL;
@@ -81,7 +82,7 @@ static void become_server(char **strings, size_t n_strings, int listen_fd, int l
 	static char in_namespace[] = "SAGEMAKER_BASE_DIR=/opt/ml";
 	char *env[STRINGS_MAX + 2], base_dir[4200], scratch[4200];
 	char *argv[] = {strings[0], strings[1], NULL};
-	const char *base = strings[3];
+	const char *base = strings[3], *home = strings[4];
 	struct err e;
 	sigset_t none;
 
@@ -96,8 +97,8 @@ static void become_server(char **strings, size_t n_strings, int listen_fd, int l
 		_exit(125);
 	close_range(4, ~0U, 0);
 	snprintf(base_dir, sizeof base_dir, "SAGEMAKER_BASE_DIR=%s", base);
-	snprintf(scratch, sizeof scratch, "%s/tmp", base);
-	bool isolated = sandbox_mounts(strings[2], base, &e) == 0;
+	snprintf(scratch, sizeof scratch, "%s/tmp", home);
+	bool isolated = sandbox_mounts(strings[2], base, scratch, &e) == 0;
 	if (!isolated) {
 		note("no mount namespace for this model, it finds its files through SAGEMAKER_BASE_DIR",
 		     &e);
@@ -177,7 +178,7 @@ static bool split_strings(char *p, size_t n, char **out, unsigned n_strings)
 {
 	char *end = p + n;
 
-	if (n_strings > STRINGS_MAX || n_strings < 4 || !n || end[-1])
+	if (n_strings > STRINGS_MAX || n_strings < FIXED_STRINGS || !n || end[-1])
 		return false;
 	for (unsigned i = 0; i < n_strings; i++) {
 		if (p >= end)
@@ -325,14 +326,15 @@ static int add_string(struct buf *b, const char *s)
 /* The message's strings; the number, or -1 when they do not fit. */
 static int add_strings(struct buf *b, const struct spawn *p)
 {
-	int n = 4;
+	int n = FIXED_STRINGS;
 
 	add_string(b, p->python);
 	add_string(b, p->script);
 	add_string(b, p->store);
 	add_string(b, p->base);
-	for (; p->env[n - 4]; n++)
-		add_string(b, p->env[n - 4]);
+	add_string(b, p->home);
+	for (; p->env[n - FIXED_STRINGS]; n++)
+		add_string(b, p->env[n - FIXED_STRINGS]);
 	return b->failed || n > STRINGS_MAX ? -1 : n;
 }
 

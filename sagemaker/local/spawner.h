@@ -18,7 +18,8 @@ struct spawn {
 	uint64_t tag; /* the caller's name for the process, never used twice */
 	const char *python, *script;
 	const char *store;      /* hidden from the process */
-	const char *base;       /* DIR/endpoints/ID: has model/ and tmp/ */
+	const char *base;       /* has model/ */
+	const char *home;       /* has tmp/, its scratch and working directory */
 	const char *const *env; /* NULL-ended "NAME=value"; SAGEMAKER_BASE_DIR is added */
 	int listen_fd, log_fd;
 };

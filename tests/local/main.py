@@ -17,9 +17,10 @@ import test_auth
 import test_hosting
 import test_process
 import test_s3
+import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_hosting, test_process)
+ROOMS = (test_s3, test_auth, test_hosting, test_updates, test_process)
 
 
 def make_runtime(runtimes):
