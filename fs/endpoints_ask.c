@@ -216,6 +216,7 @@ int ask_all(struct endpoints *s, struct cancel *c, struct err *e)
 	err_clear(e);
 	int rc = control_list_endpoints(s->m->aws, &all, &n, c, e);
 	pthread_mutex_lock(&s->mu);
+	s->unlisted = rc && e->no == EACCES;
 	if (rc == 0)
 		hear_all_locked(s, all, n, asked_at, &changed, &doubtful);
 	poll_kick_locked(s, 0);

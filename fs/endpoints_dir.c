@@ -220,7 +220,8 @@ static void list_answer(struct req *r, struct question *q, int no)
 	pthread_mutex_lock(&q->s->mu);
 	never = !q->s->listed_ever;
 	pthread_mutex_unlock(&q->s->mu);
-	if (no && never) {
+	/* A permission that was taken away takes the names along. */
+	if (no && (never || no == EACCES)) {
 		reply_err(r, no);
 		return;
 	}

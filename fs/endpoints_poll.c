@@ -107,10 +107,12 @@ void poll_kick(struct endpoints *s, long ms)
 struct round {
 	char ask[POLL_MAX][64];
 	size_t n_ask;
+	bool unlisted;
 };
 
 static void collect_locked(struct endpoints *s, struct round *r)
 {
+	r->unlisted = s->unlisted;
 	for (const struct ep *ep = s->all; ep && r->n_ask < POLL_MAX; ep = ep->next)
 		if (to_ask(ep))
 			memcpy(r->ask[r->n_ask++], ep->name, 64);
@@ -133,9 +135,9 @@ static int ask_round(struct endpoints *s, struct round *r, struct cancel *c, str
 {
 	int rc = 0;
 
-	if (r->n_ask > 1) {
+	if (r->n_ask > 1 && !r->unlisted) {
 		if (ask_all(s, c, e))
-			return -1;
+			return e->no == EACCES ? 0 : -1; /* the next round does without */
 		for (size_t i = 0; i < r->n_ask; i++)
 			ep_tell(s, r->ask[i]);
 		SCOPED_LOCK(&s->mu);

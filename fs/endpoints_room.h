@@ -108,6 +108,7 @@ struct endpoints {
 	struct ep *all;
 	int64_t listed_at; /* of the last whole listing; 0: never */
 	bool listed_ever;
+	bool unlisted; /* listing is not permitted: endpoints are asked after one by one */
 	char default_type[32];
 	int default_count;
 	void (*listener)(void *arg, const char *name);

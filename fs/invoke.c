@@ -4,15 +4,40 @@
 
 #include "fs/vfile.h"
 
+/* Who may not describe an endpoint is not made to wait for that answer again with every invocation. */
+static bool undescribed_lately(struct invoke *s, const char *endpoint)
+{
+	SCOPED_LOCK(&s->mu);
+
+	for (size_t i = 0; i < UNDESCRIBED_MAX; i++) {
+		if (streq(s->undescribed[i].endpoint, endpoint) &&
+		    now_ms() < s->undescribed[i].until)
+			return true;
+	}
+	return false;
+}
+
+static void note_undescribed(struct invoke *s, const char *endpoint)
+{
+	SCOPED_LOCK(&s->mu);
+	struct undescribed *u = &s->undescribed[s->next_undescribed++ % UNDESCRIBED_MAX];
+
+	snprintf(u->endpoint, sizeof u->endpoint, "%s", endpoint);
+	u->until = now_ms() + UNDESCRIBED_MS;
+}
+
 int invoke_ask(struct invoke *s, const char *endpoint, struct endpoint_info *out, struct cancel *c,
 	       struct err *e)
 {
 	if (endpoints_info(s->m->endpoints, endpoint, FRESH_MS, out))
 		return 0;
-	if (endpoints_refresh(s->m->endpoints, endpoint, out, c, e) == 0)
-		return 0;
-	if (!starts_with(e->code, "AccessDenied"))
-		return -1;
+	if (!undescribed_lately(s, endpoint)) {
+		if (endpoints_refresh(s->m->endpoints, endpoint, out, c, e) == 0)
+			return 0;
+		if (!starts_with(e->code, "AccessDenied"))
+			return -1;
+		note_undescribed(s, endpoint);
+	}
 	*out = (struct endpoint_info){.phase = EP_UNKNOWN, .content_type = "application/json"};
 	return 0;
 }
@@ -206,7 +231,7 @@ static int list_fetch(struct invoke *s, struct cancel *c, struct err *e)
 		s->names_known = true;
 	}
 	buf_release(&old);
-	return rc < 0 && !s->names_known ? -1 : 0;
+	return rc < 0 && (!s->names_known || e->no == EACCES) ? -1 : 0;
 }
 
 static void list_job(struct waiting *w, struct cancel *c)

@@ -9,7 +9,7 @@ static const struct {
 	{EBADMSG,
 	 "check the request's form and type (invoke/NAME.csv, .npy, .jsonl send other types)"},
 	{EBUSY,   "try again, or wait with 'cat endpoints/%s/wait'"                          },
-	{EACCES,  "check the credentials and their permission sagemaker:InvokeEndpoint"      },
+	{EACCES,  "check the credentials"						    },
 };
 
 static const char *advice_for(int no)
@@ -102,7 +102,8 @@ static void quote(struct err *e, const struct buf *container)
 
 static void explain(struct err *e, const struct invoke_file *f, const struct buf *container)
 {
-	const char *next = advice_for(e->no);
+	const char *next =
+		e->action[0] ? NULL : advice_for(e->no); /* a missing permission says all */
 
 	err_prefix(e, "invoke '%s'", f->endpoint);
 	if (container && container->len)

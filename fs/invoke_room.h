@@ -39,6 +39,15 @@ struct exchange;
 TAILQ_HEAD(waitings, waiting);
 TAILQ_HEAD(exchanges, exchange);
 
+/* DescribeEndpoint was refused for it. */
+#define UNDESCRIBED_MAX 32
+#define UNDESCRIBED_MS  60000
+
+struct undescribed {
+	char endpoint[ENDPOINT_NAME_MAX + 1];
+	int64_t until;
+};
+
 struct invoke {
 	struct mount *m;
 	int procfd;
@@ -54,6 +63,8 @@ struct invoke {
 	struct buf names;           /* the last listing: NUL-terminated names */
 	int64_t names_at;           /* when it was made, now_ms(); 0: never, or out of date */
 	bool names_known;
+	struct undescribed undescribed[UNDESCRIBED_MAX]; /* a ring */
+	unsigned next_undescribed;
 	bool expiry_armed;
 };
 

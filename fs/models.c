@@ -184,17 +184,24 @@ static void list_unref(struct list *l)
 static void answer_list(struct req *r, void *arg, int no)
 {
 	struct list *l = arg;
+	bool any = false;
 
-	(void)no;
 	(void)!vdir_fill(l->dir, l->fill);
 	{
 		SCOPED_LOCK(&l->s->mu);
+		any = l->s->listed;
 		for (struct model *md = l->s->list; md; md = md->next) {
-			if (!md->deleting && (md->staged || md->known == KNOWN_PUBLISHED))
-				(void)!dirfill_add(l->fill, md->name, 0, S_IFDIR);
+			if (md->deleting || (!md->staged && md->known != KNOWN_PUBLISHED))
+				continue;
+			any = true;
+			(void)!dirfill_add(l->fill, md->name, 0, S_IFDIR);
 		}
 	}
-	reply_dir(r, l->fill);
+	/* What is known must do when S3 does not answer, but not when it says no, and nothing is not an answer. */
+	if (no && (no == EACCES || !any))
+		reply_err(r, no);
+	else
+		reply_dir(r, l->fill);
 	list_unref(l);
 }
 
@@ -205,7 +212,7 @@ static void list_job(void *arg, struct cancel *cancel)
 
 	if (catalog_list_all(l->s, cancel, &e) < 0)
 		mount_fail(l->s->m, ROOM_MODELS, &e);
-	promise_settle(l->promise, 0);
+	promise_settle(l->promise, e.no);
 	list_unref(l);
 }
 

@@ -18,6 +18,7 @@ struct making {
 	struct local_backend *backend;
 	struct cancel *cancel; /* of the first call */
 	struct mount_gone *gone;
+	struct err unknown; /* why the caller is not known yet */
 	bool rooms;
 };
 
@@ -99,8 +100,12 @@ static int identify(struct making *k, struct err *e)
 		m->identity = id;
 		return 0;
 	}
-	if (k->backend || !network_failed(e))
+	/* The question needs no permission, but a VPC endpoint or a proxy may have rules of its own. */
+	bool denied = starts_with(e->code, "AccessDenied");
+	if (k->backend || (!denied && !network_failed(e)))
 		return err_prefix(e, "cannot use '%s'", m->source);
+	k->unknown = *e;
+	err_clear(e);
 	return 0;
 }
 
@@ -167,6 +172,7 @@ static int begin(struct making *k, struct err *e)
 	if (configure(k, e) < 0 || make_engines(m, e) < 0 || identify(k, e) < 0 ||
 	    open_state(k, e) < 0 || look_at_bucket(k, e) < 0)
 		return -1;
+	mount_fail(m, ROOM_ROOT, &k->unknown);
 	if (rooms_start(m, e) < 0)
 		return -1;
 	k->rooms = true;
