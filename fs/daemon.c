@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -50,13 +51,15 @@ static void usable(void *arg)
 	*fd = -1;
 }
 
-/* Keys stay out of core files, a killed reader of ours is no reason to die, many files may be open. */
+/* Keys stay out of core files (a limit of 0 alone would not do where a program takes them over a pipe), and other processes of
+ * the same user may not look into this one; a killed reader of ours is no reason to die, many files may be open. */
 static void prepare_process(void)
 {
 	struct rlimit files, none = {0, 0};
 	sigset_t blocked;
 
 	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < FILES_MAX) {
 		files.rlim_cur = MIN(files.rlim_max, (rlim_t)FILES_MAX);
 		setrlimit(RLIMIT_NOFILE, &files);

@@ -42,6 +42,9 @@ struct mount {
 
 	pthread_mutex_t mu;       /* guards what follows */
 	struct identity identity; /* account, arn; "" until known */
+	char bound[16];           /* the account whose files state_fd holds; "" none yet */
+	struct err unreachable;   /* why AWS could not be asked who we are, at unreachable_at */
+	int64_t unreachable_at;   /* ms of the monotonic clock */
 	char role[512];           /* "" until known: mount_role() */
 	bool bucket_ready;        /* looked at, or made */
 	bool bucket_described;    /* its notes are made */
@@ -54,6 +57,10 @@ struct mount {
 /* The following may use the network: job threads only. */
 int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
 	_must_check_;
+/* mount_network_failed: whether an error says that AWS was not reached: nothing is wrong with keys or settings then. */
+bool mount_network_failed(const struct err *e);
+/* account_learnt: AWS said whose the keys are. EACCES: the mount's state is another account's. */
+int account_learnt(struct mount *m, const char *account, struct err *e) _must_check_;
 /* mount_bucket: to read and delete in, without a look whether it is there: what is not there has nothing in it. But one that was
  * named must be (mount_bucket_look). out->kms_key lives as long as m. */
 int mount_bucket(struct mount *m, struct s3_bucket *out, struct cancel *c, struct err *e)
@@ -84,6 +91,9 @@ int mount_show_error(struct mount *m, enum room room, struct buf *out);
 
 /* mount_where: "backend ...\naccount ...\n...": where this mount is, as README, status and config begin. */
 void mount_where(struct mount *m, struct buf *out);
+
+/* mount_settings: which settings are in force and where each came from; no secrets. */
+void mount_settings(struct mount *m, struct buf *out);
 
 /* node_room: the room a node lies in (ROOM_ROOT: none). */
 enum room node_room(struct node *n);

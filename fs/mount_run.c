@@ -70,18 +70,6 @@ static void too_long(struct timer *t)
 	cancel_set(t->arg);
 }
 
-static bool network_failed(const struct err *e)
-{
-	static const int nos[] = {ECANCELED,    ETIMEDOUT,   ECONNREFUSED,
-				  EHOSTUNREACH, ENETUNREACH, ECONNRESET};
-
-	for (size_t i = 0; i < ARRAY_SIZE(nos); i++) {
-		if (e->no == nos[i])
-			return true;
-	}
-	return false;
-}
-
 /* The first signed call: wrong keys end the mount here, an unreachable AWS does not. */
 static int identify(struct making *k, struct err *e)
 {
@@ -102,7 +90,7 @@ static int identify(struct making *k, struct err *e)
 	}
 	/* The question needs no permission, but a VPC endpoint or a proxy may have rules of its own. */
 	bool denied = starts_with(e->code, "AccessDenied");
-	if (k->backend || (!denied && !network_failed(e)))
+	if (k->backend || (!denied && !mount_network_failed(e)))
 		return err_prefix(e, "cannot use '%s'", m->source);
 	k->unknown = *e;
 	err_clear(e);
@@ -121,24 +109,28 @@ static int look_at_bucket(struct making *k, struct err *e)
 	timer_arm(m->watch, &limit, IDENTITY_MS);
 	int rc = mount_bucket_look(m, k->cancel, e);
 	timer_disarm(m->watch, &limit);
-	return rc == 0 || network_failed(e) ? 0 : err_prefix(e, "cannot use '%s'", m->source);
+	return rc == 0 || mount_network_failed(e) ? 0 : err_prefix(e, "cannot use '%s'", m->source);
 }
 
 /* ------------------------------------------------------------------ state */
+
+/* A store has one account, whatever becomes of it. */
+static int local_state(struct mount *m, struct err *e)
+{
+	_cleanup_free_ char *key =
+		str_printf("%s\n%s\n%s\n%s\n%s", m->source, m->identity.account, m->config.region,
+			   m->opt->bucket ? m->opt->bucket : "", m->config.prefix);
+
+	return key ? state_open(m, key, 1, e) : err_set(e, ENOMEM, "out of memory");
+}
 
 static int open_state(struct making *k, struct err *e)
 {
 	struct mount *m = &k->m;
 	const struct options *o = m->opt;
-	_cleanup_free_ char *key =
-		str_printf("%s\n%s\n%s\n%s\n%s", k->backend ? m->source : "aws",
-			   m->identity.account[0] ? m->identity.account : "unknown",
-			   m->config.region, o->bucket ? o->bucket : "", m->config.prefix);
 	bool damaged = false;
 
-	if (!key)
-		return err_set(e, ENOMEM, "out of memory");
-	if (state_open(m, key, e) < 0)
+	if ((k->backend ? local_state(m, e) : account_open_state(m, e)) < 0)
 		return -1;
 	m->log = log_open(m->state_fd, o->foreground, o->debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
 			  e);
@@ -172,7 +164,12 @@ static int begin(struct making *k, struct err *e)
 	if (configure(k, e) < 0 || make_engines(m, e) < 0 || identify(k, e) < 0 ||
 	    open_state(k, e) < 0 || look_at_bucket(k, e) < 0)
 		return -1;
-	mount_fail(m, ROOM_ROOT, &k->unknown);
+	if (k->unknown.no) {
+		err_prefix(
+			&k->unknown,
+			"mounted without knowing whose these keys are; AWS is asked again when needed");
+		mount_fail(m, ROOM_ROOT, &k->unknown);
+	}
 	if (rooms_start(m, e) < 0)
 		return -1;
 	k->rooms = true;

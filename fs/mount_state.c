@@ -29,6 +29,11 @@ static int cannot_use(const char *name, struct err *e)
 	return -2;
 }
 
+static int open_lock(int dir)
+{
+	return openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 /* The directory, if nobody holds it. -1: held; -2: cannot. The lock file stays open as long as the process lives. */
 static int try_hold(int base, const char *name, struct err *e)
 {
@@ -38,8 +43,7 @@ static int try_hold(int base, const char *name, struct err *e)
 		openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (dir < 0)
 		return cannot_use(name, e);
-	_cleanup_close_ int lock =
-		openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	_cleanup_close_ int lock = open_lock(dir);
 	if (lock < 0)
 		return cannot_use(name, e);
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
@@ -56,7 +60,51 @@ static int open_staging(int dir, struct err *e)
 	return fd < 0 ? err_errno(e, "cannot open the staging directory") : fd;
 }
 
-int state_open(struct mount *m, const char *key, struct err *e)
+/* Moves a directory that nobody holds to the first name of key that is free; its number, 0: it is held or another account's. */
+static int move_state(const struct mount *m, int base, const char *from, const char *key)
+{
+	char to[64];
+	_cleanup_close_ int dir =
+		openat(base, from, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir < 0)
+		return 0;
+	_cleanup_close_ int lock = open_lock(dir);
+	if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0 || !account_owns(dir, m->bound))
+		return 0;
+	for (int nth = 1; nth <= SIBLINGS; nth++) {
+		name_of(m, key, nth, to);
+		if (renameat2(base, from, base, to, RENAME_NOREPLACE) == 0)
+			return nth;
+		if (errno != EEXIST)
+			return 0;
+	}
+	return 0;
+}
+
+int state_adopt(struct mount *m, const char *from, const char *key, int *first, struct err *e)
+{
+	_cleanup_free_ char *path = dirs_path(DIRS_STATE, e);
+	char name[64];
+
+	if (!path)
+		return -1;
+	_cleanup_close_ int base = dirs_make(path, e);
+	if (base < 0)
+		return -1;
+	*first = 1;
+	for (int nth = 1; nth <= SIBLINGS; nth++) {
+		name_of(m, from, nth, name);
+		int taken = move_state(m, base, name, key);
+		if (taken)
+			*first = taken;
+		else if (faccessat(base, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+			break;
+	}
+	return 0;
+}
+
+int state_open(struct mount *m, const char *key, int first, struct err *e)
 {
 	_cleanup_free_ char *path = dirs_path(DIRS_STATE, e);
 	char name[64];
@@ -68,8 +116,8 @@ int state_open(struct mount *m, const char *key, struct err *e)
 	if (base < 0)
 		return -1;
 	/* The first that nobody holds: what an earlier mount left there is taken over. */
-	for (int nth = 1; dir == -1 && nth <= SIBLINGS; nth++) {
-		name_of(m, key, nth, name);
+	for (int n = 0; dir == -1 && n < SIBLINGS; n++) {
+		name_of(m, key, (first - 1 + n) % SIBLINGS + 1, name);
 		dir = try_hold(base, name, e);
 	}
 	if (dir == -1)

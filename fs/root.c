@@ -77,6 +77,7 @@ static int show_config(struct node *dir, struct buf *out, struct err *e)
 
 	(void)e;
 	mount_where(m, out);
+	mount_settings(m, out);
 	buf_printf(out, "state      %s\n", m->state_path);
 	buf_printf(out, "commit     %s\n", o->commit_explicit ? "explicit" : "auto");
 	buf_printf(out, "delete     %s\n", deletes[o->delete_what]);

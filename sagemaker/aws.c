@@ -337,7 +337,7 @@ static void advise(const struct call *c, bool may_have_acted, struct err *e)
 static enum retry_class judge_transport(const struct call *c, const struct http_resp *r,
 					struct err *e)
 {
-	static const int final[] = {ECANCELED, EFBIG, ENOMEM, ENOSPC, EDQUOT};
+	static const int final[] = {ECANCELED, EFBIG, ENOMEM, ENOSPC, EDQUOT, EACCES};
 	bool may_have_acted = c->q.once_sent_never_again && r->sent > 0;
 
 	e->http = r->status >= 300 ? r->status : 0;

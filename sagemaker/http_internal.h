@@ -23,6 +23,7 @@ struct xfer {
 	char *method, *url;
 	struct http_req q; /* method, url, headers are not used: copied above */
 	struct http_resp resp;
+	size_t tunnel; /* bytes that went to a proxy before the request */
 	int64_t moved; /* ms when a byte last moved */
 	curl_off_t uploaded, downloaded, reported;
 	struct err why; /* set where the cause is known better than curl knows it */

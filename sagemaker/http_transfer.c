@@ -113,7 +113,7 @@ static int on_progress(void *arg, curl_off_t dltotal, curl_off_t down, curl_off_
 	return 0;
 }
 
-size_t xfer_sent(const struct xfer *x)
+static size_t bytes_out(const struct xfer *x)
 {
 	curl_off_t body = 0;
 	long request = 0;
@@ -121,6 +121,11 @@ size_t xfer_sent(const struct xfer *x)
 	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &request);
 	curl_easy_getinfo(x->easy, CURLINFO_SIZE_UPLOAD_T, &body);
 	return (size_t)request + (size_t)body;
+}
+
+size_t xfer_sent(const struct xfer *x)
+{
+	return x->resp.attempts ? bytes_out(x) - x->tunnel : 0;
 }
 
 /* The connection is there and the request is about to go out: for the first time, or because curl found that the
@@ -134,6 +139,8 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
 	(void)local_ip;
 	(void)port;
 	(void)local_port;
+	if (!x->resp.attempts)
+		x->tunnel = bytes_out(x); /* what a proxy was told to make the connection */
 	if (!x->q.no_resend || xfer_sent(x) == 0) {
 		x->resp.attempts++;
 		return CURL_PREREQFUNC_OK;
@@ -290,6 +297,46 @@ static const struct result *find_result(CURLcode code)
 	return r;
 }
 
+/* The host of a proxy, without what it may hold of a password. */
+static const char *proxy_host(const char *proxy, char out[128])
+{
+	const char *at = strrchr(proxy, '@');
+
+	return http_authority(at ? at + 1 : proxy, out);
+}
+
+/* What a proxy said instead of making the tunnel, or that there is none. False: it is not to blame. */
+static bool explain_proxy(struct xfer *x, CURLcode code)
+{
+	const char *url = x->q.direct ? NULL : config_proxy(x->h->config, x->url);
+	char proxy[128], host[128], reason[128];
+	long status = 0, os = 0;
+
+	if (!url)
+		return false;
+	proxy_host(url, proxy);
+	http_authority(x->url, host);
+	curl_easy_getinfo(x->easy, CURLINFO_HTTP_CONNECTCODE, &status);
+	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
+	if (code == CURLE_COULDNT_CONNECT && os > 0)
+		err_set(&x->why, EHOSTUNREACH, "could not connect to the proxy %s for %s: %s",
+			proxy, host, strerror_r((int)os, reason, sizeof reason));
+	else if (status == 407)
+		err_set(&x->why, EACCES,
+			"the proxy %s asks for a user and a password (HTTP 407): set HTTPS_PROXY to "
+			"http://USER:PASSWORD@HOST:PORT",
+			proxy);
+	else if (status >= 500)
+		err_set(&x->why, EHOSTUNREACH, "the proxy %s could not reach %s (HTTP %ld)", proxy,
+			host, status);
+	else if (status >= 300)
+		err_set(&x->why, EACCES, "the proxy %s refuses to reach %s (HTTP %ld)", proxy, host,
+			status);
+	else
+		return false;
+	return true;
+}
+
 void xfer_explain(struct xfer *x, CURLcode code)
 {
 	const struct result *r = find_result(code);
@@ -298,6 +345,8 @@ void xfer_explain(struct xfer *x, CURLcode code)
 	int no = r->no;
 	long os = 0;
 
+	if (explain_proxy(x, code))
+		return;
 	curl_easy_getinfo(x->easy, CURLINFO_OS_ERRNO, &os);
 	if (r->os_errno && os > 0 && os < 512) {
 		said = strerror_r((int)os, reason, sizeof reason);

@@ -1,0 +1,61 @@
+#include <ctype.h>
+
+#include "fs/mount.h"
+
+/* "AWS_REGION", "'region' of profile 'dev'", or what it says itself. */
+static void put_from(const struct config *c, const char *from, struct buf *out)
+{
+	if (!from)
+		return;
+	if (islower((unsigned char)from[0]) && !strchr(from, ' '))
+		buf_printf(out, " ('%s' of profile '%s')", from,
+			   c->profile ? c->profile : "default");
+	else
+		buf_printf(out, " (%s)", from);
+}
+
+static void put_row(const struct config *c, const char *name, const char *value, const char *from,
+		    struct buf *out)
+{
+	if (!value)
+		return;
+	buf_printf(out, "%-10s %s", name, value);
+	put_from(c, from, out);
+	buf_char(out, '\n');
+}
+
+/* A proxy's URL may hold a password: none of what comes before the host is shown. */
+static void put_proxy(const char *name, const char *url, const char *from, struct buf *out)
+{
+	if (!url)
+		return;
+	const char *host = strstr(url, "://");
+	const char *at = strrchr(url, '@');
+	int scheme = host ? (int)(host - url) : 0;
+
+	host = at ? at + 1 : host ? host + 3 : url;
+	buf_printf(out, "%-10s %.*s://%s (%s)\n", name, scheme, url, host, from ? from : "given");
+}
+
+void mount_settings(struct mount *m, struct buf *out)
+{
+	static const enum service shown[] = {SERVICE_S3, SERVICE_SAGEMAKER, SERVICE_RUNTIME,
+					     SERVICE_STS, SERVICE_IAM};
+	const struct config *c = &m->config;
+
+	put_row(c, "region", c->region, c->region_from, out);
+	put_row(c, "profile", c->profile, c->profile_from, out);
+	for (size_t i = 0; i < ARRAY_SIZE(shown); i++) {
+		buf_printf(out, "endpoint   %s %s", service_key(shown[i]),
+			   aws_host(m->aws, shown[i])->url);
+		put_from(c, c->url_from[shown[i]], out);
+		buf_char(out, '\n');
+	}
+	put_row(c, "fips", c->fips ? "true" : NULL, c->fips_from, out);
+	put_row(c, "dualstack", c->dualstack ? "true" : NULL, c->dualstack_from, out);
+	put_row(c, "ca_bundle", c->ca_bundle, c->ca_from, out);
+	put_proxy("http_proxy", c->proxy_http, c->proxy_http_from, out);
+	put_proxy("https_proxy", c->proxy_https, c->proxy_https_from, out);
+	put_row(c, "no_proxy", c->no_proxy, c->no_proxy_from, out);
+	put_row(c, "allow_http", c->allow_http ? "true" : NULL, NULL, out);
+}
