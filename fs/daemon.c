@@ -74,6 +74,15 @@ static void prepare_process(void)
 	umask(0); /* modes come from the kernel with the caller's umask applied; our own directories are 0700 */
 }
 
+/* The sentence with AWS's code and request id, without the line's end, which the parent adds. */
+static void write_error(int fd, const struct err *e)
+{
+	_cleanup_buf_ struct buf text = {0};
+
+	err_show(e, &text);
+	write_all(fd, buf_cstr(&text), strcspn(buf_cstr(&text), "\n"));
+}
+
 static _Noreturn void be_daemon(struct options *o, int fd)
 {
 	struct err e = {0};
@@ -84,7 +93,7 @@ static _Noreturn void be_daemon(struct options *o, int fd)
 		_exit(1);
 	int rc = mount_run(o, usable, &fd, &e);
 	if (rc < 0 && fd >= 0)
-		write_all(fd, e.text, strlen(e.text));
+		write_error(fd, &e);
 	exit(rc < 0 ? 1 : 0); /* not _exit: leak checkers report at exit */
 }
 
