@@ -11,6 +11,7 @@
 #include "fs/commands.h"
 #include "fs/journal.h"
 #include "fs/local_start.h"
+#include "fs/mount_linger.h"
 #include "fs/mountinfo.h"
 
 /* The mount that path lies in, as mountinfo names it; path NULL: the only mount there is. */
@@ -136,20 +137,23 @@ static int take_off(const char *mountpoint, int *status, struct err *e)
 		mountpoint, mountpoint);
 }
 
-static void await_exit(const struct leaving *l)
+/* Whether the process has left; else the next 100 ms are waited for that. */
+static bool has_left(const struct leaving *l)
 {
-	if (l->pidfd >= 0) {
-		struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
-		while (poll(&p, 1, -1) < 0 && errno == EINTR)
-			;
-		return;
-	}
-	while (l->pid > 0 && (kill(l->pid, 0) == 0 || errno == EPERM))
-		poll(NULL, 0, 50);
+	struct pollfd p = {.fd = l->pidfd, .events = POLLIN};
+
+	if (l->pid <= 0)
+		return true;
+	if (l->pidfd >= 0)
+		return poll(&p, 1, 100) > 0;
+	if (kill(l->pid, 0) < 0 && errno != EPERM)
+		return true;
+	poll(NULL, 0, 50);
+	return false;
 }
 
 struct rest {
-	const char *what;
+	const char *what, *how;
 	int n;
 };
 
@@ -159,20 +163,20 @@ static int print_rest(void *arg, int64_t id, const char *name, const char *json)
 
 	(void)id;
 	(void)json;
-	printf("not finished: %s of '%s' (goes on when this is mounted again)\n", r->what, name);
+	printf("not finished: %s of '%s' (%s)\n", r->what, name, r->how);
 	r->n++;
 	return 0;
 }
 
 /* What the mount left in its journal; the number. */
-static int report_rest(const char *state)
+static int report_rest(int state, bool lingers)
 {
 	static const char *const kinds[] = {"commit", "deploy", "delete"};
-	_cleanup_close_ int fd = state ? open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	struct rest rest = {0};
+	struct rest rest = {.how = lingers ? "goes on in the background"
+					   : "goes on when this is mounted again"};
 	bool damaged;
 
-	struct journal *j = fd < 0 ? NULL : journal_open(fd, &damaged, NULL);
+	struct journal *j = state < 0 ? NULL : journal_open(state, &damaged, NULL);
 	for (size_t i = 0; j && i < ARRAY_SIZE(kinds); i++) {
 		rest.what = kinds[i];
 		if (journal_each(j, kinds[i], print_rest, &rest, NULL) < 0)
@@ -180,6 +184,18 @@ static int report_rest(const char *state)
 	}
 	journal_close(j);
 	return rest.n;
+}
+
+/* Its process has left, or stays without the mount for what is left to delete. */
+static int await_end(const struct leaving *l)
+{
+	_cleanup_close_ int state =
+		l->state ? open(l->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	bool left, lingers = false;
+
+	while (!(left = has_left(l)) && !lingers)
+		lingers = state >= 0 && faccessat(state, LINGERING, F_OK, 0) == 0;
+	return report_rest(state, !left);
 }
 
 int cmd_unmount(int argc, char **argv, int *status, struct err *e)
@@ -195,8 +211,7 @@ int cmd_unmount(int argc, char **argv, int *status, struct err *e)
 	learn(&l);
 	if (take_off(l.mountpoint, status, e) < 0)
 		return -1;
-	await_exit(&l);
-	*status = report_rest(l.state) ? 3 : 0;
+	*status = await_end(&l) ? 3 : 0;
 	return 0;
 }
 

@@ -53,14 +53,35 @@ static void await_locked(struct endpoints *s, int state, long ms)
 		;
 }
 
-void endpoints_stop(struct endpoints *s, long grace_ms)
+size_t endpoints_unfinished(struct endpoints *s)
+{
+	size_t n = 0;
+
+	SCOPED_LOCK(&s->mu);
+	for (const struct ep *ep = s->all; ep; ep = ep->next)
+		n += ep->deletion != NULL;
+	return n;
+}
+
+void endpoints_await(struct endpoints *s, long ms)
+{
+	const struct timespec until = thread_deadline(now_ms() + ms);
+
+	SCOPED_LOCK(&s->mu);
+	(void)pthread_cond_timedwait(&s->quiet, &s->mu, &until);
+}
+
+void endpoints_stop(struct endpoints *s, long grace_ms, long linger_ms)
 {
 	pthread_mutex_lock(&s->mu);
-	await_locked(s, UNTOLD, grace_ms);
+	await_locked(s, UNTOLD, linger_ms > 0 ? MIN(grace_ms, SEE_GONE_MS) : grace_ms);
 	/* Accepted ones end without us; seeing the end spares the next mount the question. */
 	await_locked(s, GOING, MIN(grace_ms, SEE_GONE_MS));
-	s->stopping = true;
+	s->stopping = linger_ms <= 0 || deletions_locked(s) == NONE;
+	bool over = s->stopping;
 	pthread_mutex_unlock(&s->mu);
+	if (!over)
+		return;
 	timer_disarm(s->m->watch, &s->timer);
 	timer_disarm(s->m->watch, &s->sweep);
 }

@@ -5,7 +5,12 @@
 #include "fs/mount.h"
 
 struct endpoints *endpoints_start(struct mount *m, struct err *e) _must_check_;
-void endpoints_stop(struct endpoints *s, long grace_ms);
+/* endpoints_stop: gives deletions grace_ms. With linger_ms > 0 what is not done then goes on until endpoints_stop is called again. */
+void endpoints_stop(struct endpoints *s, long grace_ms, long linger_ms);
+/* endpoints_unfinished: deletions that are not over. */
+size_t endpoints_unfinished(struct endpoints *s);
+/* endpoints_await: waits at most ms for a change of them (the mount is gone already). */
+void endpoints_await(struct endpoints *s, long ms);
 void endpoints_free(struct endpoints *s);
 void endpoints_entry(struct endpoints *s, struct node_make *how);
 

@@ -1,6 +1,9 @@
 #include <errno.h>
+#include <poll.h>
 
+#include "fs/endpoints.h"
 #include "fs/mount_gone.h"
+#include "fs/mount_linger.h"
 #include "fs/mount_private.h"
 #include "fs/ops.h"
 #include "fs/rooms.h"
@@ -181,6 +184,21 @@ static int begin(struct making *k, struct err *e)
 	return k->gone ? 0 : -1;
 }
 
+/* Deletions that are not done outlive the mount, once nobody waits for an answer of it. */
+static void linger(struct making *k)
+{
+	struct mount *m = &k->m;
+	const int64_t until = now_ms() + JOB_GRACE_MS;
+
+	while (ops_pending(m) && now_ms() < until)
+		poll(NULL, 0, 20);
+	if (k->gone && !ops_pending(m)) { /* it was usable once */
+		ops_unmount(m);
+		mount_linger(m);
+	}
+	endpoints_stop(m->endpoints, 0, 0);
+}
+
 /* The end, in order: nobody asks any more, commits get their time, jobs end, the kernel lets go, memory. */
 static void end(struct making *k)
 {
@@ -189,8 +207,10 @@ static void end(struct making *k)
 	mount_gone_stop(k->gone);
 	if (m->vfiles && m->tree)
 		vfiles_stop(m);
-	if (k->rooms)
+	if (k->rooms) {
 		rooms_stop(m, COMMIT_GRACE_MS);
+		linger(k);
+	}
 	jobs_stop(m->jobs, JOB_GRACE_MS);
 	ops_unmount(m);
 	watch_stop(m->watch);

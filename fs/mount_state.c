@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "fs/dirs.h"
+#include "fs/mount_linger.h"
 #include "fs/mount_private.h"
 #include "sagemaker/hash.h"
 
@@ -46,9 +47,10 @@ static int try_hold(int base, const char *name, struct err *e)
 	_cleanup_close_ int lock = open_lock(dir);
 	if (lock < 0)
 		return cannot_use(name, e);
-	if (flock(lock, LOCK_EX | LOCK_NB) < 0)
+	if (flock(lock, LOCK_EX | LOCK_NB) < 0 && linger_take_over(dir, lock) < 0)
 		return -1;
-	steal_fd(&lock); /* held until the process ends, whatever way */
+	unlinkat(dir, LINGERING, 0); /* of one that was killed */
+	steal_fd(&lock);             /* held until the process ends, whatever way */
 	return steal_fd(&dir);
 }
 

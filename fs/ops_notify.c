@@ -15,7 +15,9 @@ static void send_notice(void *arg)
 {
 	struct notice *n = arg;
 
-	if (n->name)
+	if (!atomic_load(&n->s->mounted))
+		; /* nobody has anything cached any more */
+	else if (n->name)
 		fuse_lowlevel_notify_inval_entry(n->s->se, n->ino, n->name, strlen(n->name));
 	else
 		fuse_lowlevel_notify_inval_inode(n->s->se, n->ino, 0, 0);
@@ -26,7 +28,7 @@ static void send_notice(void *arg)
 static void queue_notice(struct mount *m, const struct node *node, const char *name)
 {
 	struct session *s = m->fuse;
-	struct notice *n = s ? calloc(1, sizeof *n) : NULL;
+	struct notice *n = s && atomic_load(&s->mounted) ? calloc(1, sizeof *n) : NULL;
 
 	if (!n)
 		return;

@@ -12,7 +12,7 @@
 struct session {
 	struct fuse_session *se;
 	struct mount *m;
-	bool mounted;
+	atomic_bool mounted;
 	atomic_uint pending; /* requests not answered */
 	void (*ready)(void *arg);
 	void *ready_arg;

@@ -76,7 +76,7 @@ int ops_mount(struct mount *m, struct err *e)
 				"-o allow_other of an ordinary user needs the line 'user_allow_other' in /etc/fuse.conf");
 		return -1;
 	}
-	s->mounted = true;
+	atomic_store(&s->mounted, true);
 	return 0;
 }
 
@@ -127,10 +127,8 @@ void ops_unmount(struct mount *m)
 {
 	struct session *s = m->fuse;
 
-	if (s && s->mounted)
+	if (s && atomic_exchange(&s->mounted, false))
 		fuse_session_unmount(s->se);
-	if (s)
-		s->mounted = false;
 }
 
 void ops_free(struct mount *m)

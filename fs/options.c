@@ -51,6 +51,8 @@ static const struct option_row rows[] = {
 	{"instance_count",      KIND_COUNT,       AT(instance_count),  "N",             "how many of them (default: 1)"                 },
 	{"wait",                KIND_SECONDS,     AT(wait),            "SECONDS",
 	 "how long opening invoke/NAME waits for an endpoint that is not InService yet (default: 0)"                                    },
+	{"linger",              KIND_SECONDS,     AT(linger),          "SECONDS",
+	 "how long deletions go on after the unmount (default: 7200, local: 0)"                                                         },
 	{"commit",              KIND_CHOICE_BOOL, AT(commit_explicit), "auto|explicit",
 	 "explicit: upload by sync, wait and deploy only, not 2 s after the last change"                                                },
 	{"delete",              KIND_CHOICE,      AT(delete_what),     "own|any|none",
@@ -504,7 +506,7 @@ static int take_arguments(int argc, char **argv, struct options *o, const char *
 {
 	int n = 0;
 
-	*o = (struct options){.fuse_args = strdup("")};
+	*o = (struct options){.fuse_args = strdup(""), .linger = -1};
 	if (!o->fuse_args)
 		return err_set(e, ENOMEM, "out of memory");
 	for (int i = 1, took; i < argc; i += took) {

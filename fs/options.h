@@ -13,9 +13,10 @@ struct options {
 	char *mountpoint;
 	char *region, *profile, *role, *bucket, *prefix; /* bucket=NAME[/PREFIX] */
 	char *bucket_owner, *kms_key;
-	char *instance_type;  /* NULL: the kept default, else ml.m5.large */
-	long instance_count;  /* 0: the kept default, else 1 */
-	long wait;            /* seconds an invoke's open waits for InService; 0: EBUSY */
+	char *instance_type; /* NULL: the kept default, else ml.m5.large */
+	long instance_count; /* 0: the kept default, else 1 */
+	long wait;           /* seconds an invoke's open waits for InService; 0: EBUSY */
+	long linger; /* seconds that deletions may outlive the mount; -1: 2 h on AWS, else none */
 	bool commit_explicit; /* commit=explicit: not by quiet time */
 	int delete_what;      /* DELETE_OWN, DELETE_ANY, DELETE_NONE */
 	bool read_only, allow_other, foreground, debug, strict_runtimes;

@@ -3,6 +3,7 @@
 #include "fs/endpoints.h"
 #include "fs/invoke.h"
 #include "fs/models.h"
+#include "fs/mount_linger.h"
 
 #define LEAST_GRACE_MS 1000 /* for each room, whatever those before it took */
 
@@ -40,11 +41,12 @@ static void endpoints_node(struct mount *m, struct node_make *how)
 
 static void endpoints_end(struct mount *m, long grace_ms)
 {
-	endpoints_stop(m->endpoints, grace_ms);
+	endpoints_stop(m->endpoints, grace_ms, mount_linger_ms(m));
 }
 
 static void endpoints_gone(struct mount *m)
 {
+	endpoints_stop(m->endpoints, 0, 0); /* where nobody has waited for what lingers */
 	endpoints_free(m->endpoints);
 }
 
