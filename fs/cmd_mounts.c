@@ -271,6 +271,6 @@ int cmd_env(int argc, char **argv, _unused_ int *status, struct err *e)
 			mountpoint);
 	if (local_read(m->source + strlen("local:"), &run, e) < 0)
 		return -1;
-	local_env(&run, stdout);
+	local_env(m->source + strlen("local:"), &run, stdout);
 	return 0;
 }

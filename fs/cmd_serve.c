@@ -55,7 +55,7 @@ static void print_ready(const char *store, int fd)
 	    local_read(store, &run, NULL) < 0)
 		return; /* why not is what local_serve says */
 	printf("# %s serves '%s'\n", run.url, store);
-	local_env(&run, stdout);
+	local_env(store, &run, stdout);
 	fflush(stdout);
 }
 

@@ -116,18 +116,21 @@ int local_read(const char *store, struct local_run *out, struct err *e)
 	return read_run(fd, out) < 0 ? err_errno(e, "cannot read '%s/run.json'", store) : 0;
 }
 
-void local_env(const struct local_run *r, FILE *to)
+void local_env(const char *store, const struct local_run *r, FILE *to)
 {
+	_cleanup_free_ char *sdk = str_printf("%s/sagemaker-config.yaml", store);
+
 	const struct {
 		const char *name, *value;
 	} rows[] = {
-		{"AWS_ENDPOINT_URL",      r->url       },
-		{"AWS_ACCESS_KEY_ID",     r->access_key},
-		{"AWS_SECRET_ACCESS_KEY", r->secret_key},
-		{"AWS_DEFAULT_REGION",    r->region    },
-		{"AWS_REGION",            r->region    },
-		{"SAGEMAKER_ROLE_ARN",    r->role      }
-        };
+		{"AWS_ENDPOINT_URL",               r->url       },
+		{"AWS_ACCESS_KEY_ID",              r->access_key},
+		{"AWS_SECRET_ACCESS_KEY",          r->secret_key},
+		{"AWS_DEFAULT_REGION",             r->region    },
+		{"AWS_REGION",                     r->region    },
+		{"SAGEMAKER_ROLE_ARN",             r->role      },
+		{"SAGEMAKER_USER_CONFIG_OVERRIDE", sdk          },
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		fprintf(to, "export %s='", rows[i].name);

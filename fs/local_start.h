@@ -18,8 +18,8 @@ char *local_store(const char *source, struct err *e);
 /* local_read: run.json of a store. ENOENT: nobody serves it. */
 int local_read(const char *store, struct local_run *out, struct err *e) _must_check_;
 void local_run_release(struct local_run *r);
-/* local_env: print the variables that let other programs use it, as shell exports. */
-void local_env(const struct local_run *r, FILE *to);
+/* local_env: print the variables that let other programs use the backend of a store, as shell exports. */
+void local_env(const char *store, const struct local_run *r, FILE *to);
 
 /* local_join: hold a shared lock on DIR/users, so that the backend stays, and give its address and keys. No other threads yet. */
 struct local_backend *local_join(const char *store, bool strict_runtimes, struct local_run *out,

@@ -102,7 +102,8 @@ static int normalise(struct reader *r, const char *s, struct err *e)
 	size_t len = 0;
 	int depth = 0;
 
-	if (*s == '/')
+	/* "/" alone is how Python's tarfile writes the top directory, and so how the SageMaker SDK packs a model. */
+	if (*s == '/' && s[strspn(s, "/")])
 		return err_set(e, EINVAL, "the archive holds an absolute path");
 	while (*s) {
 		size_t n = strcspn(s, "/");

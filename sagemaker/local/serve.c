@@ -117,9 +117,32 @@ static int load_keys(struct backend *be, struct err *e)
 	return write_private(be, "keys.json", text, e);
 }
 
+/* For the SageMaker Python SDK (SAGEMAKER_USER_CONFIG_OVERRIDE): version 2 builds the address of STS itself and would ask AWS for the
+ * account; with the bucket and the role from here it need not ask. */
+static int write_sdk_config(struct backend *be, struct err *e)
+{
+	char text[512];
+
+	snprintf(text, sizeof text,
+		 "SchemaVersion: '1.0'\n"
+		 "SageMaker:\n"
+		 "  PythonSDK:\n"
+		 "    Modules:\n"
+		 "      TelemetryOptOut: true\n"
+		 "      Session:\n"
+		 "        DefaultS3Bucket: sagemaker-%s-" LOCAL_ACCOUNT "\n"
+		 "  Model:\n"
+		 "    ExecutionRoleArn: " LOCAL_ROLE_ARN "\n",
+		 be->region);
+	return write_private(be, "sagemaker-config.yaml", text, e);
+}
+
 static int publish(struct backend *be, const char *url, struct err *e)
 {
 	char text[1024];
+
+	if (write_sdk_config(be, e) < 0)
+		return -1;
 
 	snprintf(text, sizeof text,
 		 "{\"pid\":%d,\"url\":\"%s\",\"region\":\"%s\",\"account\":\"" LOCAL_ACCOUNT

@@ -7,6 +7,7 @@
 #   port=$(free_port)
 #   start_server LOG COMMAND...        # in the background, ended by pid at the end
 #   wait_for_port PORT
+#   serve_here                         # our local backend, its environment exported
 #   count_lines COMMAND...             # its lines count; one that ends badly or prints none is a failure
 #   done_testing
 
@@ -31,6 +32,14 @@ start_server() {
 	shift
 	"$@" >"$log" 2>&1 </dev/null &
 	SERVERS+=($!)
+}
+
+# serve_here: the local backend alone, and the environment that it prints for other people's programs.
+serve_here() {
+	start_server "$WORLD/serve.out" "$SAGEMAKERFS" serve --store "$STORE"
+	wait_until 30 grep -q '^export SAGEMAKER_USER_CONFIG_OVERRIDE' "$WORLD/serve.out"
+	eval "$(cat "$WORLD/serve.out")"
+	export AWS_EC2_METADATA_DISABLED=true
 }
 
 wait_for_port() {

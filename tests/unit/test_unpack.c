@@ -93,6 +93,7 @@ static void good(void **state)
 {
 	static const struct entry t[] = {
 		{"./",			      '5', 0700,  NULL     },
+		{"/",			       '5', 0755,  NULL     },
 		{"./export/Servo/1/saved_model.pb", '0', 0600,
 		 "pb"						    }, /* no entries for its directories */
 		{"code/",			   '5', 0,     NULL     },
@@ -126,6 +127,7 @@ static void hostile(void **state)
 		const char *says;
 	} rows[] = {
 		{{{"/etc/x", '0', 0644, "x"}},                        "absolute path"               },
+		{{{"/etc/", '5', 0755, NULL}},                        "absolute path"               },
 		{{{"a/../../x", '0', 0644, "x"}},                     "'..'"                        },
 		{{{"..", '5', 0755, NULL}},                           "'..'"                        },
 		{{{"l", '2', 0777, "/etc"}, {"l/x", '0', 0644, "x"}}, "the link 'l'"                },
