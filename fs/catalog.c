@@ -16,9 +16,10 @@ void catalog_key(struct models *s, const char *name, const char *version, char o
 		snprintf(out, 1100, "%s/%s/manifest.json", prefix, name);
 }
 
-static bool absent(const struct err *e)
+/* Nothing is in a bucket that is not made yet; one that was named must be there. */
+static bool absent(const struct mount *m, const struct err *e)
 {
-	return e->http == 404 && !streq(e->code, "NoSuchBucket");
+	return e->http == 404 && !(m->bucket_strict && streq(e->code, "NoSuchBucket"));
 }
 
 /* A manifest read by path: key prefix of the archives it may name. */
@@ -50,7 +51,7 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 		return -1;
 	catalog_key(s, md->name, NULL, key);
 	if (s3_get(s->m->aws, &bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0)
-		return absent(e)
+		return absent(s->m, e)
 			       ? 0
 			       : err_prefix(e, "cannot read the manifest of model '%s'", md->name);
 	*out = parse(s, md->name, &text, e);
@@ -150,7 +151,7 @@ static int unchanged(struct model *md, const char *etag, struct cancel *c, struc
 		return -1;
 	catalog_key(md->s, md->name, NULL, key);
 	if (s3_head(md->s->m->aws, &bucket, key, &o, c, e) < 0)
-		return absent(e) ? 0 : -1;
+		return absent(md->s->m, e) ? 0 : -1;
 	return streq(o.etag, etag);
 }
 
@@ -261,7 +262,7 @@ int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	l.prefix = strlen(prefix);
 	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
-	    s3_list(s->m->aws, &bucket, prefix, NULL, listed, &l, c, e) < 0)
+	    (s3_list(s->m->aws, &bucket, prefix, NULL, listed, &l, c, e) < 0 && !absent(s->m, e)))
 		return err_prefix(e, "cannot list the models");
 	if (l.keys > LIST_KEYS_MAX)
 		log_line(

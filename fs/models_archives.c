@@ -50,6 +50,17 @@ static int delete_unused(struct models *s, const struct s3_bucket *bucket, struc
 	return left;
 }
 
+/* Deleting is not the end of the bill everywhere. */
+static void say_what_stays(struct models *s, const struct s3_bucket *bucket, size_t n,
+			   struct cancel *c)
+{
+	if (n && mount_bucket_versioned(s->m, c))
+		log_line(s->m->log, LOG_LEVEL_INFO, "models",
+			 "deleted %zu archives, but bucket '%s' keeps versions: they stay as noncurrent versions, "
+			 "which are billed until a lifecycle rule or somebody deletes them",
+			 n, bucket->name);
+}
+
 int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
 		    struct cancel *c, struct err *e)
 {
@@ -68,6 +79,8 @@ int archives_delete(struct models *s, const cJSON *keys, const struct manifest *
 		r = 0;
 	if (r == 0)
 		r = delete_unused(s, &bucket, all, n, c, e);
+	if (r >= 0)
+		say_what_stays(s, &bucket, n, c);
 	uses_free(all, n);
 	return r;
 }

@@ -26,6 +26,20 @@ void s3_crc_text(uint32_t crc, char out[S3_CRC_TEXT])
 	snprintf(out, S3_CRC_TEXT, "%s", buf_cstr(&text));
 }
 
+int s3_crc_check(const struct http_headers *h, uint32_t crc, struct err *e)
+{
+	const char *shown = http_header_get(h, "x-amz-checksum-crc32c");
+	char text[S3_CRC_TEXT];
+
+	s3_crc_text(crc, text);
+	if (!shown || streq(shown, text))
+		return 0;
+	return err_set(
+		e, EIO,
+		"checksum does not match: CRC32C of what was sent is %s, the service has %.16s",
+		text, shown);
+}
+
 int s3_copy_text(char *out, size_t size, const char *text)
 {
 	size_t n = text ? strlen(text) : 0;
@@ -65,78 +79,6 @@ void s3_object_read(const struct http_headers *h, struct s3_object *o)
 	if (s3_copy_text(o->checksum_type, sizeof o->checksum_type,
 			 http_header_get(h, "x-amz-checksum-type")))
 		o->checksum_type[0] = '\0';
-}
-
-/* A conditional write whose first reply was lost is refused when it is sent again, by what it wrote itself. */
-static bool wrote_it_ourselves(struct aws *a, const struct s3_call *c, const char *crc,
-			       struct s3_object *out, const struct err *e)
-{
-	struct s3_object there;
-
-	if (e->http != 412 || e->attempts < 2 ||
-	    s3_head(a, c->bucket, c->key, &there, c->q.cancel, NULL) || !streq(there.crc32c, crc))
-		return false;
-	*out = there;
-	return true;
-}
-
-static int put_headers(struct s3_call *c, const char *content_type, const char *if_match,
-		       const char *crc, struct err *e)
-{
-	if (content_type && s3_call_header(c, "Content-Type", content_type, e))
-		return -1;
-	if (if_match &&
-	    s3_call_header(c, streq(if_match, S3_IF_NONE) ? "If-None-Match" : "If-Match", if_match,
-			   e))
-		return -1;
-	if (s3_call_encrypt(c, e))
-		return -1;
-	return s3_call_header(c, "x-amz-sdk-checksum-algorithm", "CRC32C", e) ||
-			       s3_call_header(c, "x-amz-checksum-crc32c", crc, e)
-		       ? -1
-		       : 0;
-}
-
-static int put_once(struct aws *a, struct s3_call *c, const char *if_match, const char *crc,
-		    struct s3_object *out, struct err *e)
-{
-	struct http_resp r _cleanup_http_resp_ = {0};
-
-	if (s3_call_run(c, a, "write", &r, e) == 0) {
-		s3_object_read(&r.headers, out);
-		out->size = c->q.body_len;
-		return 0;
-	}
-	if (!if_match)
-		return -1;
-	if (wrote_it_ourselves(a, c, crc, out, e))
-		return 0;
-	if (e->http == 412 || e->http == 404)
-		e->no = streq(if_match, S3_IF_NONE) ? EEXIST : ESTALE;
-	return -1;
-}
-
-int s3_put(struct aws *a, const struct s3_bucket *bucket, const char *key,
-	   const struct s3_content *content, struct s3_object *out, struct cancel *cancel,
-	   struct err *e)
-{
-	struct s3_call c _cleanup_s3_call_;
-	struct s3_object ignored;
-	struct err own = {0};
-	char crc[S3_CRC_TEXT];
-	int r;
-
-	s3_crc_text(crc32c(0, content->p, content->n), crc);
-	r = s3_call_init(&c, a, "PUT", bucket, key, &own) ||
-	    put_headers(&c, content->type, content->if_match, crc, &own);
-	c.q.body = content->n ? content->p : "";
-	c.q.body_len = content->n;
-	c.q.cancel = cancel;
-	if (!r)
-		r = put_once(a, &c, content->if_match, crc, out ? out : &ignored, &own);
-	if (r && e)
-		*e = own;
-	return r ? -1 : 0;
 }
 
 int s3_head(struct aws *a, const struct s3_bucket *bucket, const char *key, struct s3_object *out,

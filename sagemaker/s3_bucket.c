@@ -195,7 +195,10 @@ static int find_status(void *arg, const char *path, const char *text)
 {
 	bool *on = arg;
 
-	*on = *on || (streq(path, "VersioningConfiguration/Status") && *text);
+	/* As AWS's own clients, without a look at the root's name: not everybody has it right. */
+	const char *slash = strchr(path, '/');
+
+	*on = *on || (slash && streq(slash, "/Status") && *text);
 	return *on;
 }
 

@@ -44,6 +44,9 @@ int s3_region_error(const struct aws *a, const char *bucket, const char *region,
 void s3_crc_bytes(uint32_t crc, unsigned char out[4]);
 void s3_crc_text(uint32_t crc, char out[S3_CRC_TEXT]);
 
+/* s3_crc_check: EIO when the reply to a write shows another CRC32C than that of what was sent. */
+int s3_crc_check(const struct http_headers *h, uint32_t crc, struct err *e) _must_check_;
+
 /* s3_object_read: what a reply's headers say about the object. */
 void s3_object_read(const struct http_headers *h, struct s3_object *o);
 

@@ -1,58 +1,21 @@
 #include <errno.h>
 
 #include "sagemaker/hash.h"
-#include "sagemaker/s3_internal.h"
+#include "sagemaker/s3_upload_internal.h"
 #include "sagemaker/sigv4.h"
 #include "sagemaker/xml.h"
 
-#define MIB                 ((uint64_t)1 << 20)
-#define FIRST_PART          (8 * MIB)
-#define PARTS_PER_SIZE      1000 /* then parts double: 10,000 of them hold 7.99 TiB */
-#define MAX_PARTS           10000
-#define UPLOAD_MEMORY       ((size_t)(96 * MIB))
-#define CONTENT_TYPE        "application/gzip"
-#define COMPLETE_SILENCE_MS 300000 /* S3 may put a large object together for minutes */
-#define ABORT_SILENCE_MS    10000
+#define MIB            ((uint64_t)1 << 20)
+#define FIRST_PART     (8 * MIB)
+#define PARTS_PER_SIZE 1000 /* then parts double: 10,000 of them hold 7.99 TiB */
+#define UPLOAD_MEMORY  ((size_t)(96 * MIB))
+#define CONTENT_TYPE   "application/gzip"
 
 /* The memory of a part; kept for later parts, so that pages are touched once. */
 struct chunk {
 	struct chunk *next;
 	size_t cap, len;
 	char data[];
-};
-
-struct part {
-	struct s3_upload *u;
-	int number; /* from 1 */
-	uint32_t crc;
-	size_t len, sent;
-	struct chunk *chunk; /* NULL once it is there */
-	char etag[128];
-};
-
-struct s3_upload {
-	struct aws *a;
-	struct s3_bucket bucket;
-	char *kms_key, *key, *id; /* kms_key: the bucket's, copied */
-	struct s3_upload_hooks hooks;
-	struct cancel *cancel,
-		*parent; /* ours: ends the parts when one fails, or when the caller's is set */
-	bool full_object;
-	/* The writing thread's own: */
-	struct part **parts;
-	int n_parts;
-	struct chunk *filling;
-	uint32_t crc;
-	uint64_t total;
-
-	pthread_mutex_t
-		mu; /* guards all below, and part.sent, chunk, etag while parts are in flight; leaf */
-	pthread_cond_t changed;
-	struct chunk *spare;
-	size_t memory; /* bytes of chunks that are not spare */
-	int in_flight;
-	uint64_t sent;
-	struct err failure; /* the first part's that failed */
 };
 
 static int out_of_memory(struct err *e)
@@ -193,26 +156,43 @@ static int find_id(void *arg, const char *path, const char *text)
 	return 1;
 }
 
+/* What the service made of the request: the upload's id, the kind of checksum, and where it is for now. */
+static int read_created(struct s3_upload *u, const struct s3_call *c, const struct http_resp *r,
+			struct err *e)
+{
+	const char *type = http_header_get(&r->headers, "x-amz-checksum-type");
+
+	u->full_told = type && streq(type, "FULL_OBJECT");
+	u->full_object = u->full_object && (u->full_told || !type);
+	memcpy(u->host, c->host, sizeof u->host);
+	if (xml_scan(r->body.data, r->body.len, find_id, &u->id, e))
+		return -1;
+	if (!u->id)
+		return err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
+			       u->bucket.name, u->key);
+	return 0;
+}
+
+static int create_headers(const struct s3_upload *u, struct s3_call *c, struct err *e)
+{
+	if (s3_call_header(c, "Content-Type", CONTENT_TYPE, e) || s3_call_encrypt(c, e) ||
+	    s3_call_header(c, "x-amz-checksum-algorithm", "CRC32C", e))
+		return -1;
+	return u->full_object ? s3_call_header(c, "x-amz-checksum-type", "FULL_OBJECT", e) : 0;
+}
+
 static int create(struct s3_upload *u, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
 	struct err lost;
 
-	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) ||
-	    s3_call_header(&c, "Content-Type", CONTENT_TYPE, e) || s3_call_encrypt(&c, e) ||
-	    s3_call_header(&c, "x-amz-checksum-algorithm", "CRC32C", e) ||
-	    (u->full_object && s3_call_header(&c, "x-amz-checksum-type", "FULL_OBJECT", e)))
+	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) || create_headers(u, &c, e))
 		return -1;
 	c.q.query = "uploads";
 	c.q.cancel = u->cancel;
-	if (s3_call_run(&c, u->a, "begin to upload", &r, e))
+	if (s3_call_run(&c, u->a, "begin to upload", &r, e) || read_created(u, &c, &r, e))
 		return -1;
-	if (xml_scan(r.body.data, r.body.len, find_id, &u->id, e))
-		return -1;
-	if (!u->id)
-		return err_set(e, EPROTO, "begin to upload 's3://%s/%s': no upload id came",
-			       u->bucket.name, u->key);
 	/* An attempt whose reply was lost may have begun another one, whose parts would be billed for ever. Not being
 	 * permitted to list them is no reason to upload nothing. */
 	if (r.attempts > 1 && s3_multipart_sweep(u->a, &u->bucket, u->key, u->id, u->cancel, &lost))
@@ -278,6 +258,8 @@ static void on_part_done(void *arg, struct http_resp *r, const struct err *e)
 
 	if (!own.no && (!etag || s3_copy_text(p->etag, sizeof p->etag, etag)))
 		err_set(&own, EPROTO, "the reply has no usable ETag");
+	if (!own.no && s3_crc_check(&r->headers, p->crc, &own))
+		own.no = EIO;
 	if (!own.no)
 		on_part_sent(p, p->len); /* what was not reported piece by piece */
 	pthread_mutex_lock(&u->mu);
@@ -306,6 +288,7 @@ static int start_part(struct s3_upload *u, struct part *p, struct err *e)
 	if (s3_call_init(&c, u->a, "PUT", &u->bucket, u->key, e) ||
 	    s3_call_header(&c, "x-amz-checksum-crc32c", crc, e))
 		return -1;
+	c.q.host = u->host[0] ? u->host : NULL;
 	c.q.query = buf_cstr(&query);
 	c.q.body = p->chunk->data;
 	c.q.body_len = p->len;
@@ -402,124 +385,6 @@ static int wait_for_parts(struct s3_upload *u, struct err *e)
 	return failed_locked(u, e);
 }
 
-/* ETags come from the network and go into our XML. */
-static void add_escaped(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		if (strchr("<>&\"'", *text))
-			buf_printf(out, "&#%d;", *text);
-		else
-			buf_char(out, *text);
-	}
-}
-
-static void describe_parts(const struct s3_upload *u, struct buf *out)
-{
-	char crc[S3_CRC_TEXT];
-
-	buf_str(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-	for (int i = 0; i < u->n_parts; i++) {
-		s3_crc_text(u->parts[i]->crc, crc);
-		buf_str(out, "<Part><ETag>");
-		add_escaped(out, u->parts[i]->etag);
-		buf_printf(
-			out,
-			"</ETag><ChecksumCRC32C>%s</ChecksumCRC32C><PartNumber>%d</PartNumber></Part>",
-			crc, u->parts[i]->number);
-	}
-	buf_str(out, "</CompleteMultipartUpload>");
-}
-
-/* The checksum that the whole object will have: of its bytes, or of its parts' checksums. */
-static void whole_checksum(const struct s3_upload *u, char out[16])
-{
-	char text[S3_CRC_TEXT];
-	uint32_t crc = u->crc;
-
-	if (u->full_object) {
-		s3_crc_text(crc, out);
-		return;
-	}
-	crc = 0;
-	for (int i = 0; i < u->n_parts; i++) {
-		unsigned char bytes[4];
-
-		s3_crc_bytes(u->parts[i]->crc, bytes);
-		crc = crc32c(crc, bytes, sizeof bytes);
-	}
-	s3_crc_text(crc, text);
-	snprintf(out, 16, "%s-%d", text, u->n_parts % (MAX_PARTS + 1));
-}
-
-static int complete_headers(const struct s3_upload *u, struct s3_call *c, struct err *e)
-{
-	char crc[16], size[32];
-
-	whole_checksum(u, crc);
-	snprintf(size, sizeof size, "%llu", (unsigned long long)u->total);
-	if (s3_call_header(c, "Content-Type", "application/xml", e))
-		return -1;
-	if (!u->full_object)
-		return 0;
-	return s3_call_header(c, "x-amz-checksum-crc32c", crc, e) ||
-			       s3_call_header(c, "x-amz-checksum-type", "FULL_OBJECT", e) ||
-			       s3_call_header(c, "x-amz-mp-object-size", size, e)
-		       ? -1
-		       : 0;
-}
-
-static int find_etag(void *arg, const char *path, const char *text)
-{
-	struct s3_object *o = arg;
-
-	if (streq(path, "CompleteMultipartUploadResult/ETag") &&
-	    s3_copy_text(o->etag, sizeof o->etag, text))
-		o->etag[0] = '\0';
-	return 0;
-}
-
-/* A reply that was lost: the object itself tells whether it was put together. */
-static bool is_there(struct s3_upload *u, struct s3_object *out, const struct err *e)
-{
-	struct s3_object there;
-	char crc[16];
-
-	if (e->no == ECANCELED || (e->http && e->http != 404 && e->http < 500))
-		return false;
-	whole_checksum(u, crc);
-	if (s3_head(u->a, &u->bucket, u->key, &there, u->cancel, NULL) || there.size != u->total ||
-	    (there.crc32c[0] && !streq(there.crc32c, crc)))
-		return false;
-	*out = there;
-	return true;
-}
-
-static int complete(struct s3_upload *u, struct s3_object *out, struct err *e)
-{
-	struct s3_call c _cleanup_s3_call_;
-	struct http_resp r _cleanup_http_resp_ = {0};
-	_cleanup_buf_ struct buf body = BUF_INIT((size_t)4 << 20), query = BUF_INIT(0);
-
-	describe_parts(u, &body);
-	buf_str(&query, "uploadId=");
-	if (uri_encode(u->id, strlen(u->id), false, &query) || body.failed)
-		return out_of_memory(e);
-	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) || complete_headers(u, &c, e))
-		return -1;
-	c.q.query = buf_cstr(&query);
-	c.q.body = body.data;
-	c.q.body_len = body.len;
-	c.q.silence_ms = COMPLETE_SILENCE_MS;
-	c.q.cancel = u->cancel;
-	*out = (struct s3_object){.size = u->total};
-	if (s3_call_run(&c, u->a, "finish uploading", &r, e))
-		return is_there(u, out, e) ? 0 : -1;
-	whole_checksum(u, out->crc32c);
-	snprintf(out->checksum_type, sizeof out->checksum_type, "%s",
-		 u->full_object ? "FULL_OBJECT" : "COMPOSITE");
-	return xml_scan(r.body.data, r.body.len, find_etag, out, e);
-}
-
 /* Parts of an upload that is never finished cost money for ever. */
 static void abort_at_service(struct s3_upload *u, struct err *e)
 {
@@ -560,7 +425,7 @@ static int send_rest(struct s3_upload *u, struct s3_object *out, struct err *e)
 		cancel_set(u->cancel);
 		return wait_for_parts(u, NULL) | -1;
 	}
-	return wait_for_parts(u, e) || complete(u, out, e) ? -1 : 0;
+	return wait_for_parts(u, e) || s3_upload_complete(u, out, e) ? -1 : 0;
 }
 
 int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e)
