@@ -91,6 +91,13 @@ static int ask(struct aws *a, const struct s3_bucket *b, const char *prefix, str
 	return rc;
 }
 
+/* Keys that are none are refused by the same status and another code. */
+static bool is_denied(const struct err *e)
+{
+	return e->http == 403 && e->no == EACCES &&
+	       (!e->code[0] || starts_with(e->code, "AccessDenied"));
+}
+
 int s3_bucket_look(struct aws *a, const struct s3_bucket *b, const char *prefix,
 		   enum s3_bucket_state *state, struct cancel *cancel, struct err *e)
 {
@@ -100,7 +107,7 @@ int s3_bucket_look(struct aws *a, const struct s3_bucket *b, const char *prefix,
 	*state = rc ? S3_BUCKET_UNKNOWN : S3_BUCKET_THERE;
 	if (rc && own.http == 404)
 		missing(a, b, state, &own);
-	else if (rc && own.no == EACCES && own.http == 403)
+	else if (rc && is_denied(&own))
 		closed(a, b, state, cancel, &own);
 	if (rc && e)
 		*e = own;
