@@ -106,7 +106,7 @@ static int look_at_bucket(struct making *k, struct err *e)
 	struct mount *m = &k->m;
 	struct timer limit = {.fn = too_long};
 
-	if (!m->identity.account[0])
+	if (k->unknown.no || !m->identity.account[0])
 		return 0;
 	limit.arg = k->cancel;
 	timer_arm(m->watch, &limit, IDENTITY_MS);
