@@ -3,27 +3,23 @@
 
 #include "fs/command.h"
 #include "fs/commands.h"
+#include "fs/doctor.h"
 #include "fs/local_start.h"
 #include "fs/mount_private.h"
 #include "fs/mountinfo.h"
-#include "sagemaker/creds.h"
 #include "sagemaker/local/local.h"
 #include "sagemaker/sts.h"
 
-/* A check says what is there (out), or why not and what to do (*e). 1: it does not concern this machine. */
-struct check {
-	const char *name;
-	int (*run)(struct buf *out, struct err *e);
-};
-
-static int check_fuse(struct buf *out, struct err *e)
+static int check_fuse(struct doctor *d, struct buf *out, struct err *e)
 {
+	(void)d;
 	buf_str(out, "/dev/fuse opens");
 	return fuse_device_check(e);
 }
 
-static int check_fusermount(struct buf *out, struct err *e)
+static int check_fusermount(struct doctor *d, struct buf *out, struct err *e)
 {
+	(void)d;
 	static const char *const places[] = {"/usr/bin/fusermount3", "/bin/fusermount3",
 					     "/usr/local/bin/fusermount3"};
 	struct stat st;
@@ -43,8 +39,9 @@ static int check_fusermount(struct buf *out, struct err *e)
 		       "'fusermount3' is not installed: as root, run apt-get install fuse3");
 }
 
-static int check_runtimes(struct buf *out, struct err *e)
+static int check_runtimes(struct doctor *d, struct buf *out, struct err *e)
 {
+	(void)d;
 	if (local_runtimes(out) > 0)
 		return 0;
 	return err_set(
@@ -67,9 +64,10 @@ static int call(const struct config *c, struct buf *out, struct err *e)
 	return rc;
 }
 
-static int check_backend(struct buf *out, struct err *e)
+static int check_backend(struct doctor *d, struct buf *out, struct err *e)
 {
-	_cleanup_free_ char *store = local_store("local", e);
+	_cleanup_free_ char *store =
+		local_store(starts_with(d->o->source, "local") ? d->o->source : "local", e);
 	_cleanup_(local_run_release)
 	struct local_run run = {0};
 	_cleanup_(config_release)
@@ -91,30 +89,9 @@ static int check_backend(struct buf *out, struct err *e)
 	return 0;
 }
 
-/* Only for who uses AWS: a machine without settings for it is fine. */
-static int check_credentials(struct buf *out, struct err *e)
+static int check_mounts(struct doctor *d, struct buf *out, struct err *e)
 {
-	_cleanup_(config_release)
-	struct config c = {0};
-	struct keys keys;
-
-	if (config_load(&c, e) < 0) {
-		buf_str(out, "no region set: not needed for local mounts");
-		return 1;
-	}
-	struct creds *cr = creds_new(&c, e);
-	int rc = cr ? creds_get(cr, &keys, e) : -1;
-	keys_wipe(&keys);
-	creds_free(cr);
-	if (rc < 0) {
-		buf_str(out, "none found: not needed for local mounts");
-		return 1;
-	}
-	return call(&c, out, e);
-}
-
-static int check_mounts(struct buf *out, struct err *e)
-{
+	(void)d;
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
 	struct stat st;
@@ -132,16 +109,20 @@ static int check_mounts(struct buf *out, struct err *e)
 	return 0;
 }
 
-static const struct check checks[] = {
-	{"FUSE device",     check_fuse       },
-        {"fusermount3",     check_fusermount },
-	{"mounts",          check_mounts     },
-        {"runtimes",        check_runtimes   },
-	{"local backend",   check_backend    },
-        {"AWS credentials", check_credentials},
+static const struct check machine[] = {
+	{"FUSE device", check_fuse      },
+	{"fusermount3", check_fusermount},
+	{"mounts",      check_mounts    },
+	{NULL,          NULL            },
 };
 
-/* Texts of more than one line go below their name. */
+static const struct check local[] = {
+	{"runtimes",      check_runtimes},
+	{"local backend", check_backend },
+	{NULL,            NULL          },
+};
+
+/* Lines after the first go below the text of the first. */
 static void print_text(const char *text)
 {
 	while (*text) {
@@ -154,23 +135,53 @@ static void print_text(const char *text)
 	}
 }
 
+static void run(struct doctor *d, const struct check *rows, int *status)
+{
+	for (const struct check *row = rows; row->name; row++) {
+		_cleanup_buf_ struct buf out = {0}, text = {0};
+		struct err why = {0};
+		int rc = row->run(d, &out, &why);
+
+		if (rc < 0) {
+			err_show(&why, &text);
+			*status = 1;
+		}
+		if (rc == 2)
+			continue;
+		buf_str(&text, buf_cstr(&out));
+		printf("%-4s  %-16s  ", rc < 0 ? "FAIL" : rc ? "-" : "ok", row->name);
+		print_text(buf_cstr(&text));
+	}
+}
+
+static bool asks_for_policy(char **argv)
+{
+	while (*++argv) {
+		if (streq(*argv, "--policy"))
+			return true;
+	}
+	return false;
+}
+
+/* `doctor` looks at everything, `doctor SOURCE` at what a mount of it needs. */
 int cmd_doctor(int argc, char **argv, int *status, struct err *e)
 {
-	for (int i = 1; i < argc; i++) {
-		if (streq(argv[i], "--policy"))
-			return policy_command(argc, argv, status, e);
-	}
-	if (argc > 1)
-		return usage_error("doctor", e);
-	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-		_cleanup_buf_ struct buf out = {0};
-		struct err why = {0};
-		int rc = checks[i].run(&out, &why);
+	_cleanup_(options_release)
+	struct options o = {0};
+	struct doctor d = {.o = &o};
 
-		printf("%-4s  %-16s  ", rc < 0 ? "FAIL" : rc ? "-" : "ok", checks[i].name);
-		print_text(rc < 0 ? why.text : buf_cstr(&out));
-		if (rc < 0)
-			*status = 1;
-	}
+	if (asks_for_policy(argv))
+		return policy_command(argc, argv, status, e);
+	int named = options_parse_source(argc, argv, "aws", &o, e);
+	if (named < 0)
+		return -1;
+	d.wants_aws = named && starts_with(o.source, "aws");
+	run(&d, machine, status);
+	if (!d.wants_aws)
+		run(&d, local, status);
+	if (!named || d.wants_aws)
+		run(&d, doctor_aws, status);
+	aws_free(d.a);
+	config_release(&d.c);
 	return 0;
 }

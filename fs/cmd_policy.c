@@ -115,7 +115,8 @@ static int find_out(int argc, char **argv, struct known *k, struct err *e)
 	k->place = (struct policy_place){.region = k->c.region,
 					 .bucket = k->c.bucket,
 					 .prefix = k->c.prefix,
-					 .role = k->c.role};
+					 .role = k->c.role,
+					 .kms_key = k->c.kms_key};
 	if (!account_of_role(k) && k->c.region)
 		ask_account(k, &why);
 	if (why.no && k->c.region)

@@ -539,10 +539,11 @@ int options_parse_source(int argc, char **argv, const char *otherwise, struct op
 			 struct err *e)
 {
 	const char *word = otherwise;
+	int n = take_arguments(argc, argv, o, &word, 1, e);
 
-	if (take_arguments(argc, argv, o, &word, 1, e) < 0 || set_text(&o->source, word, e) < 0)
+	if (n < 0 || set_text(&o->source, word, e) < 0 || check(o, e) < 0 || take_file(o, e) < 0)
 		return -1;
-	return check(o, e) < 0 ? -1 : take_file(o, e);
+	return n;
 }
 
 static bool is_text(enum kind kind)

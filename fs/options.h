@@ -34,7 +34,7 @@ enum { DELETE_OWN, DELETE_ANY, DELETE_NONE };
 /* options_given: whether the command line itself set an option. */
 bool options_given(const struct options *o, const char *name);
 
-/* options_parse_source: the same of "[SOURCE] [-o ...]": without SOURCE it is otherwise; no mountpoint. */
+/* options_parse_source: the same of "[SOURCE] [-o ...]" without a mountpoint: 1 when SOURCE is there, else 0 and it is otherwise. */
 int options_parse_source(int argc, char **argv, const char *otherwise, struct options *o,
 			 struct err *e) _must_check_;
 

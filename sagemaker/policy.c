@@ -51,8 +51,8 @@ static const struct condition {
 } via_s3 = {"kms:ViaService", "s3.{region}.{suffix}"},
   passed = {"iam:PassedToService", POLICY_SERVICE};
 
-/* The bucket's statements have no condition on s3:prefix: HeadBucket, which they are for too, has no prefix, and what admits a
- * request without one admits a listing of the whole bucket. Names of endpoints are the user's own, so no pattern can tell whose
+/* The bucket's statements have no condition on s3:prefix: HeadBucket, and HeadObject that is to say 404 instead of 403, have no
+ * prefix, and what admits a request without one admits a listing of the whole bucket. Names of endpoints are the user's own, so no pattern can tell whose
  * they are; models and configurations have our prefix. */
 static const struct row {
 	const char *sid;

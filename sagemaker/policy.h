@@ -20,9 +20,10 @@ enum policy_level { POLICY_READ, POLICY_INVOKE, POLICY_DEPLOY, POLICY_ROLE };
 struct policy_place {
 	const char *region;
 	const char *account;
-	const char *bucket;  /* NULL: the default, sagemaker-REGION-ACCOUNT */
-	const char *prefix;  /* without slashes at its ends; NULL: "model" */
-	const char *role;    /* ARN or name of the execution role; NULL: it is to be found (iam:GetRole) */
+	const char *bucket; /* NULL: the default, sagemaker-REGION-ACCOUNT */
+	const char *prefix; /* without slashes at its ends; NULL: "model" */
+	const char *
+		role; /* ARN or name of the execution role; NULL: it is to be found (iam:GetRole) */
 	const char *kms_key; /* ARN, id or alias of the key that encrypts objects; NULL: none */
 };
 

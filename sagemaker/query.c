@@ -19,6 +19,15 @@ static int put_form(const struct query *q, struct buf *form)
 	return form->failed ? -1 : 0;
 }
 
+static void take_date(const struct http_resp *r, time_t *out)
+{
+	const char *date = http_header_get(&r->headers, "Date");
+	struct tm tm = {0};
+
+	if (out && date && strptime(date, "%a, %d %b %Y %H:%M:%S", &tm))
+		*out = timegm(&tm);
+}
+
 int query_run(struct aws *a, const struct query *q, struct cancel *c, struct err *e)
 {
 	struct http_headers headers _cleanup_(http_headers_release) = {NULL, 0};
@@ -39,6 +48,7 @@ int query_run(struct aws *a, const struct query *q, struct cancel *c, struct err
 					.cancel = c};
 	if (aws_raw(a, q->service, &request, &r, e))
 		return -1;
+	take_date(&r, q->date);
 	return xml_scan(r.body.data, r.body.len, q->fn, q->arg, e);
 }
 

@@ -2,6 +2,8 @@
 #ifndef SAGEMAKER_QUERY_H
 #define SAGEMAKER_QUERY_H
 
+#include <time.h>
+
 #include "sagemaker/aws.h"
 #include "sagemaker/xml.h"
 
@@ -18,6 +20,7 @@ struct query {
 
 	xml_fn *fn; /* reads the reply into arg, as in xml_scan */
 	void *arg;
+	time_t *date; /* when the service answered, by its own clock; NULL: not asked; untouched when the reply has none */
 };
 
 /* query_run: blocking, thread-safe; errors as aws_raw's, EPROTO for a reply that is no XML. */

@@ -17,13 +17,14 @@ static int on_identity(void *arg, const char *path, const char *text)
 	return 0;
 }
 
-int sts_identity(struct aws *a, struct identity *out, struct cancel *c, struct err *e)
+static int ask(struct aws *a, struct identity *out, time_t *date, struct cancel *c, struct err *e)
 {
 	const struct query q = {.service = &AWS_STS,
 				.operation = "GetCallerIdentity",
 				.version = "2011-06-15",
 				.fn = on_identity,
-				.arg = out};
+				.arg = out,
+				.date = date};
 
 	*out = (struct identity){"", ""};
 	if (query_run(a, &q, c, e))
@@ -33,4 +34,17 @@ int sts_identity(struct aws *a, struct identity *out, struct cancel *c, struct e
 		return err_set(e, EPROTO,
 			       "ask who these AWS keys belong to: the reply names no account");
 	return 0;
+}
+
+int sts_identity(struct aws *a, struct identity *out, struct cancel *c, struct err *e)
+{
+	return ask(a, out, NULL, c, e);
+}
+
+int sts_clock(struct aws *a, time_t *date, struct cancel *c, struct err *e)
+{
+	struct identity id;
+
+	*date = 0;
+	return ask(a, &id, date, c, e);
 }
