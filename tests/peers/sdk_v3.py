@@ -58,6 +58,7 @@ def main():
     endpoint.wait_for_delete(poll=1, timeout=60)
     config.delete()
     model.delete()
+    print()  # behind the SDK's progress
     check("all deleted", not list(Endpoint.get_all()) and not list(Model.get_all()))
 
 
