@@ -352,8 +352,9 @@ void xfer_explain(struct xfer *x, CURLcode code)
 		said = strerror_r((int)os, reason, sizeof reason);
 		no = code == CURLE_COULDNT_CONNECT ? (int)os : no;
 	}
+	bool word = islower((unsigned char)said[1]); /* not "SSL ..." */
 	err_set(&x->why, no, "%s %s: %c%s", r->what, http_authority(x->url, host),
-		tolower((unsigned char)said[0]), said + 1);
+		word ? tolower((unsigned char)said[0]) : said[0], said + 1);
 }
 
 /* Appends one header line; a line break in it would let a value pose as further headers. */

@@ -290,7 +290,9 @@ def cases():
     ]
     for service, key in zip(SERVICES, KEYS):
         yield {"name": f"own host for {service[0]} alone", "region": "eu-west-1", "env": {f"AWS_ENDPOINT_URL_{key.upper()}": "https://own.example/x"}}
-    for region in regions():
+    # The rule sets say the rest; here a client of each partition is asked.
+    for region in ("ap-east-2", "us-east-1", "cn-north-1", "us-gov-east-1", "us-iso-east-1", "us-isob-east-1", "us-isof-south-1",
+                   "eu-isoe-west-1", "eusc-de-east-1"):
         yield {"name": f"everything in {region}", "region": region}
 
 
