@@ -52,7 +52,7 @@ static int add_all(const struct sign_input *in, const char *host, char date[32],
 static int add_authorization(const struct sign_input *in, const struct sig_request *q,
 			     const char *date, struct http_headers *out, struct err *e)
 {
-	const struct sig_scope scope = {date, in->region, in->service->signing};
+	const struct sig_scope scope = {date, in->region, in->service};
 	_cleanup_buf_ struct buf value = BUF_INIT(0);
 
 	if (sigv4_authorization(q, &scope, in->keys, &value, e))
@@ -78,8 +78,8 @@ int aws_sign(const struct sign_input *in, struct http_headers *out, struct err *
 		for (size_t i = 0; i < out->n; i++)
 			rows[i] = (struct sig_pair){out->rows[i].name, out->rows[i].value};
 		const struct sig_request q = {
-			in->method,  buf_cstr(&url.path),   url.query, rows, out->n,
-			in->payload, in->service != &AWS_S3};
+			in->method,  buf_cstr(&url.path),      url.query, rows, out->n,
+			in->payload, !streq(in->service, "s3")};
 		r = add_authorization(in, &q, date, out, e);
 	}
 	buf_release(&url.host);

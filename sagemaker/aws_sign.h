@@ -2,7 +2,7 @@
 #ifndef SAGEMAKER_AWS_SIGN_H
 #define SAGEMAKER_AWS_SIGN_H
 
-#include "sagemaker/aws.h"
+#include "sagemaker/http.h"
 #include "sagemaker/sigv4.h"
 
 struct sign_input {
@@ -10,8 +10,8 @@ struct sign_input {
 	const struct http_headers *headers; /* all of them are signed */
 	const char *payload;                /* as in struct sig_request */
 	const char *region;
-	const struct aws_service *service;
-	int64_t now; /* epoch seconds, the service's clock */
+	const char *service; /* its signing name */
+	int64_t now;         /* epoch seconds, the service's clock */
 	const struct keys *keys;
 };
 
