@@ -47,22 +47,21 @@ static int check_region(struct doctor *d, struct buf *out, struct err *e)
 	return 0;
 }
 
+/* Nothing anywhere is no failure: a local mount needs none. Keys that are meant to be there and cannot be had are one. */
 static int check_credentials(struct doctor *d, struct buf *out, struct err *e)
 {
 	struct keys keys _cleanup_(keys_wipe) = {0};
 
 	if (!d->a)
 		return not_asked(d, out);
-	struct creds *cr = creds_new(&d->c, e);
-	int rc = cr ? creds_get(cr, &keys, e) : -1;
-	creds_free(cr);
+	int rc = creds_fetch(aws_creds(d->a), &keys, NULL, e);
 	d->silent = rc < 0;
 	if (rc < 0)
-		return not_needed(d, out, "none found");
-	buf_printf(out, "access key %.4s...%s%s%s%s", keys.access,
-		   keys.token[0] ? ", temporary" : "", d->c.profile ? ", profile '" : "",
-		   d->c.profile ? d->c.profile : "", d->c.profile ? "'" : "");
-	return 0;
+		return starts_with(e->text, "no AWS keys found") ? not_needed(d, out, "none found")
+								 : -1;
+	buf_printf(out, "access key %.4s...%s, from ", keys.access,
+		   keys.token[0] ? ", temporary" : "");
+	return creds_source(aws_creds(d->a), out, e);
 }
 
 static int check_identity(struct doctor *d, struct buf *out, struct err *e)

@@ -55,6 +55,9 @@ struct call {
 	int paid;               /* what the last retry cost */
 	long long clock_offset; /* the one that this attempt was signed with */
 	bool signed_token;      /* and whether with a session token */
+	char access[sizeof((struct keys *)0)->access]; /* and whose keys */
+	struct creds_waiter waiter;                    /* for keys that are being fetched */
+	struct err *no_keys;                           /* why there are none */
 	bool read_keys_anew, set_clock;
 	bool delivered; /* the caller has seen a part of a reply */
 	aws_done_fn *done;
@@ -88,9 +91,9 @@ struct aws *aws_new(const struct config *c, struct err *e)
 		aws_free(a);
 		return NULL;
 	}
-	a->creds = creds_new(c, e);
-	a->http = a->creds ? http_new(c, e) : NULL;
-	if (!a->http) {
+	a->http = http_new(c, e);
+	a->creds = a->http ? creds_new(c, a->http, e) : NULL;
+	if (!a->creds) {
 		aws_free(a);
 		return NULL;
 	}
@@ -101,6 +104,8 @@ void aws_free(struct aws *a)
 {
 	if (!a)
 		return;
+	if (a->creds)
+		creds_stop(a->creds);
 	http_free(a->http);
 	creds_free(a->creds);
 	for (size_t i = 0; i < SERVICES; i++)
@@ -111,6 +116,11 @@ void aws_free(struct aws *a)
 const struct config *aws_config(const struct aws *a)
 {
 	return a->config;
+}
+
+struct creds *aws_creds(struct aws *a)
+{
+	return a->creds;
 }
 
 struct http *aws_http(struct aws *a)
@@ -183,6 +193,7 @@ static void call_free(struct call *c)
 {
 	http_headers_release(&c->headers);
 	cancel_unref(c->q.cancel);
+	free(c->no_keys);
 	free(c->method);
 	free(c->url);
 	free(c);
@@ -231,13 +242,10 @@ static int add_unsigned(const struct call *c, struct http_headers *h)
 		       : 0;
 }
 
-static int sign(struct call *c, struct http_headers *h, struct err *e)
+static int sign(struct call *c, const struct keys *keys, struct http_headers *h, struct err *e)
 {
-	struct keys keys _cleanup_(keys_wipe) = {0};
-
-	if (creds_get(c->a->creds, &keys, e))
-		return -1;
-	c->signed_token = keys.token[0] != '\0';
+	memcpy(c->access, keys->access, sizeof c->access);
+	c->signed_token = keys->token[0] != '\0';
 	c->clock_offset = atomic_load(&c->a->clock_offset);
 	const struct sign_input in = {
 		.method = c->method,
@@ -245,9 +253,9 @@ static int sign(struct call *c, struct http_headers *h, struct err *e)
 		.headers = &c->headers,
 		.payload = c->payload,
 		.region = c->a->host[c->s->id].region,
-		.service = c->s,
+		.service = c->s->signing,
 		.now = (int64_t)time(NULL) + c->clock_offset,
-		.keys = &keys,
+		.keys = keys,
 	};
 	if (aws_sign(&in, h, e))
 		return -1;
@@ -272,12 +280,12 @@ static int call_on_body(void *arg, const void *p, size_t n)
 
 static void on_attempt(void *arg, struct http_resp *r, const struct err *transport);
 
-static int attempt(struct call *c, struct err *e)
+static int send_signed(struct call *c, const struct keys *keys, struct err *e)
 {
 	struct http_headers headers _cleanup_(http_headers_release) = {NULL, 0};
 
 	c->attempt++;
-	if (sign(c, &headers, e))
+	if (sign(c, keys, &headers, e))
 		return -1;
 	const struct http_req q = {
 		.method = c->method,
@@ -296,6 +304,24 @@ static int attempt(struct call *c, struct err *e)
 		.sent_arg = c->q.sent_arg,
 	};
 	return http_start(c->a->http, &q, on_attempt, c, e);
+}
+
+static void on_keys(void *arg, const struct err *e);
+
+/* 0: sent, or waiting for keys: the call is out of our hands either way. */
+static int attempt(struct call *c, struct err *e)
+{
+	struct keys keys _cleanup_(keys_wipe) = {0};
+	int r;
+
+	do {
+		r = creds_get(c->a->creds, &keys, e);
+		if (r < 0)
+			return -1;
+		c->waiter =
+			(struct creds_waiter){.ready = on_keys, .arg = c, .cancel = c->q.cancel};
+	} while (r > 0 && !creds_wait(c->a->creds, &c->waiter));
+	return r > 0 ? 0 : send_signed(c, &keys, e);
 }
 
 static void call_finish(struct call *c, struct http_resp *r, struct err *e)
@@ -408,7 +434,7 @@ static bool take_keys(struct call *c)
 	if (c->read_keys_anew)
 		return false;
 	c->read_keys_anew = true;
-	creds_refresh(c->a->creds);
+	creds_refused(c->a->creds, c->access);
 	return true;
 }
 
@@ -419,9 +445,26 @@ static void run_retry(void *arg)
 
 	if (cancel_is_set(c->q.cancel))
 		err_set(&e, ECANCELED, "cancelled");
+	else if (c->no_keys)
+		e = *c->no_keys;
 	else if (attempt(c, &e) == 0)
 		return;
 	finish_without_reply(c, &e);
+}
+
+/* On the thread that fetched them, or that cancelled: the engine's goes on. */
+static void on_keys(void *arg, const struct err *e)
+{
+	struct call *c = arg;
+	struct err why = {0};
+
+	c->no_keys = e ? malloc(sizeof *e) : NULL;
+	if (c->no_keys)
+		*c->no_keys = *e;
+	if ((e && !c->no_keys) || http_timer(c->a->http, 0, c->q.cancel, run_retry, c, NULL)) {
+		err_set(&why, ENOMEM, "could not begin the call to %s: out of memory", c->s->name);
+		finish_without_reply(c, &why);
+	}
 }
 
 /* The causes of a refusal that can be put right are put right once each, at no cost. */
@@ -454,6 +497,15 @@ static bool goes_on(struct call *c, enum retry_class why, const struct http_resp
 	return http_timer(c->a->http, delay, c->q.cancel, run_retry, c, NULL) == 0;
 }
 
+/* Keys that are no good any more, and their source had no others. */
+static void say_whose(const struct call *c, struct err *e)
+{
+	_cleanup_buf_ struct buf from = BUF_INIT(0);
+
+	if (creds_source(c->a->creds, &from, NULL) == 0)
+		err_append(e, "the keys are those of %s", buf_cstr(&from));
+}
+
 static void on_attempt(void *arg, struct http_resp *r, const struct err *transport)
 {
 	struct call *c = arg;
@@ -465,6 +517,8 @@ static void on_attempt(void *arg, struct http_resp *r, const struct err *transpo
 		retry_success(&c->a->quota[c->s->id], c->a->rules, c->paid);
 	else if (goes_on(c, why, r))
 		return;
+	else if (why == RETRY_CREDENTIALS)
+		say_whose(c, &e);
 	call_finish(c, r, &e);
 }
 

@@ -9,6 +9,7 @@
 #include "sagemaker/http.h"
 
 struct aws;
+struct creds;
 
 /* One retry quota for each, as in AWS's SDKs. */
 struct aws_service {
@@ -55,6 +56,7 @@ struct aws *aws_new(const struct config *c, struct err *e) _must_check_;
 void aws_free(struct aws *a);
 const struct config *aws_config(const struct aws *a);
 struct http *aws_http(struct aws *a);
+struct creds *aws_creds(struct aws *a);
 
 /* aws_raw: blocking call. 0: a 2xx reply in *r. -1: e has errno (table in aws_errors.c), HTTP status, AWS code, request id,
  * message; *r keeps the failing reply's headers and body (e.g. 304, 404, 412 for callers that expect them: e->http). */

@@ -1,120 +1,57 @@
 #include "sagemaker/creds.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 
-#include "sagemaker/buf.h"
+#include "sagemaker/creds_internal.h"
 #include "sagemaker/profile.h"
+
+/* botocore's windows (credentials.py), but never more than a part of the keys' life: a role of 15 minutes would be asked for
+ * with every request. */
+#define RENEW_S     (15 * 60) /* from here on they are renewed while they are used */
+#define AWAIT_S     (10 * 60) /* and from here on the new ones are waited for */
+#define TRY_AGAIN_S 60        /* a renewal that failed, while the old keys live */
 
 struct creds {
 	const struct config *config;
-	pthread_mutex_t mu; /* guards all below; held while the shared files are read */
-	bool known;
-	struct keys keys;
-	struct timespec changed[2]; /* modification times of the files that keys came from */
+	struct http *http, *own; /* own: http, where we made it; the thread's until creds_stop */
+	struct cancel *cancel;
+	pthread_mutex_t
+		mu; /* guards all below; held while the shared files are read, never for the network */
+	pthread_cond_t changed; /* wanted or stopping became true */
+	struct origin *origin;
+	struct timespec modified[2]; /* of the files that it was found in */
+	struct lease lease;
+	int64_t fetched;    /* when the lease was; 0: there is none */
+	int64_t again;      /* no renewal before then */
+	struct err trouble; /* why the last one failed; no 0: it did not */
+	bool wanted, fetching, started, stopping;
+	struct origin *busy; /* the one being fetched from: not freed by others */
+	struct creds_waiter *waiters;
+	pthread_t thread;
 };
 
-void keys_wipe(struct keys *k)
-{
-	explicit_bzero(k, sizeof *k);
-}
-
-struct creds *creds_new(const struct config *c, struct err *e)
+struct creds *creds_new(const struct config *c, struct http *h, struct err *e)
 {
 	struct creds *cr = calloc(1, sizeof *cr);
 
-	if (!cr) {
+	if (!cr || !(cr->cancel = cancel_new())) {
+		free(cr);
 		err_set(e, ENOMEM, "could not keep credentials: out of memory");
 		return NULL;
 	}
 	cr->config = c;
+	cr->http = h;
 	pthread_mutex_init(&cr->mu, NULL);
+	pthread_cond_init(&cr->changed, NULL);
 	return cr;
 }
 
-void creds_free(struct creds *cr)
-{
-	if (!cr)
-		return;
-	pthread_mutex_destroy(&cr->mu);
-	keys_wipe(&cr->keys);
-	free(cr);
-}
+/* Finding ---------------------------------------------------------------------------------- */
 
-/* One text into a member; false when it is too long to be a key. */
-static bool take(char *member, size_t size, const char *value)
-{
-	size_t n = value ? strlen(value) : 0;
-
-	if (n >= size)
-		return false;
-	if (n)
-		memcpy(member, value, n);
-	member[n] = '\0';
-	return true;
-}
-
-static bool take_three(struct keys *k, const char *access, const char *secret, const char *token)
-{
-	return take(k->access, sizeof k->access, access) &&
-	       take(k->secret, sizeof k->secret, secret) && take(k->token, sizeof k->token, token);
-}
-
-static int check(const struct keys *k, bool taken, const char *source, struct err *e)
-{
-	if (!taken)
-		return err_set(e, EACCES, "the AWS keys in %s are too long to be keys", source);
-	if (!k->access[0] || !k->secret[0])
-		return err_set(e, EACCES, "the AWS keys in %s are not whole: %s is missing", source,
-			       k->access[0] ? "the secret access key" : "the access key id");
-	for (const char *s = k->access; *s; s++) {
-		if (*s <= ' ' || *s > '~' || *s == '/' || *s == ',')
-			return err_set(e, EACCES,
-				       "the access key id in %s has a character that none has",
-				       source);
-	}
-	return k->token[strcspn(k->token, "\r\n")]
-		       ? err_set(e, EACCES, "the session token in %s has a line break in it",
-				 source)
-		       : 0;
-}
-
-static const char *env(const char *name)
-{
-	const char *value = getenv(name);
-
-	return value && *value ? value : NULL;
-}
-
-/* What a profile says; method names a way of getting keys that is not known here. */
-struct profile {
-	struct keys keys;
-	bool overlong;
-	const char *method;
-};
-
-static void take_line(void *arg, const char *key, const char *value)
-{
-	static const char *const methods[] = {"sso_session",        "sso_start_url",
-					      "credential_process", "role_arn",
-					      "login_session",      "web_identity_token_file"};
-	struct profile *p = arg;
-	bool ok = true;
-
-	if (streq(key, "aws_access_key_id"))
-		ok = take(p->keys.access, sizeof p->keys.access, value);
-	else if (streq(key, "aws_secret_access_key"))
-		ok = take(p->keys.secret, sizeof p->keys.secret, value);
-	else if (streq(key, "aws_session_token"))
-		ok = take(p->keys.token, sizeof p->keys.token, value);
-	p->overlong = p->overlong || !ok;
-	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
-		if (streq(key, methods[i]))
-			p->method = methods[i];
-	}
-}
-
-static void modified(struct timespec out[2])
+static void look_at_files(struct timespec out[2])
 {
 	for (int i = 0; i < 2; i++) {
 		_cleanup_free_ char *path = profile_path(i ? PROFILE_CONFIG : PROFILE_CREDENTIALS);
@@ -124,101 +61,369 @@ static void modified(struct timespec out[2])
 	}
 }
 
-static int not_found(const struct creds *cr, const struct profile *p, bool known, struct err *e)
+static void drop_lease_locked(struct creds *cr)
 {
-	_cleanup_free_ char *credentials = profile_path(PROFILE_CREDENTIALS);
-	_cleanup_free_ char *config = profile_path(PROFILE_CONFIG);
-	const char *name = cr->config->profile;
-
-	if (p->method)
-		return err_set(
-			e, EACCES,
-			"profile '%s' gets its keys by %s, which is not supported; put keys into the "
-			"environment with 'aws configure export-credentials --format env'",
-			name ? name : "default", p->method);
-	if (name && !known)
-		return err_set(e, EACCES, "profile '%s' is neither in '%s' nor in '%s'", name,
-			       credentials ? credentials : "~/.aws/credentials",
-			       config ? config : "~/.aws/config");
-	return err_set(
-		e, EACCES,
-		"no AWS keys found: not in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), "
-		"not under profile '%s' in '%s' nor in '%s'; run 'aws configure', or mount 'local' to "
-		"need none",
-		name ? name : "default", credentials ? credentials : "~/.aws/credentials",
-		config ? config : "~/.aws/config");
+	lease_wipe(&cr->lease);
+	cr->fetched = cr->again = 0;
+	err_clear(&cr->trouble);
 }
 
-static int from_files(struct creds *cr, struct err *e)
+static void drop_origin_locked(struct creds *cr)
 {
-	struct profile p = {0};
-	bool known = false;
-	int r = 0;
-
-	for (int i = 0; i < 2 && !r; i++) {
-		enum profile_file which = i ? PROFILE_CONFIG : PROFILE_CREDENTIALS;
-		bool found;
-
-		r = profile_read(which, cr->config->profile, &found, take_line, &p, e);
-		known = known || found;
-		if (!r && (p.keys.access[0] || p.keys.secret[0] || p.overlong)) {
-			r = check(&p.keys, !p.overlong,
-				  i ? "the AWS config file" : "the AWS credentials file", e);
-			if (!r)
-				cr->keys = p.keys;
-			keys_wipe(&p.keys);
-			return r;
-		}
-	}
-	return r ? r : not_found(cr, &p, known, e);
+	if (cr->origin != cr->busy)
+		origin_free(cr->origin);
+	cr->origin = NULL;
 }
 
-/* A profile that was named disables the keys in the environment, as in AWS's tools. AWS_PROFILE names it too weakly:
- * there, as in AWS's tools, keys in the environment win. */
-static bool profile_was_named(const struct config *c)
+static int64_t left_locked(const struct creds *cr, int64_t now)
 {
-	const char *by_env = env("AWS_PROFILE");
-
-	if (!by_env)
-		by_env = env("AWS_DEFAULT_PROFILE");
-	return c->profile && !(by_env && streq(by_env, c->profile));
+	if (!cr->fetched)
+		return 0;
+	return cr->lease.expires ? cr->lease.expires - now : INT64_MAX;
 }
 
+/* Files that are just being written may not make sense: keys that were fetched are used on. */
 static int find_locked(struct creds *cr, struct err *e)
 {
-	const struct config *c = cr->config;
-	const char *access = env("AWS_ACCESS_KEY_ID"), *secret = env("AWS_SECRET_ACCESS_KEY");
 	struct timespec now[2];
 
-	if (c->access_key)
-		return check(&cr->keys,
-			     take_three(&cr->keys, c->access_key, c->secret_key, c->session_token),
-			     "the mount's settings", e);
-	if ((access || secret) && !profile_was_named(c))
-		return check(&cr->keys,
-			     take_three(&cr->keys, access, secret, env("AWS_SESSION_TOKEN")),
-			     "the environment", e);
-	modified(now);
-	if (cr->known && memcmp(now, cr->changed, sizeof now) == 0)
+	look_at_files(now);
+	if (cr->origin && memcmp(now, cr->modified, sizeof now) == 0)
 		return 0;
-	memcpy(cr->changed, now, sizeof now);
-	return from_files(cr, e);
+	struct origin *found = origin_find(cr->config, e);
+	if (!found && left_locked(cr, (int64_t)time(NULL)) > 0)
+		return 0;
+	if (!found) {
+		drop_origin_locked(cr);
+		drop_lease_locked(cr);
+		return -1;
+	}
+	memcpy(cr->modified, now, sizeof now);
+	if (origin_equal(found, cr->origin)) {
+		origin_free(found);
+		return 0;
+	}
+	drop_origin_locked(cr);
+	drop_lease_locked(cr);
+	cr->origin = found;
+	return 0;
+}
+
+/* Fetching: the thread --------------------------------------------------------------------- */
+
+/* Takes the waiters off their list: from then on nobody but the caller knows them. */
+static struct creds_waiter *take_waiters_locked(struct creds *cr)
+{
+	struct creds_waiter *all = cr->waiters;
+
+	for (struct creds_waiter *w = all; w; w = w->next)
+		w->queued = false;
+	cr->waiters = NULL;
+	return all;
+}
+
+static void on_waiter_cancel(void *arg);
+
+static void wake(struct creds_waiter *w, const struct err *e)
+{
+	while (w) {
+		struct creds_waiter *next = w->next;
+
+		cancel_off(w->cancel, on_waiter_cancel, w);
+		w->ready(w->arg, e);
+		w = next;
+	}
+}
+
+static int fetch(struct creds *cr, struct origin *s, struct lease *out, struct err *e)
+{
+	if (!cr->http)
+		cr->http = cr->own = http_new(cr->config, e);
+	if (!cr->http)
+		return -1;
+	const struct fetch f = {cr->config, cr->http, cr->cancel};
+	int failed = origin_lease(&f, s, out, e);
+	if (!failed && out->expires && out->expires <= (int64_t)time(NULL))
+		failed = err_set(e, EACCES, "they had ended already when they came");
+	/* where the last resort fails there is no source to name */
+	if (failed && s->provider->fetch != fetch_instance)
+		err_prefix(e, "get the AWS keys of %s", s->from);
+	return failed;
+}
+
+/* What came of it, for everybody; true: e is for the waiters. */
+static bool settle_locked(struct creds *cr, int failed, const struct lease *l, const struct err *e)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	if (!failed) {
+		cr->lease = *l;
+		cr->fetched = now;
+		cr->again = 0;
+		err_clear(&cr->trouble);
+		return false;
+	}
+	cr->trouble = *e;
+	cr->again = now + TRY_AGAIN_S;
+	return left_locked(cr, now) <= 0;
+}
+
+static void fetch_once(struct creds *cr, struct origin *s)
+{
+	struct lease l _cleanup_lease_ = {0};
+	struct creds_waiter *waiters = NULL;
+	struct err e = {0};
+	bool tell = false;
+	int failed = fetch(cr, s, &l, &e);
+
+	pthread_mutex_lock(&cr->mu);
+	cr->busy = NULL;
+	cr->fetching = false;
+	if (cr->origin == s)
+		tell = settle_locked(cr, failed, &l, &e);
+	else
+		origin_free(s); /* the files say something else by now */
+	if (!cr->wanted)
+		waiters = take_waiters_locked(cr);
+	pthread_mutex_unlock(&cr->mu);
+	wake(waiters, tell ? &e : NULL);
+}
+
+/* The next thing to fetch; NULL: the end. */
+static struct origin *next_wanted(struct creds *cr)
+{
+	SCOPED_LOCK(&cr->mu);
+	while (!cr->wanted && !cr->stopping)
+		pthread_cond_wait(&cr->changed, &cr->mu);
+	if (cr->stopping)
+		return NULL;
+	cr->wanted = false;
+	cr->fetching = true;
+	cr->busy = cr->origin;
+	return cr->origin;
+}
+
+static void *work(void *arg)
+{
+	struct creds *cr = arg;
+
+	for (struct origin *s; (s = next_wanted(cr));)
+		fetch_once(cr, s);
+	return NULL;
+}
+
+static int start_locked(struct creds *cr, struct err *e)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	errno = pthread_create(&cr->thread, NULL, work, cr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	cr->started = errno == 0;
+	return cr->started ? 0 : err_errno(e, "could not start the thread that gets AWS keys");
+}
+
+static int want_locked(struct creds *cr, struct err *e)
+{
+	if (cr->stopping)
+		return err_set(e, ECANCELED, "cancelled");
+	if (!cr->started && start_locked(cr, e))
+		return -1;
+	if (!cr->fetching || cr->busy != cr->origin) {
+		cr->wanted = true;
+		pthread_cond_signal(&cr->changed);
+	}
+	return 0;
+}
+
+/* Handing out ------------------------------------------------------------------------------ */
+
+static int give_at_once(const struct origin *s, struct keys *out, struct err *e)
+{
+	const struct lease *l = &s->lease;
+	char when[32];
+
+	if (l->expires && l->expires <= (int64_t)time(NULL)) {
+		time_write(l->expires, when);
+		return err_set(e, EACCES, "the AWS keys of %s ended at %s; put new ones there",
+			       s->from, when);
+	}
+	*out = l->keys;
+	return 0;
+}
+
+static int give_locked(struct creds *cr, struct keys *out, struct err *e)
+{
+	int64_t now = (int64_t)time(NULL), left = left_locked(cr, now);
+	int64_t life = cr->lease.expires ? cr->lease.expires - cr->fetched : INT64_MAX;
+
+	if (left <= 0)
+		return want_locked(cr, e) ? -1 : 1;
+	if (left <= MIN(RENEW_S, life / 2)) {
+		if (now >= cr->again && want_locked(cr, e))
+			return -1;
+		if ((cr->wanted || cr->fetching) && left <= MIN(AWAIT_S, life / 4))
+			return 1;
+	}
+	*out = cr->lease.keys;
+	return 0;
 }
 
 int creds_get(struct creds *cr, struct keys *out, struct err *e)
 {
 	SCOPED_LOCK(&cr->mu);
-	cr->known = find_locked(cr, e) == 0;
-	if (!cr->known) {
-		keys_wipe(&cr->keys);
+	if (find_locked(cr, e))
 		return -1;
-	}
-	*out = cr->keys;
-	return 0;
+	if (!cr->origin->provider->fetch)
+		return give_at_once(cr->origin, out, e);
+	return give_locked(cr, out, e);
 }
 
-void creds_refresh(struct creds *cr)
+void creds_refused(struct creds *cr, const char *access)
 {
 	SCOPED_LOCK(&cr->mu);
-	cr->known = false;
+	if (!cr->origin)
+		return;
+	if (!cr->origin->provider->fetch)
+		memset(cr->modified, 0, sizeof cr->modified); /* perhaps there are others by now */
+	else if (cr->fetched && streq(cr->lease.keys.access, access))
+		drop_lease_locked(cr);
+}
+
+int creds_source(struct creds *cr, struct buf *out, struct err *e)
+{
+	SCOPED_LOCK(&cr->mu);
+	if (find_locked(cr, e))
+		return -1;
+	buf_str(out, cr->origin->from);
+	if (cr->trouble.no)
+		buf_printf(out, " (not renewed: %s)", cr->trouble.text);
+	return out->failed ? err_set(e, ENOMEM, "could not say where keys come from") : 0;
+}
+
+/* Waiting ---------------------------------------------------------------------------------- */
+
+static void on_waiter_cancel(void *arg)
+{
+	struct creds_waiter *w = arg;
+	struct creds *cr = w->creds;
+	bool ours;
+
+	pthread_mutex_lock(&cr->mu);
+	ours = w->queued;
+	w->cancelled = true;
+	w->queued = false;
+	for (struct creds_waiter **at = &cr->waiters; ours && *at; at = &(*at)->next) {
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&cr->mu);
+	if (ours)
+		w->ready(w->arg, NULL);
+}
+
+/* The hook comes first: once w is on the list it may be over any time. */
+bool creds_wait(struct creds *cr, struct creds_waiter *w)
+{
+	w->creds = cr;
+	w->queued = w->cancelled = false;
+	cancel_on(w->cancel, on_waiter_cancel, w);
+	pthread_mutex_lock(&cr->mu);
+	bool waits = !w->cancelled && !cr->stopping && (cr->wanted || cr->fetching);
+	if (waits) {
+		w->queued = true;
+		w->next = cr->waiters;
+		cr->waiters = w;
+	}
+	pthread_mutex_unlock(&cr->mu);
+	if (!waits)
+		cancel_off(w->cancel, on_waiter_cancel, w);
+	return waits;
+}
+
+/* A thread that waits. */
+struct sleeper {
+	pthread_mutex_t mu; /* guards over, e */
+	pthread_cond_t changed;
+	bool over;
+	struct err e;
+};
+
+static void on_ready(void *arg, const struct err *e)
+{
+	struct sleeper *s = arg;
+
+	SCOPED_LOCK(&s->mu);
+	s->over = true;
+	if (e)
+		s->e = *e;
+	pthread_cond_signal(&s->changed);
+}
+
+static int sleep_until_ready(struct creds *cr, struct cancel *cancel, struct err *e)
+{
+	struct sleeper s = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, {0}};
+	struct creds_waiter w = {.ready = on_ready, .arg = &s, .cancel = cancel};
+
+	if (!creds_wait(cr, &w))
+		return 0;
+	pthread_mutex_lock(&s.mu);
+	while (!s.over)
+		pthread_cond_wait(&s.changed, &s.mu);
+	pthread_mutex_unlock(&s.mu);
+	if (s.e.no)
+		*e = s.e;
+	return s.e.no ? -1 : 0;
+}
+
+int creds_fetch(struct creds *cr, struct keys *out, struct cancel *cancel, struct err *e)
+{
+	for (;;) {
+		int r = cancel_is_set(cancel) ? err_set(e, ECANCELED, "cancelled")
+					      : creds_get(cr, out, e);
+
+		if (r <= 0)
+			return r;
+		if (sleep_until_ready(cr, cancel, e))
+			return -1;
+	}
+}
+
+/* The end ---------------------------------------------------------------------------------- */
+
+void creds_stop(struct creds *cr)
+{
+	struct err e = {0};
+
+	pthread_mutex_lock(&cr->mu);
+	cr->stopping = true;
+	bool started = cr->started;
+	cr->started = false;
+	pthread_cond_signal(&cr->changed);
+	pthread_mutex_unlock(&cr->mu);
+	cancel_set(cr->cancel);
+	if (started)
+		pthread_join(cr->thread, NULL);
+	pthread_mutex_lock(&cr->mu);
+	struct creds_waiter *waiters = take_waiters_locked(cr);
+	pthread_mutex_unlock(&cr->mu);
+	err_set(&e, ECANCELED, "cancelled");
+	wake(waiters, &e);
+}
+
+void creds_free(struct creds *cr)
+{
+	if (!cr)
+		return;
+	creds_stop(cr);
+	http_free(cr->own);
+	origin_free(cr->origin);
+	lease_wipe(&cr->lease);
+	cancel_unref(cr->cancel);
+	pthread_cond_destroy(&cr->changed);
+	pthread_mutex_destroy(&cr->mu);
+	free(cr);
 }

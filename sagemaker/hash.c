@@ -17,6 +17,13 @@ void sha256(const void *p, size_t n, unsigned char out[SHA256_LEN])
 	assert(ok == 1);
 }
 
+void sha1(const void *p, size_t n, unsigned char out[SHA1_LEN])
+{
+	int ok = EVP_Digest(n ? p : "", n, out, NULL, EVP_sha1(), NULL);
+
+	assert(ok == 1);
+}
+
 void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
 		 unsigned char out[SHA256_LEN])
 {

@@ -11,6 +11,9 @@
 /* sha256: digest of n bytes at p. */
 void sha256(const void *p, size_t n, unsigned char out[SHA256_LEN]);
 
+/* sha1: for the names of cache files that AWS's tools share, never for security. */
+#define SHA1_LEN 20
+void sha1(const void *p, size_t n, unsigned char out[SHA1_LEN]);
 /* hmac_sha256: HMAC of n bytes at p under the key. */
 void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
 		 unsigned char out[SHA256_LEN]);

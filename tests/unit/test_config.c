@@ -336,132 +336,15 @@ static void test_partitions(void **state)
 	assert_string_equal(config_partition("us-isob-east-1"), "aws-iso-b");
 }
 
-static void load(struct config *c)
-{
-	struct err e;
-
-	setenv("AWS_REGION", "eu-west-1", 1);
-	assert_int_equal(config_load(c, &e), 0);
-}
-
-static int get_keys(const struct config *c, struct keys *k, struct err *e)
-{
-	struct creds *cr = creds_new(c, e);
-
-	assert_non_null(cr);
-	int r = creds_get(cr, k, e);
-	creds_free(cr);
-	return r;
-}
-
-static void test_keys_and_their_order(void **state)
-{
-	struct config c _cleanup_config_ = {0}, named _cleanup_config_ = {0};
-	struct keys k;
-	struct err e;
-
-	(void)state;
-	write_file(".aws/credentials",
-		   "[default]\naws_access_key_id = FILE\naws_secret_access_key = s3cret+/=\n"
-		   "[dev]\naws_access_key_id=DEV\naws_secret_access_key=x\n");
-	load(&c);
-	assert_int_equal(get_keys(&c, &k, &e), 0);
-	assert_string_equal(k.access, "FILE");
-	assert_string_equal(k.secret, "s3cret+/=");
-	assert_string_equal(k.token, "");
-
-	setenv("AWS_ACCESS_KEY_ID", "ENV", 1);
-	setenv("AWS_SECRET_ACCESS_KEY", "y", 1);
-	setenv("AWS_SESSION_TOKEN", "t", 1);
-	assert_int_equal(get_keys(&c, &k, &e), 0);
-	assert_string_equal(k.access, "ENV");
-	assert_string_equal(k.token, "t");
-
-	named.profile = strdup("dev"); /* by the caller: the environment's keys do not count */
-	load(&named);
-	assert_int_equal(get_keys(&named, &k, &e), 0);
-	assert_string_equal(k.access, "DEV");
-
-	c.access_key = strdup("GIVEN");
-	c.secret_key = strdup("z");
-	assert_int_equal(get_keys(&c, &k, &e), 0);
-	assert_string_equal(k.access, "GIVEN");
-	keys_wipe(&k);
-	assert_string_equal(k.secret, "");
-}
-
-static void test_long_token_and_new_file(void **state)
-{
-	struct config c _cleanup_config_ = {0};
-	char token[1501], text[2048];
-	struct keys k;
-	struct err e;
-
-	(void)state;
-	memset(token, 'T', sizeof token - 1);
-	token[sizeof token - 1] = '\0';
-	snprintf(
-		text, sizeof text,
-		"[default]\r\naws_access_key_id=A\r\naws_secret_access_key=B\r\naws_session_token=%s\r\n",
-		token);
-	write_file(".aws/credentials", text);
-	load(&c);
-	struct creds *cr = creds_new(&c, &e);
-	assert_int_equal(creds_get(cr, &k, &e), 0);
-	assert_string_equal(k.token, token);
-	usleep(20000);
-	write_file(".aws/credentials",
-		   "[default]\naws_access_key_id=NEW\naws_secret_access_key=B\n");
-	assert_int_equal(creds_get(cr, &k, &e), 0); /* today's keys, not yesterday's */
-	assert_string_equal(k.access, "NEW");
-	assert_string_equal(k.token, "");
-	creds_free(cr);
-}
-
-static void test_keys_missing(void **state)
-{
-	static const struct {
-		const char *profile, *file, *says;
-	} cases[] = {
-		{NULL,  "",					  "no AWS keys found: not in the environment"},
-		{NULL,  "[default]\naws_access_key_id=SECRETLESS\n",
-		 "the secret access key is missing"							     },
-		{"sso", "[profile sso]\nsso_session = corp\n",       "gets its keys by sso_session"             },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct config c _cleanup_config_ = {0};
-		struct keys k;
-		struct err e;
-
-		write_file(".aws/config", cases[i].file);
-		if (cases[i].profile)
-			c.profile = strdup(cases[i].profile);
-		load(&c);
-		assert_int_equal(get_keys(&c, &k, &e), -1);
-		assert_int_equal(e.no, EACCES);
-		if (!strstr(e.text, cases[i].says))
-			fail_msg("'%s' lacks '%s'", e.text, cases[i].says);
-	}
-}
-
 #define FRESH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FRESH(test_order_of_sources),
-		FRESH(test_order_of_endpoints),
-		FRESH(test_isolated),
-		FRESH(test_region_of_the_machine),
-		FRESH(test_proxies),
-		FRESH(test_refusals),
-		FRESH(test_loopback),
-		FRESH(test_partitions),
-		FRESH(test_keys_and_their_order),
-		FRESH(test_long_token_and_new_file),
-		FRESH(test_keys_missing),
+		FRESH(test_order_of_sources), FRESH(test_order_of_endpoints),
+		FRESH(test_isolated),         FRESH(test_region_of_the_machine),
+		FRESH(test_proxies),          FRESH(test_refusals),
+		FRESH(test_loopback),         FRESH(test_partitions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
