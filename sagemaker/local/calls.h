@@ -55,8 +55,9 @@ void sm_list_endpoints(struct request *r);
 void sm_delete_endpoint(struct request *r);
 void sm_update_endpoint(struct request *r);
 void sm_update_weights(struct request *r);
-/* proxy.c */
+/* proxy.c, proxy_stream.c */
 void rt_invoke(struct request *r);
+void rt_invoke_stream(struct request *r);
 /* identity.c */
 void query_call(struct request *r);
 

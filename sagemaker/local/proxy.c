@@ -1,23 +1,21 @@
 /* proxy.c: InvokeEndpoint: the request goes to the model server through the HTTP engine; no thread waits for it. */
 #include <errno.h>
 
-#include "sagemaker/http.h"
 #include "sagemaker/local/calls.h"
-#include "sagemaker/local/endpoints.h"
+#include "sagemaker/local/proxy.h"
+#include "sagemaker/local/stream.h"
 
 #define TIMEOUT_MS   60000
 #define MESSAGE_MAX  16384 /* of the container's text inside Message */
 #define ORIGINAL_MAX ((size_t)1 << 20)
 
-struct call {
-	struct request *r;
-	struct invoke_target target;
-};
+const char proxy_timeout[] =
+	"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "
+	"container in Amazon CloudWatch, resolve the issue, and try again.";
 
-/* What AWS's API passes on; every other header is stripped. */
+/* What AWS's API passes on, besides Accept; every other header is stripped. */
 static const char *const passed[] = {
 	"Content-Type",
-	"Accept",
 	"X-Amzn-SageMaker-Custom-Attributes",
 	"X-Amzn-SageMaker-Inference-Id",
 };
@@ -93,10 +91,8 @@ static void transport_error(struct call *c, const struct err *e)
 		return;
 	}
 	if (e->no == ETIMEDOUT)
-		buf_str(&m,
-			"Received server error (0) from model with message \"Your invocation timed out while waiting for a "
-			"response from container primary. Review the latency metrics for each container in Amazon CloudWatch, "
-			"resolve the issue, and try again.\". ");
+		buf_printf(&m, "Received server error (0) from model with message \"%s\". ",
+			   proxy_timeout);
 	else
 		buf_str(&m,
 			"Received server error (500) from primary and could not load the entire response body. ");
@@ -121,52 +117,58 @@ static void pass_reply(struct call *c, struct http_resp *resp)
 		reply_header(c->r, "X-Amzn-SageMaker-Custom-Attributes", "%s", custom);
 }
 
-/* On the engine's thread. */
-static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
+bool proxy_failed(struct call *c, const struct http_resp *resp, const struct err *e)
 {
-	struct call *c = arg;
-
 	if (e->no)
 		transport_error(c, e);
 	else if (resp->status < 200 || resp->status > 299)
 		container_error(c, resp);
 	else
-		pass_reply(c, resp);
-	fleet_release(c->r->be->endpoints, &c->target);
-	request_done(c->r);
+		return false;
+	return true;
+}
+
+void proxy_end(struct call *c)
+{
+	fleet_release(c->be->endpoints, &c->target);
+	if (c->stream)
+		stream_unref(c->stream);
+	else
+		request_done(c->r);
 	free(c);
 }
 
-static void forward(struct call *c)
+static void add_header(struct http_headers *h, const struct request *r, const char *from,
+		       const char *to)
 {
-	struct request *r = c->r;
-	struct http_header rows[ARRAY_SIZE(passed)];
-	struct http_headers headers = {rows, 0};
-	char *names[ARRAY_SIZE(passed)];
-	struct err e;
+	const char *value = request_header(r, from);
 
 	/* http_start copies them: no memory of ours is needed. */
-	for (size_t i = 0; i < ARRAY_SIZE(passed); i++) {
-		const char *value = request_header(r, passed[i]);
-		if (!value)
-			continue;
-		memcpy(&names[i], &passed[i], sizeof names[i]);
-		rows[headers.n].name = names[i];
-		memcpy(&rows[headers.n++].value, &value, sizeof value);
-	}
-	struct http_req q = {.method = "POST",
-			     .url = c->target.url,
-			     .headers = &headers,
-			     .body = buf_cstr(&r->body),
-			     .body_len = r->body.len,
-			     .max_reply = r->be->max_invoke,
-			     .timeout_ms = TIMEOUT_MS};
-	if (http_start(r->be->http, &q, on_reply, c, &e) == 0)
+	if (!value)
+		return;
+	memcpy(&h->rows[h->n].name, &to, sizeof to);
+	memcpy(&h->rows[h->n++].value, &value, sizeof value);
+}
+
+void proxy_forward(struct call *c, const char *accept, struct http_req *q, http_done_fn *done)
+{
+	struct request *r = c->r;
+	struct http_header rows[ARRAY_SIZE(passed) + 1];
+	struct http_headers headers = {rows, 0};
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+		add_header(&headers, r, passed[i], passed[i]);
+	add_header(&headers, r, accept, "Accept");
+	q->method = "POST";
+	q->url = c->target.url;
+	q->headers = &headers;
+	q->body = buf_cstr(&r->body);
+	q->body_len = r->body.len;
+	if (http_start(r->be->http, q, done, c, &e) == 0)
 		return;
 	reply_failure(r, &e);
-	fleet_release(r->be->endpoints, &c->target);
-	free(c);
-	request_done(r);
+	proxy_end(c);
 }
 
 static bool headers_ok(struct request *r)
@@ -181,38 +183,62 @@ static bool headers_ok(struct request *r)
 	return true;
 }
 
-void rt_invoke(struct request *r)
+static bool find_target(struct request *r, struct invoke_target *out)
 {
 	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
 	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
-	struct call *c = headers_ok(r) ? calloc(1, sizeof *c) : NULL;
 
-	if (!c) {
-		if (!r->reply.status)
-			reply_error(r, 500, "InternalFailure", "out of memory");
-		request_done(r);
-		return;
-	}
-	c->r = r;
-	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), variant, &c->target)) {
+	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), variant, out)) {
 	case INVOKE_READY:
-		forward(c);
-		return;
+		return true;
 	case INVOKE_NO_VARIANT:
 		reply_error(r, 400, "ValidationError", "Variant %s not found for Endpoint %s.",
-			    variant, c->target.name);
-		break;
+			    variant, out->name);
+		return false;
 	case INVOKE_UNKNOWN:
 		reply_error(r, 400, "ValidationError",
 			    "Endpoint %.*s of account " LOCAL_ACCOUNT " not found.",
 			    (int)(end - name), name);
-		break;
+		return false;
 	case INVOKE_RESTARTING:
 		reply_error(r, 503, "ServiceUnavailable",
-			    "The model server of endpoint %s is being started again.",
-			    c->target.name);
-		break;
+			    "The model server of endpoint %s is being started again.", out->name);
+		return false;
+	}
+	return false;
+}
+
+struct call *proxy_call(struct request *r)
+{
+	struct call *c = headers_ok(r) ? calloc(1, sizeof *c) : NULL;
+
+	if (c && find_target(r, &c->target)) {
+		c->be = r->be;
+		c->r = r;
+		return c;
 	}
 	free(c);
+	if (!r->reply.status)
+		reply_error(r, 500, "InternalFailure", "out of memory");
 	request_done(r);
+	return NULL;
+}
+
+/* On the engine's thread. */
+static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
+{
+	struct call *c = arg;
+
+	if (!proxy_failed(c, resp, e))
+		pass_reply(c, resp);
+	proxy_end(c);
+}
+
+void rt_invoke(struct request *r)
+{
+	struct http_req q = {.max_reply = r->be->max_invoke, .timeout_ms = TIMEOUT_MS};
+	struct call *c = proxy_call(r);
+
+	if (c)
+		proxy_forward(c, "Accept", &q, on_reply);
 }

@@ -7,6 +7,7 @@
 #include "sagemaker/hash.h"
 #include "sagemaker/local/chunked.h"
 #include "sagemaker/local/objects.h"
+#include "sagemaker/local/stream.h"
 #include "sagemaker/local/upload.h"
 
 #define MAX_BODY ((size_t)64 << 20)
@@ -51,6 +52,8 @@ void reply_release(struct reply *p)
 	free(p->headers);
 	buf_release(&p->body);
 	reader_free(p->reader);
+	if (p->stream)
+		stream_close(p->stream);
 	*p = (struct reply){.body = BUF_INIT(MAX_BODY)};
 }
 

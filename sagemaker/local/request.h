@@ -31,6 +31,7 @@ struct reply {
 	unsigned status; /* 0: none made yet */
 	struct buf body;
 	struct reader *reader; /* instead of body: an object's bytes */
+	struct stream *stream; /* instead of body: bytes that are still to come */
 	bool no_body; /* headers only: Content-Length is body.len or the reader's size, no byte follows (HEAD) */
 	size_t truncate_at; /* faults: end the connection after so many bytes of body; 0: no */
 	bool reset;         /* faults: no reply, the connection ends */

@@ -36,7 +36,8 @@ static const struct route routes[] = {
 	CONTROL("DeleteTags", sm_delete_tags),
 
  /* clang-format off */
-	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, NULL, RUNTIME_BODY, false, false, false, NULL},
+	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, "/invocations", RUNTIME_BODY, false, false, false, NULL},
+	{"InvokeEndpointWithResponseStream", PROTO_RUNTIME, RUN_ASYNC, rt_invoke_stream,  "POST", LEVEL_ANY, "/invocations-response-stream", RUNTIME_BODY, false, false, false, NULL},
 	{"GetCallerIdentity", PROTO_QUERY,   RUN_HERE,  query_call, "POST", LEVEL_ANY, NULL, 65536,        false, false, false, NULL},
   /* clang-format on */
 };
@@ -94,11 +95,12 @@ static const struct route *find_json(struct request *r)
 
 static const struct route *find_runtime(struct request *r)
 {
-	if (ends_with(r->path, "/invocations") && streq(r->method, "POST")) {
-		for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-			if (routes[i].protocol == PROTO_RUNTIME)
-				return &routes[i];
-		}
+	const char *name = r->path + strlen("/endpoints/");
+	const char *verb = starts_with(r->path, "/endpoints/") ? strchr(name, '/') : NULL;
+
+	for (size_t i = 0; verb && streq(r->method, "POST") && i < ARRAY_SIZE(routes); i++) {
+		if (routes[i].protocol == PROTO_RUNTIME && streq(routes[i].arg, verb))
+			return &routes[i];
 	}
 	reply_error(r, 404, "UnknownOperationException",
 		    "the local backend does not have the call '%s %s'", r->method, r->path);

@@ -15,6 +15,7 @@
 #include "sagemaker/local/payload.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/routes.h"
+#include "sagemaker/local/stream.h"
 #include "sagemaker/local/upload.h"
 
 #define CONNECTION_MEMORY \
@@ -88,8 +89,25 @@ static struct MHD_Response *object_response(struct reply *p)
 						 steal(p->reader), free_object);
 }
 
+static ssize_t read_stream(void *arg, uint64_t pos, char *out, size_t max)
+{
+	ssize_t n = stream_take(arg, out, max);
+
+	(void)pos;
+	return n < 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void close_stream(void *arg)
+{
+	stream_close(arg);
+}
+
 static struct MHD_Response *make_response(struct reply *p)
 {
+	if (p->stream)
+		return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, (size_t)64 << 10,
+							 read_stream, steal(p->stream),
+							 close_stream);
 	if (p->no_body)
 		return MHD_create_response_from_callback(p->reader ? reader_size(p->reader)
 								   : p->body.len,

@@ -17,10 +17,11 @@ import test_auth
 import test_hosting
 import test_process
 import test_s3
+import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_hosting, test_updates, test_process)
+ROOMS = (test_s3, test_auth, test_hosting, test_updates, test_streams, test_process)
 
 
 def make_runtime(runtimes):

@@ -9,6 +9,7 @@ that is a JSON object with control words:
   {"bytes": N}                   answers N bytes of 'x' (application/octet-stream)
   {"exit": N}                    ends the process with N
   {"env": true}                  answers the process's environment
+  {"stream": [S, ...]}           answers each text as a chunk of its own, with "pause" seconds between; "break": true: no end
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
 `never-ready` answers /ping with 503 for ever, one with `ready-in-N` for N seconds.
 """
@@ -115,12 +116,27 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"x" * int(words["bytes"]), "application/octet-stream")
         elif "status" in words:
             self.answer(int(words["status"]), str(words.get("text", "")).encode(), "text/plain")
+        elif "stream" in words:
+            self.stream(words)
         elif "env" in words:
             self.answer(200, json.dumps(dict(os.environ)).encode())
         else:
             text = {"echo": body.decode("utf-8", "replace"),
                     "content_type": self.headers.get("Content-Type")}
             self.answer(200, json.dumps(text).encode())
+
+
+    def stream(self, words):
+        self.wfile.write(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
+        for text in words["stream"]:
+            data = text.encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+            time.sleep(words.get("pause", 0))
+        if words.get("break"):
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            self.wfile.write(b"0\r\n\r\n")
 
 
 def control_words(body):
