@@ -1,4 +1,4 @@
-"""Compares several hundred random requests, stage by stage, with the signers of botocore."""
+"""Compares several hundred requests, random ones and every operation of ours, stage by stage, with the signers of botocore."""
 
 import hashlib
 import json
@@ -12,7 +12,10 @@ from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from botocore_requests import requests
+
 COUNT = 600
+ROUNDS = 8  # of each operation
 TEXT = "abcXYZ019-._~ /+%&=?#:@!$'()*,;[]{}|\\\"<>^`äß漢"
 
 
@@ -91,24 +94,34 @@ def make_case(r):
     return case, body
 
 
-def main():
-    r = random.Random(20261123)
-    pairs = [make_case(r) for _ in range(COUNT)]
-    wanted = [oracle(case, body) for case, body in pairs]
-    lines = "".join(json.dumps(case) + "\n" for case, _ in pairs)
-    done = subprocess.run([sys.argv[1]], input=lines, capture_output=True, text=True, check=True)
+def compare(what, driver, cases, wanted):
+    """What our driver makes of the cases, stage by stage; the number of stages that differ."""
+    lines = "".join(json.dumps(case) + "\n" for case in cases)
+    done = subprocess.run([driver], input=lines, capture_output=True, text=True, check=True)
     got = [json.loads(line) for line in done.stdout.splitlines()]
     failed = 0
-    for stage in ("canonical", "string_to_sign", "authorization"):
-        wrong = [i for i in range(COUNT) if i >= len(got) or got[i].get(stage) != wanted[i][stage]]
+    for stage in [s for s in ("key", "canonical", "string_to_sign", "authorization") if any(w.get(s) for w in wanted)]:
+        wrong = [i for i in range(len(cases)) if i >= len(got) or got[i].get(stage) != wanted[i][stage]]
         if wrong:
-            failed = 1
+            failed += 1
             i = wrong[0]
-            print("FAIL sigv4 %s: %d of %d differ from botocore, first %r: %r, not %r"
-                  % (stage, len(wrong), COUNT, pairs[i][0], got[i] if i < len(got) else None, wanted[i][stage]))
+            print("FAIL sigv4 %s, %s: %d of %d differ from botocore, first %r: %r, not %r" % (
+                stage, what, len(wrong), len(cases), cases[i], got[i] if i < len(got) else None, wanted[i][stage]))
         else:
-            print("ok sigv4 %s: %d requests as botocore %s" % (stage, COUNT, botocore.__version__))
+            print("ok sigv4 %s, %s: %d requests as botocore %s" % (stage, what, len(cases), botocore.__version__))
     return failed
+
+
+def main():
+    driver = sys.argv[1]
+    r = random.Random(20261123)
+    pairs = [make_case(r) for _ in range(COUNT)]
+    failed = compare("random", driver, [case for case, _ in pairs], [oracle(case, body) for case, body in pairs])
+    real = list(requests(r, ROUNDS))
+    for service in sorted({case["service"] for _, case, _ in real}):
+        mine = [(case, wanted) for _, case, wanted in real if case["service"] == service]
+        failed += compare("our operations of " + service, driver, [case for case, _ in mine], [wanted for _, wanted in mine])
+    return failed != 0
 
 
 if __name__ == "__main__":

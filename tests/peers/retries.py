@@ -27,6 +27,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from crc32c import crc32c
 
+from botocore_requests import OPERATIONS
+
 NEW = tuple(map(int, botocore.__version__.split(".")[:2])) >= (1, 44) or os.environ.get("AWS_NEW_RETRIES_2026", "").lower() == "true"
 BIG = 9 << 20
 CONTENT = b"0123456789"
@@ -406,6 +408,17 @@ def compare(row, boto, ours):
     return None
 
 
+def check_models():
+    """No error of our operations is modelled as retryable: there is no such row in our table of codes."""
+    session, found = botocore.session.Session(), []
+    for service, names in OPERATIONS.items():
+        model = session.get_service_model(service)
+        errors = {e.name: e for name in names.split() for e in model.operation_model(name).error_shapes}
+        found += [name for name, e in errors.items() if e.metadata.get("retryable") is not None]
+    print("%s retries: no error of ours is modelled as retryable in botocore %s: %s" % ("FAIL" if found else "ok", botocore.__version__, found))
+    return len(found)
+
+
 def main():
     botocore.endpoint.time.sleep = lambda seconds: None  # botocore's delays are not looked at
     all_rows = rows()
@@ -417,7 +430,7 @@ def main():
         ours = pool.submit(run_ours, sys.argv[1], all_rows, urls[1])
         boto = [run_boto(row, url) for row, url in zip(all_rows, urls[0])]
         ours = ours.result()
-    failed = 0
+    failed = check_models()
     rules = "new" if NEW else "old"
     for i, row in enumerate(all_rows):
         wrong = compare(row, (served[0][i], boto[i]), (served[1][i], ours[i])) if i < len(ours) else "did not run"

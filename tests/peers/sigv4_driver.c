@@ -27,7 +27,7 @@ static size_t read_headers(const cJSON *in, struct sig_pair *rows, size_t most)
 static int sign(const cJSON *in, cJSON *out, struct err *e)
 {
 	_cleanup_buf_ struct buf canonical = BUF_INIT(0), sts = BUF_INIT(0),
-				 authorization = BUF_INIT(0);
+				 authorization = BUF_INIT(0), key = BUF_INIT(0);
 	struct keys keys = {"", "", ""};
 	struct sig_pair rows[64];
 
@@ -42,10 +42,12 @@ static int sign(const cJSON *in, cJSON *out, struct err *e)
 					      cJSON_IsTrue(cJSON_GetObjectItem(in, "double"))};
 	json_copy(in, "access", keys.access, sizeof keys.access);
 	json_copy(in, "secret", keys.secret, sizeof keys.secret);
-	if (sigv4_canonical(&q, &canonical, e) ||
+	if (uri_encode(text(in, "key"), strlen(text(in, "key")), true, &key) ||
+	    sigv4_canonical(&q, &canonical, e) ||
 	    sigv4_string_to_sign(&scope, &canonical, &sts, e) ||
 	    sigv4_authorization(&q, &scope, &keys, &authorization, e))
 		return -1;
+	json_put(out, "key", buf_cstr(&key));
 	json_put(out, "canonical", buf_cstr(&canonical));
 	json_put(out, "string_to_sign", buf_cstr(&sts));
 	json_put(out, "authorization", buf_cstr(&authorization));
