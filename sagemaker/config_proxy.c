@@ -33,8 +33,24 @@ static const char *ask(const struct proxy_name *name, const char **from)
 	return value && *value ? value : NULL;
 }
 
+/* HOST, HOST:PORT, [HOST]:PORT, perhaps with a path of no meaning. */
+static bool is_authority(const char *at)
+{
+	size_t n = *at == '[' ? strcspn(at, "]") + 1 : strcspn(at, ":/");
+
+	if (!n || n > strlen(at))
+		return false;
+	at += n;
+	if (*at == ':')
+		at += 1 + strspn(at + 1, "0123456789");
+	return !*at || *at == '/';
+}
+
+/* The value may hold a password: it is not shown. */
 static int check_proxy(const char *value, const char *from, struct err *e)
 {
+	const char *scheme = strstr(value, "//"), *user = strrchr(value, '@');
+
 	for (const char *s = value; *s; s++) {
 		if ((unsigned char)*s <= ' ' || *s == 0x7f)
 			return err_set(
@@ -42,7 +58,13 @@ static int check_proxy(const char *value, const char *from, struct err *e)
 				"%s is no proxy's URL: it has a blank or a control character in it",
 				from);
 	}
-	return 0;
+	return is_authority(user     ? user + 1
+			    : scheme ? scheme + 2
+				     : value)
+		       ? 0
+		       : err_set(e, EINVAL,
+				 "%s is no proxy's URL: it takes the form http://[USER:PASSWORD@]HOST:PORT",
+				 from);
 }
 
 int config_proxies(struct config *c, struct err *e)

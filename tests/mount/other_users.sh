@@ -46,6 +46,9 @@ check_errno 'nor its keys' EACCES other cat "$home/share/sagemakerfs/local/run.j
 check_errno 'nor what is staged' EACCES other ls "$home/state/sagemakerfs"
 server=$(pgrep -u 65534 -f 'serve/tensorflow_server.py' | head -1)
 check 'the model runs as that user' test "$server"
+daemon=$(pgrep -u 65534 -f "sagemakerfs local $MNT" | head -1)
+check_errno 'not even that user sees into the mount, which may hold keys' EACCES me cat "/proc/$daemon/environ"
+check_errno 'nor into its memory' EACCES me head -c 1 "/proc/$daemon/mem"
 check 'rmdir' me rmdir "$MNT/endpoints/iris"
 check 'unmount' me "$WORLD/sagemakerfs" unmount "$MNT"
 backend=$home/share/sagemakerfs/local/run.json

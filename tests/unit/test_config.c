@@ -254,13 +254,18 @@ static void test_proxies(void **state)
 	assert_string_equal(d.proxy_http, "http://plain:1");
 	assert_null(config_proxy(&d, "https://s3.eu-west-1.amazonaws.com/"));
 
-	struct config cgi _cleanup_config_ = {0}, bad _cleanup_config_ = {0};
+	struct config cgi _cleanup_config_ = {0}, bad _cleanup_config_ = {0},
+			  worse _cleanup_config_ = {0};
 	setenv("REQUEST_METHOD", "GET", 1);
 	assert_int_equal(config_load(&cgi, &e), 0);
 	assert_null(cgi.proxy_http);
 	setenv("https_proxy", "http://user:secret@pro xy", 1);
 	assert_int_equal(config_load(&bad, &e), -1);
 	assert_non_null(strstr(e.text, "https_proxy is no proxy's URL"));
+	assert_null(strstr(e.text, "secret"));
+	setenv("https_proxy", "http://user:secret@proxy:31x8", 1);
+	assert_int_equal(config_load(&worse, &e), -1);
+	assert_non_null(strstr(e.text, "it takes the form"));
 	assert_null(strstr(e.text, "secret"));
 }
 
