@@ -153,6 +153,14 @@ bool delete_permitted(const struct endpoints *s, const char *name, const char *c
 	}
 }
 
+/* By the time of its creation, else (asked for by a tag, or by an older version) by the configuration. */
+static bool another(const struct deletion *d, const struct ep *ep)
+{
+	if (d->created > 0 && ep->created > 0)
+		return ep->created > d->created || ep->created < d->created;
+	return d->config[0] && !streq(d->config, ep->seen.config);
+}
+
 /* Looks at it as it is now. 1: it is gone, or another endpoint has its name: other mounts delete and deploy, too. */
 static int look(struct deletion *d, struct parts *known, struct cancel *c, struct err *e)
 {
@@ -165,12 +173,11 @@ static int look(struct deletion *d, struct parts *known, struct cancel *c, struc
 	const struct ep *ep = ep_find_locked(s, d->name);
 	if (!ep || !ep_exists(ep))
 		return 1;
-	if (deletion_other(d, &ep->seen) ||
-	    (d->known && !d->created && !streq(d->config, ep->seen.config))) {
+	if (another(d, ep)) {
 		d->accepted = true; /* ours is gone */
 		return 1;
 	}
-	d->created = ep->seen.created;
+	d->created = ep->created;
 	d->known =
 		d->known && streq(d->config, ep->seen.config); /* else it was updated meanwhile */
 	memcpy(d->config, ep->seen.config, sizeof d->config);
@@ -454,7 +461,6 @@ void delete_marked(struct endpoints *s, const char *name, const struct endpoint_
 	if (!d)
 		return;
 	memcpy(d->config, seen->config, sizeof d->config);
-	d->created = seen->created;
 	d->again = now_ms() + MARKED_MS;
 	if (deletion_journal(d, &e)) {
 		ep_log(s, LOG_LEVEL_WARNING, "endpoint '%s': %s", name, e.text);

@@ -140,6 +140,7 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		deploy_resource(t->name, t->suffix, ep->seen.config);
 		ep->seen.created = ep->seen.modified = (double)time(NULL);
 		ep->seen_at = ep->stamp = ep->since = now;
+		ep->created = 0;
 		ep->gone = false;
 		ep->stale = true;
 		ep->untagged = t->untagged;

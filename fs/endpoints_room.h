@@ -83,6 +83,7 @@ struct ep {
 	int64_t seen_at;            /* when that was asked for, now_ms; 0: never */
 	int64_t stamp;              /* news asked for before this are too old */
 	int64_t since;              /* of the present status */
+	double created;             /* as described, listings may round; 0: not known */
 	bool gone;                  /* the service has said that it does not exist (any more) */
 	bool stale;                 /* its status changed in a listing: to be described */
 	bool tags_wanted;           /* it changes, or has just done so: has a mount marked it? */
@@ -141,9 +142,8 @@ bool ep_deleting(const struct ep *ep); /* found in endpoints/.deleting/ */
 bool ep_in_transition(const struct ep *ep);
 /* ep_in_progress: the service would refuse a deletion. */
 bool ep_in_progress(const struct ep *ep);
-/* deletion_over: what was deleted is gone, or another endpoint has its name by now (deletion_other). */
+/* deletion_over: what was deleted is gone, or another endpoint has its name by now. */
 bool deletion_over(const struct ep *ep);
-bool deletion_other(const struct deletion *d, const struct endpoint_state *seen);
 /* ep_settled: the service has said, lately or since somebody waits, that nothing is in transition. */
 bool ep_settled(const struct ep *ep);
 enum endpoint_phase ep_phase(const struct ep *ep);

@@ -1,6 +1,5 @@
 #include <ctype.h>
 #include <errno.h>
-#include <math.h>
 #include <strings.h>
 
 #include "fs/endpoints_room.h"
@@ -105,20 +104,15 @@ bool ep_in_transition(const struct ep *ep)
 	return row && row->busy;
 }
 
-bool deletion_other(const struct deletion *d, const struct endpoint_state *seen)
-{
-	bool moved = d->created > 0 && seen->created > 0 && fabs(d->created - seen->created) > 1;
-
-	/* While it is being deleted nobody updates it: another configuration is another endpoint. */
-	return moved ||
-	       (d->accepted && d->config[0] && seen->config[0] && !streq(d->config, seen->config));
-}
-
+/* Listings may round times; and while it is being deleted nobody updates it: another configuration is another endpoint. */
 bool deletion_over(const struct ep *ep)
 {
 	const struct deletion *d = ep->deletion;
 
-	return ep->gone || (d && d->accepted && ep_exists(ep) && deletion_other(d, &ep->seen));
+	if (ep->gone || !d || !d->accepted || !ep_exists(ep))
+		return ep->gone;
+	bool later = d->created > 0 && ep->seen.created > d->created + 1;
+	return later || (d->config[0] && ep->seen.config[0] && !streq(d->config, ep->seen.config));
 }
 
 bool ep_settled(const struct ep *ep)
@@ -179,6 +173,7 @@ bool ep_hear_locked(struct ep *ep, const struct endpoint_state *state, int64_t a
 		       !streq(ep->seen.config, state->config);
 
 	ep->seen = *state;
+	ep->created = state->created;
 	ep->stale = false;
 	hear_common(ep, asked_at, changed);
 	return changed;
@@ -210,6 +205,7 @@ bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 	bool changed = ep_exists(ep);
 
 	memset(&ep->seen, 0, sizeof ep->seen);
+	ep->created = 0;
 	parts_release(&ep->parts);
 	ep_invoked_well(ep);
 	err_clear(&ep->asking);
