@@ -34,7 +34,7 @@ int invoke_ask(struct invoke *s, const char *endpoint, struct endpoint_info *out
 	if (!undescribed_lately(s, endpoint)) {
 		if (endpoints_refresh(s->m->endpoints, endpoint, out, c, e) == 0)
 			return 0;
-		if (!starts_with(e->code, "AccessDenied"))
+		if (!e->action[0])
 			return -1;
 		note_undescribed(s, endpoint);
 	}
