@@ -267,6 +267,8 @@ void commit_finish(struct commit *c, int r)
 	}
 	if (journal_end(s->m->journal, c->journal, &e) < 0)
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	if (r >= 0 && !stopping(s))
+		models_sweep(s);
 }
 
 struct lost {

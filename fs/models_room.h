@@ -282,4 +282,7 @@ int commit_publish(struct commit *c, struct err *e) _must_check_;
 void commit_finish(struct commit *c, int r);
 void commit_resume_uploads(struct models *s);
 
+/* models_sweep.c: what others left unfinished under our prefix goes, once a day at most; a job of its own. */
+void models_sweep(struct models *s);
+
 #endif

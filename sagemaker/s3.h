@@ -90,5 +90,11 @@ int s3_multipart_abort(struct aws *a, const struct s3_bucket *bucket, const char
 /* s3_multipart_sweep: abort every unfinished upload of that very key but one (its id; NULL: none): those whose ids were lost. */
 int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *but, struct cancel *c, struct err *e) _must_check_;
+/* s3_multipart_sweep_old: abort what is under prefix, was begun more than age seconds ago and has got no part since: nobody is at it
+ * any more, but its parts are billed. What has no parts costs nothing and stays, and so does what may not be looked at. *aborted: how
+ * many. */
+int s3_multipart_sweep_old(struct aws *a, const struct s3_bucket *bucket, const char *prefix,
+			   double age, unsigned *aborted, struct cancel *c, struct err *e)
+	_must_check_;
 
 #endif

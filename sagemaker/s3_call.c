@@ -97,6 +97,24 @@ void s3_call_release(struct s3_call *c)
 	c->path = NULL;
 }
 
+void s3_query_add(struct buf *q, const char *name, const char *value)
+{
+	buf_printf(q, "&%s=", name);
+	if (uri_encode(value, strlen(value), false, q))
+		q->failed = true;
+}
+
+char *s3_decode(const char *text)
+{
+	struct buf out = BUF_INIT(0);
+
+	if (uri_decode(text, strlen(text), true, &out)) {
+		buf_release(&out);
+		return NULL;
+	}
+	return buf_steal(&out);
+}
+
 /* Another region --------------------------------------------------------------------------- */
 
 static int find_region(void *arg, const char *path, const char *text)
@@ -161,7 +179,7 @@ static bool is_s3_host(const struct aws *a, const char *bucket, const char *host
 	left[n - tail - 1] = '\0';
 	if (starts_with(p, bucket) && p[name] == '.')
 		p += name + 1;
-	if (!starts_with(p, "s3"))
+	if (!starts_with(p, aws_config(a)->fips ? "s3-fips" : "s3"))
 		return false;
 	p += strlen("s3");
 	if (*p == '-')
@@ -169,24 +187,27 @@ static bool is_s3_host(const struct aws *a, const char *bucket, const char *host
 	return is_place(p);
 }
 
-/*
- * S3 sends requests for a bucket that was made a moment ago to where it is (307) until its DNS knows. Our signature goes only to
- * S3 itself and only under TLS: anybody else could use it. Only the host is taken from the reply, never a path.
- */
+bool s3_redirect_host(const struct aws *a, const char *bucket, const char *location,
+		      char out[S3_HOST_SIZE])
+{
+	const char *host = starts_with(location, "https://") ? location + strlen("https://") : "";
+	size_t n = strcspn(host, "/?");
+
+	if (n >= S3_HOST_SIZE || aws_host(a, SERVICE_S3)->custom)
+		return false;
+	memcpy(out, host, n);
+	out[n] = '\0';
+	return is_s3_host(a, bucket, out);
+}
+
+/* S3 sends requests for a bucket that was made a moment ago to where it is (307) until its DNS knows. */
 static int follow(struct s3_call *c, const struct aws *a, const struct http_resp *r, struct err *e)
 {
 	const char *to = http_header_get(&r->headers, "Location");
-	const char *host = to && starts_with(to, "https://") ? to + strlen("https://") : "";
-	size_t n = strcspn(host, "/?");
-	char name[S3_HOST_SIZE] = "";
 
-	if (n < sizeof name)
-		memcpy(name, host, n);
-	if (!aws_host(a, SERVICE_S3)->custom && n < sizeof name &&
-	    is_s3_host(a, c->bucket->name, name)) {
-		memcpy(c->host, name, sizeof name);
+	if (s3_redirect_host(a, c->bucket->name, to ? to : "", c->host))
 		return 0;
-	}
+	c->host[0] = '\0';
 	return err_append(
 		e,
 		"it redirects to '%.*s', which was not followed: a signed request goes to S3 itself only",
@@ -195,8 +216,11 @@ static int follow(struct s3_call *c, const struct aws *a, const struct http_resp
 
 static int run(struct s3_call *c, struct aws *a, struct http_resp *r, struct err *e)
 {
+	char region[S3_REGION_SIZE];
+
 	for (int i = 0; aws_raw(a, &AWS_S3, &c->q, r, e); i++) {
-		if (e->http != 307 || i == MAX_REDIRECTS || follow(c, a, r, e))
+		if (e->http != 307 || i == MAX_REDIRECTS || s3_other_region(a, r, region) ||
+		    follow(c, a, r, e))
 			return -1;
 		c->q.host = c->host;
 		http_resp_release(r);

@@ -34,10 +34,20 @@ void s3_call_release(struct s3_call *c);
 int s3_call_run(struct s3_call *c, struct aws *a, const char *verb, struct http_resp *r,
 		struct err *e) _must_check_;
 
+/* s3_redirect_host: the host of a Location, if our signature may go there: to the bucket on S3's own hosts of this partition, under
+ * TLS; anybody else could use it. Only the host is taken, never a path. Not from services that are not AWS's. */
+bool s3_redirect_host(const struct aws *a, const char *bucket, const char *location,
+		      char out[S3_HOST_SIZE]);
+
 /* s3_other_region: the region that a reply says the bucket is in, if that is not ours. */
 bool s3_other_region(const struct aws *a, const struct http_resp *r, char out[S3_REGION_SIZE]);
 /* s3_region_error: the sentence about it, EXDEV. Keeps e->http. Returns -1. */
 int s3_region_error(const struct aws *a, const char *bucket, const char *region, struct err *e);
+
+/* s3_query_add: "&name=value", encoded; q->failed when out of memory. */
+void s3_query_add(struct buf *q, const char *name, const char *value);
+/* s3_decode: a key from a reply: keys come URL-encoded where that was asked for, as XML cannot hold every byte of one. NULL: no such. */
+char *s3_decode(const char *text);
 
 /* s3_crc_bytes, s3_crc_text: a CRC as S3 writes it, base64 of 4 big-endian bytes. */
 #define S3_CRC_TEXT 9

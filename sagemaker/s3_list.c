@@ -37,18 +37,6 @@ static void page_release(struct page *p)
 	*p = (struct page){0};
 }
 
-/* Keys come URL-encoded, as XML cannot hold every byte that a key can. */
-static char *decode(const char *text)
-{
-	struct buf out = BUF_INIT(0);
-
-	if (uri_decode(text, strlen(text), true, &out)) {
-		buf_release(&out);
-		return NULL;
-	}
-	return buf_steal(&out);
-}
-
 static void keep(struct page *p, char **where, char *value)
 {
 	free(*where);
@@ -81,7 +69,7 @@ static int on_element(void *arg, const char *path, const char *text)
 		return 0;
 	path += strlen("ListBucketResult/");
 	if (streq(path, "Contents/Key") || streq(path, "CommonPrefixes/Prefix")) {
-		keep(p, &p->next.key, decode(text));
+		keep(p, &p->next.key, s3_decode(text));
 		p->next.is_prefix = path[1] == 'o' && path[2] == 'm';
 	} else if (streq(path, "Contents/Size")) {
 		p->next.size = strtoull(text, NULL, 10);
@@ -93,13 +81,6 @@ static int on_element(void *arg, const char *path, const char *text)
 		return push(p);
 	}
 	return p->no_memory;
-}
-
-static void add_parameter(struct buf *q, const char *name, const char *value)
-{
-	buf_printf(q, "&%s=", name);
-	if (uri_encode(value, strlen(value), false, q))
-		q->failed = true;
 }
 
 struct query {
@@ -117,11 +98,11 @@ static int read_page(const struct query *l, const char *token, struct page *out,
 
 	buf_str(&query, "list-type=2&encoding-type=url&max-keys=1000");
 	if (l->delimiter)
-		add_parameter(&query, "delimiter", l->delimiter);
+		s3_query_add(&query, "delimiter", l->delimiter);
 	if (l->prefix && *l->prefix)
-		add_parameter(&query, "prefix", l->prefix);
+		s3_query_add(&query, "prefix", l->prefix);
 	if (token)
-		add_parameter(&query, "continuation-token", token);
+		s3_query_add(&query, "continuation-token", token);
 	if (query.failed)
 		return err_set(e, ENOMEM, "could not begin a call to s3: out of memory");
 	if (s3_call_init(&c, l->a, "GET", l->bucket, NULL, e))

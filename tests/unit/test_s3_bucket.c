@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "sagemaker/s3_bucket.h"
+#include "sagemaker/s3_internal.h"
 #include "web_script.h"
 
 #define HEAD "HEAD /bkt? \n"
@@ -235,6 +236,103 @@ static void test_versions(void **state)
 	}
 }
 
+/* Where a signed request may be sent on to. */
+static void test_redirections(void **state)
+{
+	static const struct {
+		const char *region, *location, *host; /* NULL: not followed */
+	} rows[] = {
+		{"eu-west-1",      "https://bkt.s3-eu-west-1.amazonaws.com/k?rk=1",
+		 "bkt.s3-eu-west-1.amazonaws.com"								     },
+		{"eu-west-1",      "https://bkt.s3.eu-west-1.amazonaws.com/",
+		 "bkt.s3.eu-west-1.amazonaws.com"								     },
+		{"eu-west-1",      "https://s3.eu-west-1.amazonaws.com",                  "s3.eu-west-1.amazonaws.com"},
+		{"eu-west-1",      "https://s3.dualstack.eu-west-1.amazonaws.com/bkt/k",
+		 "s3.dualstack.eu-west-1.amazonaws.com"							       },
+		{"eu-west-1",      "https://bkt.s3-gztb4pa9sq.amazonaws.com/",
+		 "bkt.s3-gztb4pa9sq.amazonaws.com"								    },
+		{"cn-north-1",     "https://bkt.s3.cn-north-1.amazonaws.com.cn/",
+		 "bkt.s3.cn-north-1.amazonaws.com.cn"								 },
+		{"eu-west-1",      "http://bkt.s3.eu-west-1.amazonaws.com/",              NULL                        },
+		{"eu-west-1",      "//bkt.s3.eu-west-1.amazonaws.com/",                   NULL                        },
+		{"eu-west-1",      "/k",						  NULL                        },
+		{"eu-west-1",      "",						    NULL                        },
+		{"eu-west-1",      "https://bkt.s3.cn-north-1.amazonaws.com.cn/",         NULL                        },
+		{"eu-west-1",      "https://bkt.s3.eu-west-1.amazonaws.com.example.org/", NULL                        },
+		{"eu-west-1",      "https://example.org/bkt.s3.eu-west-1.amazonaws.com",  NULL                        },
+		{"eu-west-1",      "https://example.org?s3.amazonaws.com",                NULL                        },
+		{"eu-west-1",      "https://user@bkt.s3.eu-west-1.amazonaws.com/",        NULL                        },
+		{"eu-west-1",      "https://bkt.s3.eu-west-1.amazonaws.com:444/",         NULL                        },
+		{"eu-west-1",      "https://s3-mine-1.eu-west-1.elb.amazonaws.com/",      NULL                        },
+		{"eu-west-1",      "https://other.s3.eu-west-1.amazonaws.com/",           NULL                        },
+		{"eu-west-1",      "https://s3.eu-west-1.vpce.amazonaws.com/",            NULL                        },
+		{"eu-west-1",      "https://bkts3.eu-west-1.amazonaws.com/",              NULL                        },
+		{"eu-west-1",      "https://evilamazonaws.com/",                          NULL                        },
+		{"eu-west-1",      "https://bkt.s3-fips.eu-west-1.amazonaws.com/",
+		 "bkt.s3-fips.eu-west-1.amazonaws.com"								},
+		{"us-west-2+fips", "https://bkt.s3-fips.us-west-2.amazonaws.com/",
+		 "bkt.s3-fips.us-west-2.amazonaws.com"								},
+		{"us-west-2+fips", "https://bkt.s3.us-west-2.amazonaws.com/",             NULL                        },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct config c = {.access_key = strdup("AKIDEXAMPLE"), .secret_key = strdup("x")};
+		size_t n = strcspn(rows[i].region, "+");
+		char host[S3_HOST_SIZE];
+		struct err e;
+
+		c.region = strndup(rows[i].region, n);
+		c.fips = rows[i].region[n] != '\0';
+		assert_int_equal(config_load(&c, &e), 0);
+		struct aws *a = aws_new(&c, &e);
+		assert_non_null(a);
+		bool follows = s3_redirect_host(a, "bkt", rows[i].location, host);
+		if (follows != (rows[i].host != NULL) || (follows && !streq(host, rows[i].host)))
+			fail_msg("'%s' in %s: %s", rows[i].location, rows[i].region,
+				 follows ? host : "not followed");
+		aws_free(a);
+		config_release(&c);
+	}
+}
+
+/* Neither a redirection for now nor one for good is followed to another host, or from a service that is not AWS's. */
+static void test_redirected(void **state)
+{
+	static const struct {
+		struct web_reply reply;
+		const char *says;
+	} rows[] = {
+		{REPLY(307, "Location: https://bkt.s3-eu-west-1.amazonaws.com/k\r\n",
+                 ERROR_BODY("TemporaryRedirect")),
+		 "read 's3://bkt/k': told to; it redirects to 'https://bkt.s3-eu-west-1.amazonaws.com/k', which was not followed"                                  },
+		{REPLY(307, "",									      ""),                              "it redirects to ''"},
+		{REPLY(301, "Location: http://127.0.0.1:1/k\r\n",                                            ERROR_BODY("PermanentRedirect")),
+		 "read 's3://bkt/k': told to"														      },
+		{REPLY(301, "x-amz-bucket-region: us-east-2\r\n",                                            ERROR_BODY("PermanentRedirect")),
+		 "read 's3://bkt/k': bucket 'bkt' is in region 'us-east-2', not in 'eu-west-1'"                                                                    },
+		{REPLY(307,
+                 "Location: https://bkt.s3-us-east-2.amazonaws.com/k\r\nx-amz-bucket-region: us-east-2\r\n",
+                 ""),
+		 "read 's3://bkt/k': bucket 'bkt' is in region 'us-east-2', not in 'eu-west-1'"                                                                    },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_buf_ struct buf out = BUF_INIT(0);
+		struct aws_fixture f;
+		struct err e = {0};
+
+		aws_begin(&f, &rows[i].reply, 1);
+		assert_int_equal(s3_get(f.a, &bkt, "k", 100, &out, NULL, NULL, &e), -1);
+		assert_int_equal(e.no, EXDEV);
+		if (!starts_with(e.text, rows[i].says) && !strstr(e.text, rows[i].says))
+			fail_msg("'%s' lacks '%s'", e.text, rows[i].says);
+		assert_int_equal(web_requests(f.w), 1);
+		aws_end(&f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +341,8 @@ int main(void)
 		cmocka_unit_test(test_make_in_the_region_without_a_name),
 		cmocka_unit_test(test_public_access),
 		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_redirections),
+		cmocka_unit_test(test_redirected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
