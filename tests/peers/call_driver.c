@@ -1,5 +1,5 @@
 /*
- * usage: call_driver identity|invoke
+ * usage: call_driver identity|invoke [allow_http]
  * One signed call with the settings of the environment: "ok WHAT" or "refused ERRNO: WHY".
  */
 #include "sagemaker/aws.h"
@@ -26,9 +26,9 @@ static int invoke(struct aws *a, struct buf *out, struct err *e)
 	return aws_raw(a, &AWS_RUNTIME, &q, &r, e) ? -1 : buf_printf(out, "HTTP %ld", r.status);
 }
 
-static int run(const char *what, struct buf *out, struct err *e)
+static int run(const char *what, bool allow_http, struct buf *out, struct err *e)
 {
-	struct config c _cleanup_(config_release) = {0};
+	struct config c _cleanup_(config_release) = {.allow_http = allow_http};
 
 	if (config_load(&c, e))
 		return -1;
@@ -45,9 +45,9 @@ int main(int argc, char **argv)
 	_cleanup_buf_ struct buf out = BUF_INIT(0);
 	struct err e = {0};
 
-	if (argc != 2)
+	if (argc < 2)
 		return 2;
-	if (run(argv[1], &out, &e) == 0)
+	if (run(argv[1], argc > 2, &out, &e) == 0)
 		printf("ok %s\n", buf_cstr(&out));
 	else
 		printf("refused %s: %s\n", strerrorname_np(e.no), e.text);

@@ -175,10 +175,10 @@ def pump(source, sink):
 # ---------------------------------------------------------------- checks
 
 
-def call(what="identity", **env):
+def call(*what, **env):
     base = {"PATH": "/usr/bin:/bin", "HOME": PLACE, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_SESSION_TOKEN": TOKEN, "AWS_MAX_ATTEMPTS": "2"}
-    run = subprocess.run([DRIVER, what], env={**base, **env}, capture_output=True, text=True, check=False)
+    run = subprocess.run([DRIVER, *(what or ["identity"])], env={**base, **env}, capture_output=True, text=True, check=False)
     return run.stdout.strip() + run.stderr.strip()
 
 
@@ -248,6 +248,8 @@ def check_plain(address):
     said = call(AWS_ENDPOINT_URL=f"http://{address}:{server.port}")
     check_said("plain http to another machine is refused", said, r"^refused EINVAL: AWS_ENDPOINT_URL is .*use https, or say -o allow_http")
     report("without a connection", None if server.connections == 0 else "there was one")
+    said = call("identity", "allow_http", AWS_ENDPOINT_URL=f"http://{address}:{server.port}")
+    check_said("and allowed by an option", said, "^ok arn")
 
 
 def check_proxies(ca):
