@@ -211,9 +211,12 @@ static int step_send(struct attempt *t, const struct step *s, struct err *e)
 			t->out->untagged = true;
 			continue;
 		}
-		if (!s->late || !strstr(e->text, s->late) || monotonic_ms() >= until ||
-		    cancel_sleep(t->c, pause))
+		if (!s->late || !strstr(e->text, s->late) || monotonic_ms() >= until)
 			return -1;
+		if (cancel_sleep(t->c, pause)) {
+			e->no = ECANCELED; /* and an answer all the same: nothing was made */
+			return -1;
+		}
 	}
 }
 

@@ -1,4 +1,7 @@
 /* deploy.c against the control plane of control_world.c. */
+#include <poll.h>
+#include <pthread.h>
+
 #include "control_world.h"
 
 static int setup(void **state)
@@ -246,6 +249,38 @@ static void late_visibility_is_waited_for(void **state)
 		"CreateModel CreateEndpointConfig CreateEndpoint CreateEndpoint CreateEndpoint");
 }
 
+static void *cancel_soon(void *arg)
+{
+	poll(NULL, 0, 100);
+	cancel_set(arg);
+	return NULL;
+}
+
+/* Cancelled meanwhile, it ends at once; the service did answer, so the endpoint is known not to be there. */
+static void waiting_for_visibility_is_cancelled(void **state)
+{
+	struct cancel *c _cleanup_(cancel_unrefp)
+	= cancel_new();
+	struct deploy_result out;
+	struct err e;
+	pthread_t t;
+
+	(void)state;
+	svc.faults[0] =
+		(struct fault){"CreateEndpoint",
+			       1000,
+			       REFUSE,
+			       ENOENT,
+			       400,
+			       "Could not find endpoint configuration \"smfs-iris-abcdefgh\"."};
+	pthread_create(&t, NULL, cancel_soon, c);
+	assert_int_equal(deploy_create(NULL, &iris, &hooks, &out, c, &e), -1);
+	pthread_join(t, NULL);
+	assert_int_equal(e.no, ECANCELED);
+	assert_false(out.leftovers);
+	nothing_left();
+}
+
 static void the_users_tags_come_after_ours(void **state)
 {
 	const struct tag tags[] = {
@@ -389,6 +424,7 @@ int main(void)
 		cmocka_unit_test_setup(existing_is_compared, setup),
 		cmocka_unit_test_setup(unknown_end_is_left_to_recover, setup),
 		cmocka_unit_test_setup(late_visibility_is_waited_for, setup),
+		cmocka_unit_test_setup(waiting_for_visibility_is_cancelled, setup),
 		cmocka_unit_test_setup(the_users_tags_come_after_ours, setup),
 		cmocka_unit_test_setup(without_tags_when_denied, setup),
 		cmocka_unit_test_setup(a_step_not_journaled_is_not_taken, setup),
