@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "build_config.h"
@@ -199,6 +200,20 @@ static void call_free(struct call *c)
 	free(c);
 }
 
+/* A version 4 UUID, as AWS's SDKs send it. */
+static void make_id(char out[37])
+{
+	unsigned char raw[16] = {0};
+	char text[33];
+
+	(void)!getrandom(raw, sizeof raw, 0); /* only a name for the call: whatever comes will do */
+	raw[6] = (unsigned char)((raw[6] & 0x0f) | 0x40);
+	raw[8] = (unsigned char)((raw[8] & 0x3f) | 0x80);
+	hex(raw, sizeof raw, text);
+	snprintf(out, 37, "%.8s-%.4s-%.4s-%.4s-%.12s", text, text + 8, text + 12, text + 16,
+		 text + 20);
+}
+
 static struct call *call_new(struct aws *a, const struct aws_service *s, const struct aws_req *q)
 {
 	struct call *c = calloc(1, sizeof *c);
@@ -210,7 +225,7 @@ static struct call *call_new(struct aws *a, const struct aws_service *s, const s
 	c->q = *q;
 	c->operation = aws_operation(s, q);
 	c->q.cancel = cancel_ref(q->cancel);
-	random_text(c->id, sizeof c->id);
+	make_id(c->id);
 	c->method = strdup(q->method);
 	c->url = make_url(a, s, q);
 	if (c->url)

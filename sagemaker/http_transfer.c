@@ -297,6 +297,14 @@ static const struct result *find_result(CURLcode code)
 	return r;
 }
 
+/* A handshake that was cut off is a broken connection, no disagreement: for those OpenSSL has an error of its own. */
+static CURLcode what_broke(CURLcode code, const char *said)
+{
+	bool cut = !strstr(said, "error:") || strstr(said, "unexpected eof");
+
+	return code == CURLE_SSL_CONNECT_ERROR && cut ? CURLE_RECV_ERROR : code;
+}
+
 /* The host of a proxy, without what it may hold of a password. */
 static const char *proxy_host(const char *proxy, char out[128])
 {
@@ -339,8 +347,8 @@ static bool explain_proxy(struct xfer *x, CURLcode code)
 
 void xfer_explain(struct xfer *x, CURLcode code)
 {
-	const struct result *r = find_result(code);
 	const char *said = x->curl_says[0] ? x->curl_says : curl_easy_strerror(code);
+	const struct result *r = find_result(what_broke(code, said));
 	char host[128], reason[128];
 	int no = r->no;
 	long os = 0;

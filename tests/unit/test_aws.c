@@ -217,6 +217,8 @@ static void test_each_attempt_is_signed(void **state)
 	assert_int_equal(call(&f, false, &r, &e), 0);
 	assert_int_equal(w.n, 2);
 	assert_string_equal(w.id[0], w.id[1]);
+	assert_int_equal(strlen(w.id[0]), 36);
+	assert_true(w.id[0][8] == '-' && w.id[0][14] == '4' && w.id[0][23] == '-');
 	assert_string_equal(w.attempt[0], "attempt=1; max=3");
 	assert_string_equal(w.attempt[1], "attempt=2; max=3");
 	assert_non_null(
