@@ -8,7 +8,7 @@
 
 #include "build_config.h"
 #include "sagemaker/aws_denied.h"
-#include "sagemaker/aws_errors.h"
+#include "sagemaker/aws_judge.h"
 #include "sagemaker/aws_retry.h"
 #include "sagemaker/aws_sign.h"
 #include "sagemaker/hash.h"
@@ -16,9 +16,7 @@
 
 #define JSON_TYPE "application/x-amz-json-1.1"
 #define SMALL_BODY \
- ((size_t)64 << 10)      /* hashed in any case: cheap, and the signature then covers it */
-#define SKEW_S       60  /* a clock this far off is worth a correction */
-#define REFUSED_AT_S 300 /* and from here on, services refuse a date */
+ ((size_t)64 << 10) /* hashed in any case: cheap, and the signature then covers it */
 
 const struct aws_service AWS_S3 = {"s3", "s3", SERVICE_S3, NULL, NULL};
 const struct aws_service AWS_SAGEMAKER = {"sagemaker", "sagemaker", SERVICE_SAGEMAKER, "SageMaker",
@@ -358,86 +356,31 @@ static void finish_without_reply(struct call *c, struct err *e)
 	http_resp_release(&none);
 }
 
-/* Judging an attempt ----------------------------------------------------------------------- */
-
-/* What to do next, where that is known. */
-static void advise(const struct call *c, bool may_have_acted, struct err *e)
-{
-	if (e->no == ECANCELED)
-		return;
-	if (may_have_acted)
-		err_append(e, "the request may have been acted on, so it was not sent again");
-	else if (e->no == ECONNREFUSED && config_is_loopback(c->url))
-		err_append(e, "is the local backend running?");
-	else if (e->no == EHOSTUNREACH)
-		err_append(e, "check the network, and the region '%s'", c->a->config->region);
-	else if (e->no == EPROTO)
-		err_append(e, "check AWS_CA_BUNDLE, AWS_ENDPOINT_URL and the proxy's settings");
-}
-
-static enum retry_class judge_transport(const struct call *c, const struct http_resp *r,
-					struct err *e)
-{
-	static const int final[] = {ECANCELED, EFBIG, ENOMEM, ENOSPC, EDQUOT, EACCES};
-	bool may_have_acted = c->q.once_sent_never_again && r->sent > 0;
-
-	e->http = r->status >= 300 ? r->status : 0;
-	advise(c, may_have_acted, e);
-	for (size_t i = 0; i < ARRAY_SIZE(final); i++) {
-		if (e->no == final[i])
-			return RETRY_NEVER;
-	}
-	/* A certificate that does not hold will not hold next time; an answer that is no HTTP may be of the moment. */
-	if (c->delivered || may_have_acted || (e->no == EPROTO && !r->sent))
-		return RETRY_NEVER;
-	return e->no == ETIMEDOUT ? RETRY_TIMEOUT : RETRY_TRANSIENT;
-}
-
-/* The reply to a HEAD has no body, so no code: a date that is refused is a bare 403, an expired token a bare 400. */
-static enum retry_class judge_head(const struct call *c, const struct err *e, enum retry_class why)
-{
-	if (!streq(c->method, "HEAD") || e->code[0])
-		return why;
-	if (e->http == 403)
-		return RETRY_CLOCK;
-	return e->http == 400 && c->signed_token ? RETRY_CREDENTIALS : why;
-}
+/* After an attempt ------------------------------------------------------------------------- */
 
 static enum retry_class judge(const struct call *c, struct http_resp *r,
 			      const struct err *transport, struct err *e)
 {
-	enum retry_class why;
+	const struct aws_attempt a = {
+		.method = c->method,
+		.url = c->url,
+		.region = c->a->config->region,
+		.rules = c->a->rules,
+		.once_sent_never_again = c->q.once_sent_never_again,
+		.error_in_success = c->q.error_in_success,
+		.delivered = c->delivered,
+		.token = c->signed_token,
+	};
 
-	if (transport->no) {
-		*e = *transport;
-		return judge_transport(c, r, e);
-	}
-	if (r->status >= 200 && r->status <= 299) {
-		if (!c->q.error_in_success || !aws_error_in_success(r))
-			return RETRY_NEVER;
-		r->status = 500;
-	}
-	why = judge_head(c, e, aws_error_read(r, e));
-	if (why == RETRY_CROWDED)
-		why = c->a->rules->crowd_is_429 ? RETRY_THROTTLED : RETRY_NEVER;
-	if (c->q.once_sent_never_again && why < RETRY_PAID && why != RETRY_THROTTLED &&
-	    r->status != 503)
-		return RETRY_NEVER;
-	return why;
+	return aws_judge(&a, r, transport, e);
 }
 
-/* The service refused our date: its own, from the reply, is the better clock. Compared with what this attempt was signed with:
- * another call may have set the clock meanwhile. */
+/* Compared with what this attempt was signed with: another call may have set the clock meanwhile. */
 static bool take_clock(struct call *c, const struct http_resp *r)
 {
-	long long least = streq(c->method, "HEAD") ? REFUSED_AT_S : SKEW_S;
-	const char *date = http_header_get(&r->headers, "Date");
-	struct tm tm = {0};
+	long long offset;
 
-	if (c->set_clock || !date || !strptime(date, "%a, %d %b %Y %H:%M:%S", &tm))
-		return false;
-	long long offset = (long long)timegm(&tm) - (long long)time(NULL);
-	if (llabs(offset - c->clock_offset) < least)
+	if (c->set_clock || !aws_clock_differs(c->method, r, c->clock_offset, &offset))
 		return false;
 	c->set_clock = true;
 	atomic_store(&c->a->clock_offset, offset);
