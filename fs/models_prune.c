@@ -144,18 +144,33 @@ static int prune(struct pruning *p, struct err *e)
 	return going ? drop(p, going, e) : 0;
 }
 
-static void prune_job(void *arg, struct cancel *cancel)
+static void prune_once(struct model *md, struct cancel *cancel)
 {
-	struct pruning p = {.md = arg, .cancel = cancel};
-	struct models *s = p.md->s;
+	struct pruning p = {.md = md, .cancel = cancel};
 	struct err e = {0};
 
 	if (prune(&p, &e) < 0 && !cancel_is_set(cancel))
-		log_line(s->m->log, LOG_LEVEL_INFO, "models",
-			 "model '%s': old versions are kept: %s", p.md->name, e.text);
+		log_line(md->s->m->log, LOG_LEVEL_INFO, "models",
+			 "model '%s': old versions are kept: %s", md->name, e.text);
 	pruning_release(&p);
-	SCOPED_LOCK(&s->mu);
-	p.md->pruning = false;
+}
+
+/* Whether there was another publication meanwhile; else the job is over. */
+static bool again(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+	bool more = md->prune_again && !md->s->stopping;
+
+	md->prune_again = false;
+	md->pruning = more;
+	return more;
+}
+
+static void prune_job(void *arg, struct cancel *cancel)
+{
+	do
+		prune_once(arg, cancel);
+	while (again(arg));
 }
 
 void model_prune(struct model *md)
@@ -167,6 +182,7 @@ void model_prune(struct model *md)
 		int n = md->man ? cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(md->man->json,
 										      "versions"))
 				: 0;
+		md->prune_again = md->pruning;
 		if (s->stopping || md->pruning || n <= PRUNE_KEEP + 1)
 			return;
 		md->pruning = true;

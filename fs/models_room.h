@@ -63,7 +63,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 
 	/* work in flight */
-	bool copying, committing, deleting, fetching, pruning;
+	bool copying, committing, deleting, fetching, pruning, prune_again;
 	enum phase phase;
 	uint64_t sent, total;
 	struct cancel *cancel; /* of the running commit, NULL none */
