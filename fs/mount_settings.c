@@ -1,6 +1,7 @@
 #include <ctype.h>
 
 #include "fs/mount.h"
+#include "sagemaker/creds.h"
 
 /* "AWS_REGION", "'region' of profile 'dev'", or what it says itself. */
 static void put_from(const struct config *c, const char *from, struct buf *out)
@@ -37,6 +38,17 @@ static void put_proxy(const char *name, const char *url, const char *from, struc
 	buf_printf(out, "%-10s %.*s://%s (%s)\n", name, scheme, url, host, from ? from : "given");
 }
 
+static void put_keys(struct mount *m, struct buf *out)
+{
+	size_t start = out->len;
+
+	buf_str(out, "keys       of ");
+	if (creds_source(aws_creds(m->aws), out, NULL) == 0)
+		buf_char(out, '\n');
+	else if (out->data)
+		out->data[out->len = start] = '\0'; /* found no more: the calls say why */
+}
+
 void mount_settings(struct mount *m, struct buf *out)
 {
 	static const enum service shown[] = {SERVICE_S3, SERVICE_SAGEMAKER, SERVICE_RUNTIME,
@@ -45,6 +57,7 @@ void mount_settings(struct mount *m, struct buf *out)
 
 	put_row(c, "region", c->region, c->region_from, out);
 	put_row(c, "profile", c->profile, c->profile_from, out);
+	put_keys(m, out);
 	for (size_t i = 0; i < ARRAY_SIZE(shown); i++) {
 		buf_printf(out, "endpoint   %s %s", service_key(shown[i]),
 			   aws_host(m->aws, shown[i])->url);

@@ -394,6 +394,8 @@ class Ours:
         self.p.stdin.close()
         self.p.wait(60)
         self.p.stdout.close()
+        if self.p.returncode:
+            fail("the driver ends well", f"exit code {self.p.returncode}")
 
 
 def lay_out(c, port):
