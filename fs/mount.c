@@ -5,50 +5,6 @@
 
 #include "sagemaker/role.h"
 
-#define UNREACHABLE_MS 2000 /* so long an unreachable AWS is not asked again */
-
-bool mount_network_failed(const struct err *e)
-{
-	static const int nos[] = {ECANCELED,    ETIMEDOUT,   ECONNREFUSED,
-				  EHOSTUNREACH, ENETUNREACH, ECONNRESET};
-
-	for (size_t i = 0; i < ARRAY_SIZE(nos); i++) {
-		if (e->no == nos[i])
-			return true;
-	}
-	return false;
-}
-
-/* Nobody waits for timeouts again that another has just waited for. */
-static bool unreachable_locked(const struct mount *m, struct err *e)
-{
-	if (!m->unreachable.no || now_ms() - m->unreachable_at > UNREACHABLE_MS)
-		return false;
-	*e = m->unreachable;
-	return true;
-}
-
-int mount_identity(struct mount *m, struct identity *out, struct cancel *c, struct err *e)
-{
-	pthread_mutex_lock(&m->mu);
-	*out = m->identity;
-	bool give_up = !out->account[0] && unreachable_locked(m, e);
-	pthread_mutex_unlock(&m->mu);
-	if (out->account[0] || give_up)
-		return give_up ? -1 : 0;
-	int rc = sts_identity(m->aws, out, c, e);
-	if (rc == 0 && account_learnt(m, out->account, e) < 0)
-		return -1;
-	SCOPED_LOCK(&m->mu);
-	m->unreachable_at = now_ms();
-	m->unreachable = (struct err){0};
-	if (rc == 0)
-		m->identity = *out;
-	else if (mount_network_failed(e) && e->no != ECANCELED)
-		m->unreachable = *e;
-	return rc;
-}
-
 int mount_role(struct mount *m, const char *own, char out[512], struct cancel *c, struct err *e)
 {
 	struct identity id;

@@ -10,8 +10,8 @@
 #include "fs/vfile.h"
 
 #define JOB_THREADS 16
-#define IDENTITY_MS \
- 15000 /* for the first call to AWS; an unreachable network does not keep the mount from starting */
+#define BUCKET_MS \
+ 15000 /* for the look at it; a network that fails meanwhile does not keep the mount from starting */
 #define COMMIT_GRACE_MS 7500 /* with what follows the end takes 10 s at most */
 #define JOB_GRACE_MS    1000
 
@@ -19,7 +19,7 @@
 struct making {
 	struct mount m;
 	struct local_backend *backend;
-	struct cancel *cancel; /* of the first call */
+	struct cancel *cancel; /* of the look at the bucket */
 	struct mount_gone *gone;
 	struct err unknown; /* why the caller is not known yet */
 	bool rooms;
@@ -77,20 +77,12 @@ static void too_long(struct timer *t)
 static int identify(struct making *k, struct err *e)
 {
 	struct mount *m = &k->m;
-	struct timer limit = {.fn = too_long};
 	struct identity id;
 
-	k->cancel = cancel_new();
-	if (!k->cancel)
-		return err_set(e, ENOMEM, "out of memory");
-	limit.arg = k->cancel;
-	timer_arm(m->watch, &limit, IDENTITY_MS);
-	int rc = sts_identity(m->aws, &id, k->cancel, e);
-	timer_disarm(m->watch, &limit);
-	if (rc == 0) {
-		m->identity = id;
+	if (k->backend) /* its account came with its keys: the question is whether it takes them */
+		m->identity.account[0] = '\0';
+	if (mount_identity(m, &id, NULL, e) == 0)
 		return 0;
-	}
 	/* The question needs no permission, but a VPC endpoint or a proxy may have rules of its own. */
 	bool denied = starts_with(e->code, "AccessDenied");
 	if (k->backend || (!denied && !mount_network_failed(e)))
@@ -108,8 +100,11 @@ static int look_at_bucket(struct making *k, struct err *e)
 
 	if (k->unknown.no || !m->identity.account[0])
 		return 0;
+	k->cancel = cancel_new();
+	if (!k->cancel)
+		return err_set(e, ENOMEM, "out of memory");
 	limit.arg = k->cancel;
-	timer_arm(m->watch, &limit, IDENTITY_MS);
+	timer_arm(m->watch, &limit, BUCKET_MS);
 	int rc = mount_bucket_look(m, k->cancel, e);
 	timer_disarm(m->watch, &limit);
 	return rc == 0 || mount_network_failed(e) ? 0 : err_prefix(e, "cannot use '%s'", m->source);
