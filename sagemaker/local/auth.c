@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sagemaker/hash.h"
+#include "sagemaker/local/session.h"
 #include "sagemaker/sigv4.h"
 
 #define MAX_SKEW 900 /* seconds */
@@ -32,6 +33,8 @@ static const struct refusal refusals[N_AUTH_FAULTS] = {
 		{"RequestTimeTooSkewed",         "InvalidSignatureException",           "SignatureDoesNotMatch", 403,
 			  "Signature expired or not yet valid: the difference between the request time and the current time "
 		 "is too large."																      },
+	[AUTH_EXPIRED] = {"ExpiredToken",                 "ExpiredTokenException",               "ExpiredToken",          400,
+			  "The security token included in the request is expired"										     },
 	[AUTH_WRONG_REGION] = {"AuthorizationHeaderMalformed", "InvalidSignatureException",
                           "SignatureDoesNotMatch",									400,
                           "Credential should be scoped to a valid region"											     },
@@ -180,14 +183,37 @@ static bool check_time(struct request *r)
 	return labs((long)(time(NULL) - then)) <= MAX_SKEW || auth_refuse(r, AUTH_SKEWED, a->date);
 }
 
+/* The store's own keys, or those of a session. false: replied. */
+static bool find_secret(struct request *r)
+{
+	struct auth *a = &r->auth;
+	const char *arg =
+		a->kind == AUTH_QUERY_V2 ? "x-amz-security-token" : "X-Amz-Security-Token";
+	const char *token = request_header(r, arg);
+	struct session s;
+
+	if (streq(a->access_key, r->be->access_key)) {
+		snprintf(a->secret, sizeof a->secret, "%s", r->be->secret_key);
+		return true;
+	}
+	enum session_state state =
+		session_read(r->be, a->access_key, token ? token : request_arg(r, arg), &s);
+	if (state == SESSION_UNKNOWN)
+		return auth_refuse(r, AUTH_UNKNOWN_KEY, NULL);
+	snprintf(a->secret, sizeof a->secret, "%s", s.secret);
+	snprintf(a->who, sizeof a->who, "%s", s.who);
+	explicit_bzero(&s, sizeof s);
+	return state == SESSION_GOOD || auth_refuse(r, AUTH_EXPIRED, NULL);
+}
+
 bool auth_headers(struct request *r)
 {
 	const struct auth *a = &r->auth;
 
 	if (a->kind == AUTH_NONE)
 		return auth_refuse(r, AUTH_MISSING, NULL);
-	if (!streq(a->access_key, r->be->access_key))
-		return auth_refuse(r, AUTH_UNKNOWN_KEY, NULL);
+	if (!find_secret(r))
+		return false;
 	if (a->kind == AUTH_QUERY_V2)
 		return auth_query_fresh(r);
 	if (!check_time(r))
@@ -281,6 +307,6 @@ bool auth_signature(struct request *r, const char *payload)
 	if (sigv4_canonical(&q, &canonical, &e) < 0 ||
 	    sigv4_string_to_sign(&scope, &canonical, &text, &e) < 0)
 		return auth_refuse(r, AUTH_MALFORMED, e.text);
-	sigv4_signature(&scope, r->be->secret_key, &text, expected);
+	sigv4_signature(&scope, a->secret, &text, expected);
 	return auth_same(expected, a->signature) || auth_refuse(r, AUTH_MISMATCH, NULL);
 }

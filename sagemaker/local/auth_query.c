@@ -271,7 +271,7 @@ bool auth_query_v2(struct request *r)
 		   header_or_arg(r, "Content-Type", "content-type"), request_arg(r, "Expires"));
 	put_custom(r, &text);
 	put_resource(r, &text);
-	hmac_sha1(r->be->secret_key, strlen(r->be->secret_key), buf_cstr(&text), text.len, mac);
+	hmac_sha1(r->auth.secret, strlen(r->auth.secret), buf_cstr(&text), text.len, mac);
 	base64(mac, sizeof mac, &expected);
 	size_t n = expected.len;
 	if (text.failed || strlen(given) != n)

@@ -84,7 +84,7 @@ bool payload_begin(struct request *r)
 	const struct auth *a = &r->auth;
 	struct chunk_signer signer = {
 		{a->date, a->region, a->service},
-                r->be->secret_key, a->signature
+                r->auth.secret, a->signature
         };
 
 	if (!p || !p->chunked)

@@ -68,6 +68,7 @@ void request_free(struct request *r)
 	upload_drop(r->upload);
 	chunked_free(r->chunked);
 	reply_release(&r->reply);
+	explicit_bzero(r->auth.secret, sizeof r->auth.secret);
 	buf_release(&r->body);
 	buf_release(&r->key);
 	free(r->path);

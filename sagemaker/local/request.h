@@ -52,6 +52,8 @@ struct auth {
 	char signature[65];
 	char date[32];    /* x-amz-date, X-Amz-Date */
 	char payload[80]; /* x-amz-content-sha256, or "" */
+	char secret[64];  /* of the access key; "" until auth_headers has found it */
+	char who[160];    /* "ROLE/SESSION" of temporary keys; "": the store's own */
 };
 
 struct request {

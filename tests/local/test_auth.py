@@ -1,11 +1,15 @@
 """Who is let in: signatures, clocks, hosts, garbage; and who that is."""
+import base64
 import hashlib
+import hmac
 import json
 import socket
+import time
+import urllib.request
 
 import boto3
 
-from harness import B, code_of, send, signed
+from harness import B, MIB, code_of, error_of, send, signed
 
 
 def test_signature_refusals():
@@ -94,3 +98,56 @@ def test_identity():
     assert role["Arn"] == B.run["role"]
     assert role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"] == "sagemaker.amazonaws.com"
     assert code_of(B.client("iam").get_role, RoleName="other") == "NoSuchEntity"
+
+
+def session_client(service, keys):
+    return boto3.client(service, endpoint_url=B.url, region_name=B.run["region"], aws_access_key_id=keys["AccessKeyId"],
+                        aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
+
+
+def test_assumed_role():
+    """Temporary keys work everywhere, say whose they are, and only whole."""
+    sts = B.client("sts")
+    answer = sts.assume_role(RoleArn=B.run["role"], RoleSessionName="tests", DurationSeconds=900)
+    keys = answer["Credentials"]
+    assert 890 < (keys["Expiration"].timestamp() - time.time()) <= 900
+    assert answer["AssumedRoleUser"]["Arn"] == "arn:aws:sts::123456789012:assumed-role/sagemakerfs-local/tests"
+    who = session_client("sts", keys).get_caller_identity()
+    assert who["Arn"] == answer["AssumedRoleUser"]["Arn"] and who["UserId"] == answer["AssumedRoleUser"]["AssumedRoleId"]
+    s3 = session_client("s3", keys)
+    s3.put_object(Bucket="models", Key="by-a-session", Body=b"x" * MIB)
+    assert s3.head_object(Bucket="models", Key="by-a-session")["ContentLength"] == MIB
+    session_client("sagemaker", keys).list_endpoints()
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "models", "Key": "by-a-session"})
+    assert len(urllib.request.urlopen(url).read()) == MIB
+    for change in ({"SecretAccessKey": "wrong"}, {"SessionToken": keys["SessionToken"][:-8] + "AAAAAAA="},
+                   {"AccessKeyId": "ASIA" + "X" * 16}):
+        assert error_of(session_client("s3", dict(keys, **change)).list_buckets)["ResponseMetadata"]["HTTPStatusCode"] == 403
+
+
+def test_assumed_role_after_a_restart():
+    keys = B.client("sts").assume_role(RoleArn=B.run["role"], RoleSessionName="tests")["Credentials"]
+    B.kill()
+    B.start()
+    assert session_client("s3", keys).list_buckets()["Buckets"]
+
+
+def test_expired_session():
+    """A token whose time is over, made as the store would have made it."""
+    access, who, expires = "ASIA" + "A" * 16, "sagemakerfs-local/old", int(time.time()) - 10
+
+    def derive(purpose):
+        text = "%s\n%s\n%d\n%s" % (purpose, access, expires, who)
+        return hmac.new(B.run["secret_key"].encode(), text.encode(), "sha256").hexdigest()
+    keys = {"AccessKeyId": access, "SecretAccessKey": derive("secret")[:40],
+            "SessionToken": base64.b64encode(("%d %s %s" % (expires, derive("token"), who)).encode()).decode()}
+    assert code_of(session_client("s3", keys).list_buckets) == "ExpiredToken"
+    assert code_of(session_client("sagemaker", keys).list_models) == "ExpiredTokenException"
+    assert code_of(session_client("sts", keys).get_caller_identity) == "ExpiredToken"
+
+
+def test_roles_that_are_not_ours():
+    sts = B.client("sts")
+    assert code_of(sts.assume_role, RoleArn="arn:aws:iam::999999999999:role/x", RoleSessionName="tests") == "AccessDenied"
+    assert code_of(sts.assume_role, RoleArn=B.run["role"], RoleSessionName="no blanks") == "ValidationError"
+    assert code_of(sts.assume_role, RoleArn=B.run["role"], RoleSessionName="tests", DurationSeconds=60000) == "ValidationError"
