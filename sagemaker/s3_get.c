@@ -1,8 +1,8 @@
 #include <errno.h>
 #include <limits.h>
 
-#include "sagemaker/hash.h"
 #include "sagemaker/s3_internal.h"
+#include "sagemaker/s3_sum.h"
 
 #define MAX_STALLS 4 /* tries in a row that bring no byte */
 
@@ -11,10 +11,15 @@ struct get {
 	int (*put)(void *arg, const void *p, size_t n); /* 0, or -1 with errno */
 	void *arg;
 	uint64_t max, got;
-	uint32_t crc;
+	struct s3_sum sum;
 	bool begun; /* o is known */
 	struct s3_object o;
 };
+
+static void get_release(struct get *g)
+{
+	s3_sum_release(&g->sum);
+}
 
 /* The first reply says what comes; a later one must go on exactly where the last broke off. */
 static int on_reply(void *arg, const struct http_resp *r)
@@ -28,6 +33,7 @@ static int on_reply(void *arg, const struct http_resp *r)
 	if (!g->got) {
 		g->o = now;
 		g->begun = true;
+		s3_sum_begin(&g->sum, &r->headers);
 		errno = EFBIG;
 		return now.size > g->max ? -1 : 0;
 	}
@@ -47,7 +53,7 @@ static int on_body(void *arg, const void *p, size_t n)
 		errno = EFBIG;
 		return -1;
 	}
-	g->crc = crc32c(g->crc, p, n);
+	s3_sum_update(&g->sum, p, n);
 	g->got += n;
 	return g->put(g->arg, p, n);
 }
@@ -89,30 +95,51 @@ static bool can_go_on(const struct get *g, const struct err *e)
 	return false;
 }
 
-/* Whether the checksum is one of the object's bytes. Not every service says so; that of an object made of parts (its ETag
- * has a '-') is then one of the parts' checksums. */
-static bool covers_bytes(const struct s3_object *o)
+/* Whether the object's parts end where ours would. Whoever does not tell is believed. */
+static bool has_our_parts(struct aws *a, const struct get *g, const struct s3_bucket *bucket,
+			  const char *key, struct cancel *cancel)
 {
-	if (!o->crc32c[0] || strchr(o->crc32c, '-'))
-		return false;
-	return o->checksum_type[0] ? streq(o->checksum_type, "FULL_OBJECT") : !strchr(o->etag, '-');
+	uint64_t left = g->o.size;
+	char query[32];
+
+	for (int i = 0; left; i++) {
+		struct s3_call c _cleanup_s3_call_;
+		struct http_resp r _cleanup_http_resp_ = {0};
+		uint64_t size = MIN(left, s3_part_size(i));
+		const char *length;
+
+		snprintf(query, sizeof query, "partNumber=%d", i + 1);
+		if (s3_call_init(&c, a, "HEAD", bucket, key, NULL))
+			return false;
+		c.q.query = query;
+		c.q.cancel = cancel;
+		if (s3_call_run(&c, a, "look at", &r, NULL))
+			return false;
+		length = http_header_get(&r.headers, "Content-Length");
+		if (!length || strtoull(length, NULL, 10) != size)
+			return false;
+		left -= size;
+	}
+	return true;
 }
 
-static int verify(const struct get *g, const struct s3_bucket *bucket, const char *key,
-		  struct err *e)
+static int verify(struct aws *a, struct get *g, const struct s3_bucket *bucket, const char *key,
+		  struct cancel *cancel, struct err *e)
 {
-	char crc[S3_CRC_TEXT];
+	const char *name = g->sum.kind == S3_SUM_KINDS ? "" : s3_sum_name(&g->sum);
+	char made[S3_SUM_TEXT];
 
 	if (g->got != g->o.size)
 		return err_set(e, EIO, "read 's3://%s/%s': %llu bytes came, %llu were announced",
 			       bucket->name, key, (unsigned long long)g->got,
 			       (unsigned long long)g->o.size);
-	s3_crc_text(g->crc, crc);
-	if (covers_bytes(&g->o) && !streq(g->o.crc32c, crc))
+	enum s3_sum_verdict verdict = s3_sum_end(&g->sum, made);
+	if (verdict == S3_SUM_WRONG ||
+	    (verdict == S3_SUM_IF_PARTS && has_our_parts(a, g, bucket, key, cancel)))
 		return err_set(
 			e, EIO,
-			"read 's3://%s/%s': checksum does not match: CRC32C is %s, the object's is %s",
-			bucket->name, key, crc, g->o.crc32c);
+			"read 's3://%s/%s': checksum does not match: %s is %s, the object's is %s",
+			bucket->name, key, name, made, g->sum.shown);
 	return 0;
 }
 
@@ -134,7 +161,7 @@ static int run(struct aws *a, struct get *g, const struct s3_bucket *bucket, con
 		if (cancel_sleep(cancel, 200L * stalls * stalls))
 			return err_set(e, ECANCELED, "cancelled");
 	}
-	return verify(g, bucket, key, e);
+	return verify(a, g, bucket, key, cancel, e);
 }
 
 static int put_buf(void *arg, const void *p, size_t n)
@@ -146,7 +173,8 @@ static int put_buf(void *arg, const void *p, size_t n)
 int s3_get(struct aws *a, const struct s3_bucket *bucket, const char *key, size_t max,
 	   struct buf *out, struct s3_object *o, struct cancel *c, struct err *e)
 {
-	struct get g = {.put = put_buf, .arg = out, .max = max};
+	struct get g _cleanup_(
+		get_release) = {.sum.kind = S3_SUM_KINDS, .put = put_buf, .arg = out, .max = max};
 
 	if (run(a, &g, bucket, key, c, e))
 		return -1;
@@ -176,7 +204,8 @@ static int put_fd(void *arg, const void *p, size_t n)
 int s3_get_fd(struct aws *a, const struct s3_bucket *bucket, const char *key, int fd,
 	      struct s3_object *o, struct cancel *c, struct err *e)
 {
-	struct get g = {.put = put_fd, .arg = &fd, .max = INT64_MAX};
+	struct get g _cleanup_(get_release) = {
+		.sum.kind = S3_SUM_KINDS, .put = put_fd, .arg = &fd, .max = INT64_MAX};
 
 	if (run(a, &g, bucket, key, c, e))
 		return -1;

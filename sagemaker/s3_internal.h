@@ -44,6 +44,9 @@ bool s3_other_region(const struct aws *a, const struct http_resp *r, char out[S3
 /* s3_region_error: the sentence about it, EXDEV. Keeps e->http. Returns -1. */
 int s3_region_error(const struct aws *a, const char *bucket, const char *region, struct err *e);
 
+/* s3_part_size: bytes of our uploads' parts, but for the last; index from 0. */
+uint64_t s3_part_size(int index);
+
 /* s3_query_add: "&name=value", encoded; q->failed when out of memory. */
 void s3_query_add(struct buf *q, const char *name, const char *value);
 /* s3_decode: a key from a reply: keys come URL-encoded where that was asked for, as XML cannot hold every byte of one. NULL: no such. */

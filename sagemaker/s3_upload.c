@@ -83,9 +83,9 @@ struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, c
 
 /* Memory ----------------------------------------------------------------------------------- */
 
-static size_t part_size(int index)
+uint64_t s3_part_size(int index)
 {
-	return (size_t)(FIRST_PART << (index / PARTS_PER_SIZE));
+	return FIRST_PART << (index / PARTS_PER_SIZE);
 }
 
 /* A spare chunk of that size; smaller ones have had their day. */
@@ -114,7 +114,7 @@ static int failed_locked(const struct s3_upload *u, struct err *e)
 /* Waits until a chunk fits beside those in flight (one always does). */
 static int next_chunk(struct s3_upload *u, struct err *e)
 {
-	size_t size = part_size(u->n_parts), limit = aws_config(u->a)->upload_memory;
+	size_t size = (size_t)s3_part_size(u->n_parts), limit = aws_config(u->a)->upload_memory;
 	struct chunk *k;
 
 	limit = limit ? limit : UPLOAD_MEMORY;

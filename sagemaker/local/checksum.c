@@ -4,7 +4,7 @@
 #include <strings.h>
 #include <zlib.h>
 
-#include "sagemaker/local/crc64.h"
+#include "sagemaker/crc64.h"
 
 /* clang-format off */
 const struct sum_row sum_rows[N_SUMS] = {

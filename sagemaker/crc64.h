@@ -2,8 +2,8 @@
  * crc64.h: CRC-64/NVME, S3's default checksum (reflected polynomial 0x9a6c9329ac4bc9b5, all ones in and out; check value of
  * "123456789": 0xae8b14860a799888). isa-l has it only from 2.31 on. One hash is used by one thread at a time.
  */
-#ifndef SAGEMAKER_LOCAL_CRC64_H
-#define SAGEMAKER_LOCAL_CRC64_H
+#ifndef SAGEMAKER_CRC64_H
+#define SAGEMAKER_CRC64_H
 
 #include "sagemaker/util.h"
 

@@ -1,4 +1,4 @@
-#include "sagemaker/local/crc64.h"
+#include "sagemaker/crc64.h"
 
 #define POLYNOMIAL UINT64_C(0x9a6c9329ac4bc9b5) /* reflected */
 #define SLICES     16                           /* bytes that are taken at once */
