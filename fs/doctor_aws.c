@@ -43,7 +43,8 @@ static int check_region(struct doctor *d, struct buf *out, struct err *e)
 	d->a = aws_new(c, e);
 	if (!d->a)
 		return -1;
-	buf_str(out, c->region);
+	buf_printf(out, "%s%s%s%s", c->region, c->region_from ? " (" : "",
+		   c->region_from ? c->region_from : "", c->region_from ? ")" : "");
 	return 0;
 }
 

@@ -7,16 +7,19 @@
 
 int mount_role(struct mount *m, const char *own, char out[512], struct cancel *c, struct err *e)
 {
-	struct identity id;
 	bool kept = options_given(m->opt, "role") || !*own;
+	const char *set = kept ? m->config.role : own;
+	struct identity id = {0};
 
 	pthread_mutex_lock(&m->mu);
 	memcpy(out, m->role, sizeof m->role);
 	pthread_mutex_unlock(&m->mu);
 	if (kept && out[0])
 		return 0;
-	if (mount_identity(m, &id, c, e) < 0 ||
-	    role_find(m->aws, &id, kept ? NULL : own, out, c, e) < 0)
+	/* A whole ARN needs nobody's account. */
+	if (!(set && starts_with(set, "arn:")) && mount_identity(m, &id, c, e) < 0)
+		return -1;
+	if (role_find(m->aws, &id, set, out, c, e) < 0)
 		return -1;
 	SCOPED_LOCK(&m->mu);
 	if (kept)
@@ -34,9 +37,12 @@ void mount_note(struct mount *m, const char *fmt, ...)
 	va_end(args);
 	log_line(m->log, LOG_LEVEL_WARNING, "mount", "%s", text);
 	SCOPED_LOCK(&m->mu);
-	size_t n = strlen(m->notes);
-	if (!strstr(m->notes, text) && n + strlen(text) + sizeof "note       \n" <= sizeof m->notes)
-		snprintf(m->notes + n, sizeof m->notes - n, "note       %s\n", text);
+	size_t n = strlen(m->notes), room = sizeof m->notes - n;
+	if (strstr(m->notes, text))
+		return;
+	int len = snprintf(m->notes + n, room, "note       %s\n", text);
+	if (len < 0 || (size_t)len >= room)
+		m->notes[n] = '\0'; /* whole or not at all */
 }
 
 static const char *const room_names[ROOMS] = {"mount", "models", "endpoints", "invoke"};

@@ -17,24 +17,43 @@ bool mount_bucket_name(struct mount *m, char out[64])
 	return true;
 }
 
+/* Who may not ask who he is can still name a bucket and whose it is. */
+static int owner(struct mount *m, char out[13], struct cancel *c, struct err *e)
+{
+	const struct config *f = &m->config;
+	struct identity id = {0};
+	struct err own = {0};
+
+	if (mount_identity(m, &id, c, &own) < 0) {
+		bool denied = starts_with(own.code, "AccessDenied");
+
+		if (denied && !(f->bucket && f->bucket_owner))
+			err_append(&own, "name a bucket and its owner "
+					 "(-o bucket=NAME,bucket_owner=ACCOUNT)");
+		if (!denied || !(f->bucket && f->bucket_owner)) {
+			*e = own;
+			return -1;
+		}
+	}
+	snprintf(out, 13, "%.12s", f->bucket_owner ? f->bucket_owner : id.account);
+	return 0;
+}
+
 /* Unless somebody else was named, the bucket must be the caller's own: its name alone could be anybody's. */
 static int address(struct mount *m, struct s3_bucket *out, struct cancel *c, struct err *e)
 {
 	const struct config *f = &m->config;
-	struct identity id;
 
 	*out = (struct s3_bucket){.kms_key = f->kms_key};
 	if (f->bucket && !s3_is_bucket_name(f->bucket))
 		return err_set(e, EINVAL,
 			       "'%.80s' is no bucket name: it takes 3 to 63 of a-z 0-9 - .",
 			       f->bucket);
-	if (mount_identity(m, &id, c, e) < 0)
+	if (owner(m, out->owner, c, e) < 0)
 		return -1;
 	if (!mount_bucket_name(m, out->name))
 		return err_set(e, EIO,
 			       "cannot tell the account, so there is no name for its bucket");
-	snprintf(out->owner, sizeof out->owner, "%s",
-		 f->bucket_owner ? f->bucket_owner : id.account);
 	return 0;
 }
 

@@ -114,6 +114,27 @@ for op in CreateModel CreateEndpointConfig CreateEndpoint; do
 	mount_stop
 done
 
+# Not even who we are is told (a VPC endpoint's policy): all but the default bucket's name goes on.
+fault '[]'
+mount_start
+eval "$("$SAGEMAKERFS" env "$MNT")"
+role=$SAGEMAKER_ROLE_ARN
+fault '[{"operation":"GetCallerIdentity","action":"status","arg":403,"code":"AccessDenied","message":"explicit deny in a VPC endpoint policy"}]'
+mkdir "$WORLD/mnt-aws"
+check 'mount without an identity' "$SAGEMAKERFS" aws "$WORLD/mnt-aws"
+check_out 'endpoints/ as ever' InService cat "$WORLD/mnt-aws/endpoints/iris/status"
+check_errno 'models/ has no bucket' EACCES ls "$WORLD/mnt-aws/models"
+check_match 'and says how to name one' 'explicit deny in a VPC endpoint policy.*name a bucket and its owner \(-o bucket=NAME,bucket_owner=ACCOUNT\)' cat "$WORLD/mnt-aws/models/.error"
+mount_stop "$WORLD/mnt-aws"
+check 'mount with a bucket' "$SAGEMAKERFS" aws "$WORLD/mnt-aws" -o "bucket=sagemaker-us-east-1-123456789012,bucket_owner=123456789012,role=$role"
+check_match 'models/ is there' iris ls "$WORLD/mnt-aws/models"
+check 'mkdir deploys' mkdir "$WORLD/mnt-aws/endpoints/one"
+check 'rmdir' rmdir "$WORLD/mnt-aws/endpoints/one"
+mount_stop "$WORLD/mnt-aws"
+mount_stop
+unset "${!AWS_@}" SAGEMAKER_ROLE_ARN
+export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+
 # No tags: the deployment goes on without, and says so.
 fault "[{\"operation\":\"CreateModel\",\"nth\":1,\"action\":\"status\",\"arg\":400,\"code\":\"AccessDeniedException\",\"message\":\"User: $ME is not authorized to perform: sagemaker:AddTags on resource: x\"}]"
 mount_start
