@@ -215,14 +215,13 @@ static int fill_names(struct endpoints *s, struct dirfill *f, bool (*is)(const s
 
 static void list_answer(struct req *r, struct question *q, int no)
 {
-	bool never;
-
 	pthread_mutex_lock(&q->s->mu);
-	never = !q->s->listed_ever;
+	bool never = !q->s->listed_ever;
+	bool silent = !q->answered;
 	pthread_mutex_unlock(&q->s->mu);
-	/* A permission that was taken away takes the names along. */
-	if (no && (never || no == EACCES)) {
-		reply_err(r, no);
+	/* Names that nobody told are not none. A permission that was taken away takes the names along. */
+	if ((never && (no || silent)) || no == EACCES) {
+		reply_err(r, no ? no : ETIMEDOUT);
 		return;
 	}
 	if (vdir_fill(q->dir, q->fill) || dirfill_add(q->fill, ".defaults", 0, S_IFDIR) ||

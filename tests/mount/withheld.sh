@@ -78,4 +78,11 @@ undone_left() {
 check 'and nothing in the account: models' wait_until 20 bash -c "$(declare -f undone_left); MNT='$MNT' SAGEMAKERFS='$SAGEMAKERFS'; [ \"\$(undone_left ListModels Models)\" = 0 ]"
 check_out 'nor configurations' 0 undone_left ListEndpointConfigs EndpointConfigs
 check 'unmount' mount_stop
+# Names that were never told are not none.
+mkdir "$WORLD/mnt-late"
+fault '[{"operation":"ListEndpoints","nth":0,"action":"withhold"}]'
+mount_at "$WORLD/mnt-late"
+check_errno 'a listing that never came is no empty one' ETIMEDOUT timeout 15 ls "$WORLD/mnt-late/endpoints"
+fault '[]'
+check 'and comes when it can' wait_until 20 ls "$WORLD/mnt-late/endpoints"
 done_testing
