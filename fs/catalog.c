@@ -17,9 +17,13 @@ void catalog_key(struct models *s, const char *name, const char *version, char o
 }
 
 /* Nothing is in a bucket that is not made yet; one that was named must be there. */
-static bool absent(const struct mount *m, const struct err *e)
+static bool absent(struct mount *m, const struct err *e)
 {
-	return e->http == 404 && !(m->bucket_strict && streq(e->code, "NoSuchBucket"));
+	bool nowhere = e->http == 404 && streq(e->code, "NoSuchBucket");
+
+	if (nowhere)
+		mount_bucket_gone(m);
+	return e->http == 404 && !(nowhere && m->bucket_strict);
 }
 
 /* A manifest read by path: key prefix of the archives it may name. */
@@ -50,10 +54,12 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 	if (mount_bucket(s->m, &bucket, c, e) < 0)
 		return -1;
 	catalog_key(s, md->name, NULL, key);
-	if (s3_get(s->m->aws, &bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0)
-		return absent(s->m, e)
-			       ? 0
-			       : err_prefix(e, "cannot read the manifest of model '%s'", md->name);
+	if (s3_get(s->m->aws, &bucket, key, MANIFEST_MAX, &text, &o, c, e) < 0) {
+		if (absent(s->m, e))
+			return 0;
+		mount_bucket_explain(s->m, &bucket, c, e);
+		return err_prefix(e, "cannot read the manifest of model '%s'", md->name);
+	}
 	*out = parse(s, md->name, &text, e);
 	if (!*out)
 		return err_append(
@@ -261,9 +267,12 @@ int catalog_list_all(struct models *s, struct cancel *c, struct err *e)
 	if (!prefix)
 		return err_set(e, ENOMEM, "out of memory");
 	l.prefix = strlen(prefix);
-	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
-	    (s3_list(s->m->aws, &bucket, prefix, NULL, listed, &l, c, e) < 0 && !absent(s->m, e)))
+	if (mount_bucket(s->m, &bucket, c, e) < 0)
 		return err_prefix(e, "cannot list the models");
+	if (s3_list(s->m->aws, &bucket, prefix, NULL, listed, &l, c, e) < 0 && !absent(s->m, e)) {
+		mount_bucket_explain(s->m, &bucket, c, e);
+		return err_prefix(e, "cannot list the models");
+	}
 	if (l.keys > LIST_KEYS_MAX)
 		log_line(
 			s->m->log, LOG_LEVEL_WARNING, "models",

@@ -94,7 +94,7 @@ static int upload(struct commit *c, struct err *e)
 	struct model *md = c->md;
 
 	catalog_key(md->s, md->name, c->version, c->key);
-	if (journal_upload(c, e) < 0)
+	if (mount_bucket_make(md->s->m, &c->bucket, c->cancel, e) < 0 || journal_upload(c, e) < 0)
 		return -1;
 	{
 		SCOPED_LOCK(&md->s->mu);
@@ -140,7 +140,7 @@ int commit_store(struct commit *c, struct err *e)
 {
 	struct mount *m = c->md->s->m;
 
-	if (mount_bucket_make(m, &c->bucket, c->cancel, e) < 0 ||
+	if (mount_bucket(m, &c->bucket, c->cancel, e) < 0 ||
 	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
 		return -1;
 	catalog_learn(c->md, c->old, c->etag);

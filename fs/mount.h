@@ -70,6 +70,11 @@ int mount_bucket_make(struct mount *m, struct s3_bucket *out, struct cancel *c, 
 	_must_check_;
 /* mount_bucket_look: whether a bucket that was named is there, in our region and its owner's; once. 0 without a name. */
 int mount_bucket_look(struct mount *m, struct cancel *c, struct err *e) _must_check_;
+/* mount_bucket_gone: somebody has deleted it, or it was never made: the next mount_bucket_make looks again. */
+void mount_bucket_gone(struct mount *m);
+/* mount_bucket_explain: a call on it was refused: *e says so if that is because it is another account's, or in another region. */
+void mount_bucket_explain(struct mount *m, const struct s3_bucket *b, struct cancel *c,
+			  struct err *e);
 /* mount_bucket_versioned: whether what is deleted in it stays billed; false also where that is not told. */
 bool mount_bucket_versioned(struct mount *m, struct cancel *c);
 /* mount_role: the execution role: -o role, else the model's own (own, "" for none), else as role.h says. */

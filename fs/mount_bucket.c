@@ -125,6 +125,25 @@ bool mount_bucket_versioned(struct mount *m, struct cancel *c)
 	return m->bucket_versioned;
 }
 
+void mount_bucket_gone(struct mount *m)
+{
+	SCOPED_LOCK(&m->mu);
+
+	m->bucket_ready = false;
+}
+
+void mount_bucket_explain(struct mount *m, const struct s3_bucket *b, struct cancel *c,
+			  struct err *e)
+{
+	enum s3_bucket_state state;
+	struct err better = {0};
+
+	if (e->http != 403 || s3_bucket_look(m->aws, b, m->config.prefix, &state, c, &better) == 0)
+		return;
+	if (state == S3_BUCKET_UNKNOWN && (better.no == EACCES || better.no == EXDEV))
+		*e = better;
+}
+
 static int make(struct mount *m, const struct s3_bucket *b, struct cancel *c, struct err *e)
 {
 	struct err late = {0};

@@ -14,6 +14,14 @@ main_job 4
 check_out 'the bucket that was made cannot be made public' '[True, True, True, True]' boto '
 print(sorted(s3.get_public_access_block(Bucket=a[0])["PublicAccessBlockConfiguration"].values()))' "$BUCKET"
 
+aws_mount "$MNT"
+cp -rT "$WORLD/iris" "$MNT/models/iris"
+boto 's3.delete_bucket(Bucket=a[0])' "$BUCKET"
+check 'a bucket that somebody deletes under the mount is made again' sync "$MNT/models/iris"
+check_out 'with what was to be published' $'bucket\nobject model/iris/VERSION/model.tar.gz\nobject model/iris/manifest.json' account
+check 'rm' rm -r "$MNT/models/iris"
+check 'unmount' mount_stop
+
 # refused NAME PATTERN OPTIONS: the mount does not come to be, and says why.
 refused() {
 	local name=$1 pattern=$2

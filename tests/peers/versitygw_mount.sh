@@ -28,6 +28,10 @@ check_out 'it refused nothing that a client should not have tried' '' bash -c "
 check_match 'a bucket of another account' "bucket '$BUCKET' belongs to another account than '999999999999'" \
 	aws_mount "$MNT" -o "bucket=$BUCKET,bucket_owner=999999999999"
 check_not 'and no mount of it' mounted "$MNT"
+aws_mount "$MNT" -o bucket_owner=999999999999
+check_errno 'the default bucket, of another account: nothing is listed' EACCES ls "$MNT/models"
+check_match 'and the sentence says why' "bucket '$BUCKET' belongs to another account than '999999999999'" cat "$MNT/models/.error"
+check 'unmount' mount_stop
 check_match 'keys that are wrong end the mount' 'request signature we calculated does not match' \
 	env AWS_SECRET_ACCESS_KEY=another bash -c "'$SAGEMAKERFS' aws '$MNT' -o bucket=$BUCKET"
 check_not 'and there is none' mounted "$MNT"
