@@ -23,8 +23,12 @@ struct habits {
 	bool refuses, ignores;
 };
 
+/* A request that gets no reply. */
+enum hold { HOLD_NOTHING, HOLD_PUT, HOLD_CREATE, HOLD_PART, HOLD_COMPLETE };
+
 struct fake {
 	const struct habits *is;
+	enum hold hold;
 	bool exists;
 	char etag[16];
 	int creates, completes, aborts, puts, heads;
@@ -110,11 +114,22 @@ static void upload(struct fake *s, const struct web_request *q, struct web_reply
 		   is->result ? is->result : "");
 }
 
+static enum hold stage(const struct web_request *q)
+{
+	if (streq(q->method, "PUT"))
+		return *q->query ? HOLD_PART : HOLD_PUT;
+	if (streq(q->method, "POST"))
+		return streq(q->query, "uploads") ? HOLD_CREATE : HOLD_COMPLETE;
+	return HOLD_NOTHING;
+}
+
 static void serve(void *arg, const struct web_request *q, struct web_reply *r)
 {
 	struct fake *s = arg;
 
 	check_headers(q);
+	if (s->hold && stage(q) == s->hold)
+		r->fault = WEB_WITHHOLD;
 	if (streq(q->method, "PUT") && *q->query)
 		buf_printf(&r->headers, "ETag: \"p\"\r\n%s%s%s",
 			   s->is->part ? "x-amz-checksum-crc32c: " : "",
@@ -241,11 +256,69 @@ static void test_wrong_checksum_of_what_was_written(void **state)
 	aws_end(&f);
 }
 
+struct canceller {
+	struct web *w;
+	struct cancel *c;
+	int requests;
+};
+
+static void *cancel_then(void *arg)
+{
+	struct canceller *k = arg;
+
+	web_wait_requests(k->w, k->requests);
+	cancel_set(k->c);
+	return NULL;
+}
+
+/* At whichever moment: the caller is free at once, and what was begun is aborted. An upload whose id has not come yet is found by
+ * its key (s3_multipart_sweep). */
+static void test_cancelled_at_any_moment(void **state)
+{
+	static const struct {
+		enum hold at;
+		size_t size;
+		int requests; /* when it is cancelled */
+		int aborts;
+	} rows[] = {
+		{HOLD_PUT,      1000,    1, 0},
+		{HOLD_CREATE,   9 * MIB, 1, 0},
+		{HOLD_PART,     9 * MIB, 3, 1},
+		{HOLD_COMPLETE, 9 * MIB, 4, 1},
+	};
+	static const struct habits aws = {.name = "AWS", .type = "FULL_OBJECT"};
+	_cleanup_free_ char *data = calloc(9, MIB);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct cancel *c _cleanup_(cancel_unrefp)
+		= cancel_new();
+		struct fake s = {.is = &aws, .hold = rows[i].at};
+		struct aws_fixture f;
+		struct err e = {0};
+		pthread_t t;
+
+		aws_begin_with(&f, serve, &s);
+		struct canceller k = {f.w, c, rows[i].requests};
+		struct s3_upload *u = s3_upload_new(f.a, &bkt, "k", NULL, c, &e);
+		assert_non_null(u);
+		pthread_create(&t, NULL, cancel_then, &k);
+		if (s3_upload_write(u, data, rows[i].size, &e))
+			assert_int_equal(e.no, ECANCELED);
+		assert_int_equal(s3_upload_finish(u, NULL, &e), -1);
+		assert_int_equal(e.no, ECANCELED);
+		pthread_join(t, NULL);
+		aws_end(&f);
+		assert_int_equal(s.aborts, rows[i].aborts);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_uploads),
 		cmocka_unit_test(test_conditions),
+		cmocka_unit_test(test_cancelled_at_any_moment),
 		cmocka_unit_test(test_wrong_checksum_of_what_was_written),
 	};
 
