@@ -246,6 +246,10 @@ static void put_resource(const struct request *r, struct buf *b)
 	if (r->virtual_host)
 		buf_printf(b, "/%s", r->bucket);
 	buf_str(b, r->path);
+	if (!r->virtual_host && r->path[0] && r->path[1] && !strchr(r->path + 1, '/'))
+		buf_char(
+			b,
+			'/'); /* a bucket is signed with a slash at its end, whatever the URL has */
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		const char *value = request_arg(r, names[i]);
 		if (!value)

@@ -18,6 +18,7 @@ void s3_get_acl(struct request *r);
 void s3_put_acl(struct request *r);
 /* objects_write.c, objects_delete.c, objects_copy.c, objects_read.c, objects_attributes.c, objects_tags.c, objects_list.c */
 void s3_put_object(struct request *r);
+void s3_post_object(struct request *r);
 void s3_delete_object(struct request *r);
 void s3_delete_objects(struct request *r);
 void s3_copy_object(struct request *r);

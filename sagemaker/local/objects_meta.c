@@ -171,10 +171,20 @@ static bool tag_refused(struct tag_list *l, const char *code, const char *text)
 	return false;
 }
 
-/* Lengths are of characters, which are at most 4 bytes. */
+/* Letters, digits and blanks of any script and some signs ("Categorizing your storage using tags"); lengths are of characters. */
 static bool tag_part_ok(const char *s, size_t n, size_t least, size_t most)
 {
-	return n >= least && n <= most * 4 && utf8_valid(s, n);
+	static const char ascii[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789 \t\r\n+-=._:/@";
+	size_t characters = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)s[i];
+		if (c < 0x80 && (!c || !strchr(ascii, c)))
+			return false;
+		characters += (c & 0xc0) != 0x80; /* a byte that does not continue one */
+	}
+	return characters >= least && characters <= most && utf8_valid(s, n);
 }
 
 /* One more tag, decoded. false: replied. */

@@ -175,3 +175,15 @@ void s3_put_object(struct request *r)
 	reply_checksum(r, checksum);
 	reply_encryption(r);
 }
+
+/* A browser's form upload: not here. */
+void s3_post_object(struct request *r)
+{
+	const char *type = text_or(request_header(r, "Content-Type"), "");
+
+	if (starts_with(type, "multipart/form-data"))
+		reply_error(r, 501, "NotImplemented",
+			    "the local backend takes no uploads by HTML forms (PostObject)");
+	else
+		reply_error(r, 412, "PreconditionFailed", PRECONDITION);
+}

@@ -38,6 +38,7 @@ static const struct route routes[] = {
 	CALL("CreateBucket",            s3_create_bucket,      "PUT",    LEVEL_BUCKET,  NULL,         XML_BODY,    LOGGED),
 	CALL("DeleteBucket",            s3_delete_bucket,      "DELETE", LEVEL_BUCKET,  NULL,         0,           LOGGED),
 	CALL("DeleteObjects",           s3_delete_objects,     "POST",   LEVEL_BUCKET,  "delete",     XML_BODY,    LOGGED),
+	CALL("PostObject",              s3_post_object,        "POST",   LEVEL_BUCKET,  NULL,         XML_BODY,    QUIET),
 	CALL("GetBucketAcl",            s3_get_acl,            "GET",    LEVEL_BUCKET,  "acl",        0,           QUIET),
 	CALL("PutBucketAcl",            s3_put_acl,            "PUT",    LEVEL_BUCKET,  "acl",        XML_BODY,    LOGGED),
 	SETTING("BucketAccelerateConfiguration", "accelerate"),

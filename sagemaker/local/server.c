@@ -146,8 +146,10 @@ static enum MHD_Result send_reply(struct request *r)
 	struct MHD_Response *response = make_response(p);
 	if (!response)
 		return MHD_NO;
-	for (size_t i = 0; i < p->n_headers; i++)
-		MHD_add_response_header(response, p->headers[i].name, p->headers[i].value);
+	for (size_t i = 0; i < p->n_headers;
+	     i++) /* MHD takes no empty value; a blank is none to who reads it */
+		MHD_add_response_header(response, p->headers[i].name,
+					*p->headers[i].value ? p->headers[i].value : " ");
 	if (r->protocol == PROTO_S3) {
 		MHD_add_response_header(response, "x-amz-request-id", r->id);
 		MHD_add_response_header(response, "x-amz-id-2", r->be->host_id);

@@ -104,6 +104,16 @@ struct upload *upload_new(struct backend *be, unsigned want, uint64_t size, stru
 	return NULL;
 }
 
+/* The sum that came along, and CRC64NVME where it may become the object's: S3 makes it of what has no other. A part does not say what
+ * its upload has; one with a CRC-32C costs nothing more, its sender made the upload with that. */
+static unsigned wanted_sums(struct request *r, const struct claim *c)
+{
+	unsigned given = c->sum == SUM_NONE ? 0 : SUM_BIT(c->sum);
+	bool own = request_arg(r, "partNumber") ? c->sum != SUM_CRC32C : !given;
+
+	return given | (own ? SUM_BIT(SUM_CRC64NVME) : 0);
+}
+
 bool upload_begin(struct request *r)
 {
 	struct claim c;
@@ -111,8 +121,7 @@ bool upload_begin(struct request *r)
 
 	if (!read_claim(r, &c))
 		return false;
-	r->upload = upload_new(r->be, SUM_BIT(c.sum == SUM_NONE ? SUM_CRC64NVME : c.sum), r->length,
-			       &e);
+	r->upload = upload_new(r->be, wanted_sums(r, &c), r->length, &e);
 	if (!r->upload) {
 		reply_failure(r, &e);
 		return false;
