@@ -66,6 +66,14 @@ def checksums(data):
     )
 
 
+def composite(*parts):
+    """A HEAD of the object that these parts made."""
+    of_parts = b"".join(struct.pack(">I", crc32c(p)) for p in parts)
+    checksum = base64.b64encode(struct.pack(">I", crc32c(of_parts))).decode() + "-%d" % len(parts)
+    headers = (("ETag", '"e-2"'), ("x-amz-checksum-type", "COMPOSITE"), ("x-amz-checksum-crc32c", checksum))
+    return Reply(200, bytes(sum(map(len, parts))), headers)
+
+
 DATE_FAR_OFF = ("Date", "Thu, 01 Jan 2032 00:00:00 GMT")
 OK, RESET, CLOSE, STALL = Reply(), Reply(fault="reset"), Reply(fault="close"), Reply(fault="stall")
 IN_BODY, GARBAGE, CUT = Reply(fault="reset-in-body"), Reply(fault="garbage"), Reply(fault="truncate")
@@ -228,6 +236,10 @@ def rows():
         Row("S3: complete, lost reply, then NoSuchUpload", "CompleteMultipartUpload", [CLOSE, xml(404, "NoSuchUpload")],
             head=Reply(200, bytes(BIG), (("ETag", '"e-2"'), ("x-amz-checksum-type", "FULL_OBJECT"), *checksums(bytes(BIG)))),
             ours=(2, True, "what is there is what was sent")),
+        Row("S3: complete, lost reply, then NoSuchUpload, checksum of the parts'", "CompleteMultipartUpload", [CLOSE, xml(404, "NoSuchUpload")],
+            head=composite(bytes(8 << 20), bytes(1 << 20)), ours=(2, True, "what is there is what was sent")),
+        Row("S3: complete, lost reply, checksum of others' parts", "CompleteMultipartUpload", [CLOSE, xml(404, "NoSuchUpload")],
+            head=composite(b"x" * (8 << 20), bytes(1 << 20))),
         Row("S3: complete, lost reply, another's object", "CompleteMultipartUpload", [CLOSE, xml(404, "NoSuchUpload")],
             head=Reply(200, b"x" * BIG, (("ETag", '"e-2"'), ("x-amz-checksum-type", "FULL_OBJECT"), *checksums(b"x" * BIG)))),
         Row("create: lost reply, then already existing", "CreateEndpoint", [
@@ -292,7 +304,8 @@ class Server:
 
     def choose(self, op, method, headers):
         if op != self.row.op.split()[0]:
-            return self.row.head if op == "HeadObject" else well(op)
+            # What the row's head shows is there once the operation has been asked for.
+            return well(op) if op != "HeadObject" else self.row.head if self.count else Reply(404)
         n, self.count = self.count, self.count + 1
         reply = self.row.replies[min(n, len(self.row.replies) - 1)]
         if "range" in headers:  # going on after a break
