@@ -171,7 +171,7 @@ int cmd_doctor(int argc, char **argv, int *status, struct err *e)
 	struct doctor d = {.o = &o};
 
 	if (asks_for_policy(argv))
-		return policy_command(argc, argv, status, e);
+		return policy_command(argc, argv, e);
 	int named = options_parse_source(argc, argv, "aws", &o, e);
 	if (named < 0)
 		return -1;

@@ -159,13 +159,12 @@ static cJSON *make(const struct asked *a, const struct policy_place *p)
 	return a->only ? cJSON_DetachItemFromObject(all, a->only) : steal(all);
 }
 
-int policy_command(int argc, char **argv, int *status, struct err *e)
+int policy_command(int argc, char **argv, struct err *e)
 {
 	_cleanup_(known_release)
 	struct known k = {0};
 	struct asked asked = {0};
 
-	(void)status;
 	if (take_own(&argc, argv, &asked, e) < 0 || find_out(argc, argv, &k, e) < 0)
 		return -1;
 	_cleanup_json_ cJSON *document = make(&asked, &k.place);

@@ -19,7 +19,7 @@ command_fn cmd_serve, cmd_pack, cmd_status, cmd_unmount, cmd_error, cmd_env, cmd
 
 /* policy_command: `doctor --policy LEVEL [--for user|role|trust] [SOURCE] [-o ...]`: prints IAM's JSON, and on standard error
  * what is left to fill in. */
-command_fn policy_command;
+int policy_command(int argc, char **argv, struct err *e) _must_check_;
 
 /* own_file: read MOUNT/.sagemakerfs/NAME. */
 int own_file(const char *mountpoint, const char *name, struct buf *out, struct err *e) _must_check_;

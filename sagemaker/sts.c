@@ -19,13 +19,13 @@ static int on_identity(void *arg, const char *path, const char *text)
 
 static int ask(struct aws *a, struct identity *out, time_t *date, struct cancel *c, struct err *e)
 {
-	const struct query q = {.service = &AWS_STS,
-				.operation = "GetCallerIdentity",
-				.version = "2011-06-15",
-				.fn = on_identity,
-				.arg = out,
-				.date = date};
+	struct query q = {.service = &AWS_STS,
+			  .operation = "GetCallerIdentity",
+			  .version = "2011-06-15",
+			  .fn = on_identity,
+			  .arg = out};
 
+	q.date = date;
 	*out = (struct identity){"", ""};
 	if (query_run(a, &q, c, e))
 		return err_prefix(e, "ask who these AWS keys belong to");
