@@ -286,23 +286,25 @@ static bool all_signed(struct request *r)
 bool auth_signature(struct request *r, const char *payload)
 {
 	const struct auth *a = &r->auth;
-	_cleanup_free_ char *query = NULL;
-	_cleanup_buf_ struct buf canonical = BUF_INIT((size_t)1 << 18), text = BUF_INIT(4096);
+	_cleanup_buf_ struct buf canonical = BUF_INIT((size_t)1 << 18), text = BUF_INIT(4096),
+				 query = BUF_INIT((size_t)1 << 17),
+				 path = BUF_INIT((size_t)1 << 17);
 	char names[sizeof a->signed_headers], expected[65];
 	struct sig_pair rows[64];
 	struct err e;
 
 	if (a->kind == AUTH_QUERY_V2)
 		return auth_query_v2(r);
-	query = auth_query_unsigned(r);
-	if (!query || !all_signed(r))
-		return r->reply.status ? false : auth_refuse(r, AUTH_MALFORMED, "out of memory");
+	if (auth_query_signed(r, &query) < 0 || auth_path_signed(r, &path) < 0)
+		return auth_refuse(r, AUTH_MALFORMED, "the URL");
+	if (!all_signed(r))
+		return false;
 	memcpy(names, a->signed_headers, sizeof names);
 	int n = signed_pairs(r, names, rows, ARRAY_SIZE(rows));
 	if (n <= 0)
 		return auth_refuse(r, AUTH_MISMATCH, "a signed header is missing");
-	struct sig_request q = {
-		r->method, r->path, query, rows, (size_t)n, payload, r->protocol != PROTO_S3};
+	struct sig_request q = {r->method, buf_cstr(&path), buf_cstr(&query),       rows,
+				(size_t)n, payload,         r->protocol != PROTO_S3};
 	struct sig_scope scope = {a->date, a->region, a->service};
 	if (sigv4_canonical(&q, &canonical, &e) < 0 ||
 	    sigv4_string_to_sign(&scope, &canonical, &text, &e) < 0)

@@ -32,8 +32,9 @@ enum auth_kind auth_query_kind(const struct request *r);
 bool auth_query_read(struct request *r);
 /* auth_query_fresh: not expired, not from the future; false: replied. */
 bool auth_query_fresh(struct request *r);
-/* auth_query_unsigned: the raw query without X-Amz-Signature, malloc'ed. */
-char *auth_query_unsigned(const struct request *r);
+/* auth_query_signed, auth_path_signed: r's query and path as they are signed, whatever was encoded on the wire. -1: malformed. */
+int auth_query_signed(const struct request *r, struct buf *out);
+int auth_path_signed(const struct request *r, struct buf *out);
 /* auth_query_v2: the signature of Version 2; false: replied. */
 bool auth_query_v2(struct request *r);
 

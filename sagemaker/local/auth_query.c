@@ -7,6 +7,7 @@
 
 #include "sagemaker/hash.h"
 #include "sagemaker/local/auth_internal.h"
+#include "sagemaker/sigv4.h"
 
 #define MAX_EXPIRES 604800 /* a week */
 #define MAX_SKEW    900
@@ -131,24 +132,45 @@ bool auth_query_fresh(struct request *r)
 	return false;
 }
 
-char *auth_query_unsigned(const struct request *r)
+/* Clients differ in what they encode on the wire; what is signed is each name and value encoded anew. */
+static int put_pair(struct buf *out, const char *p, size_t n)
+{
+	_cleanup_buf_ struct buf name = BUF_INIT(8192), value = BUF_INIT((size_t)64 << 10);
+	const char *eq = memchr(p, '=', n);
+	size_t name_len = eq ? (size_t)(eq - p) : n;
+
+	if (url_decode(p, name_len, true, &name) < 0 ||
+	    (eq && url_decode(eq + 1, n - name_len - 1, true, &value) < 0) ||
+	    (out->len && buf_char(out, '&') < 0) ||
+	    uri_encode(buf_cstr(&name), name.len, false, out) < 0 || buf_char(out, '=') < 0)
+		return -1;
+	return uri_encode(buf_cstr(&value), value.len, false, out);
+}
+
+int auth_query_signed(const struct request *r, struct buf *out)
 {
 	static const char name[] = "X-Amz-Signature=";
-	char *out = strdup(r->query), *to = out;
+	bool presigned = r->auth.kind == AUTH_QUERY;
 
-	if (!out || r->auth.kind != AUTH_QUERY)
-		return out;
 	for (const char *p = r->query, *end; *p; p = *end ? end + 1 : end) {
 		end = strchrnul(p, '&');
-		if (starts_with(p, name) || end == p)
+		if (end == p || (presigned && starts_with(p, name)))
 			continue;
-		if (to > out)
-			*to++ = '&';
-		memcpy(to, p, (size_t)(end - p));
-		to += end - p;
+		if (put_pair(out, p, (size_t)(end - p)) < 0)
+			return -1;
 	}
-	*to = '\0';
-	return out;
+	return 0;
+}
+
+int auth_path_signed(const struct request *r, struct buf *out)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT((size_t)64 << 10);
+
+	if (r->protocol != PROTO_S3) /* encoded once more when it is signed */
+		return buf_str(out, r->path);
+	if (url_decode(r->path, strlen(r->path), false, &path) < 0)
+		return -1;
+	return uri_encode(buf_cstr(&path), path.len, true, out);
 }
 
 /* x-amz-* of a request: from its headers, and from the query, where botocore puts them. */
