@@ -127,7 +127,7 @@ static struct page *list(const struct sweep *s, const char *prefix, const struct
 		return NULL;
 	p->more = p->more && p->key_marker && *p->key_marker && p->id_marker;
 	p->now = read_time(http_header_get(&r.headers, "Date"), "%a, %d %b %Y %H:%M:%S");
-	if (!p->now)
+	if (p->now <= 0)
 		p->now = (double)time(NULL);
 	return steal(p);
 }
@@ -199,13 +199,13 @@ static bool is_left(const struct sweep *s, const struct upload *u, double then)
 	struct parts p = {0};
 	int pages = 0;
 
-	if (!u->begun || u->begun >= then)
+	if (u->begun <= 0 || u->begun >= then)
 		return false;
 	do {
 		if (list_parts(s, u, &p, NULL) || p.newest >= then)
 			return false;
 	} while (p.more && ++pages < PART_PAGES);
-	return p.newest && !p.more;
+	return p.newest > 0 && !p.more;
 }
 
 int s3_multipart_sweep_old(struct aws *a, const struct s3_bucket *bucket, const char *prefix,
