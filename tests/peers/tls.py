@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tls_front import pump
+
 DRIVER, PLACE = sys.argv[1:3]
 SECRET = "pLaNtEdSeCrEt0123456789"
 TOKEN = "pLaNtEdToKeN0123456789"
@@ -161,15 +163,6 @@ class Proxy(Server):
             pump(connection, there)
             other.join()
         return False
-
-
-def pump(source, sink):
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass
 
 
 # ---------------------------------------------------------------- checks

@@ -34,4 +34,5 @@ def main():
             threading.Thread(target=serve, args=(listener.accept()[0], context, int(sys.argv[3])), daemon=True).start()
 
 
-main()
+if __name__ == "__main__":
+    main()
