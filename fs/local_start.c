@@ -140,6 +140,25 @@ void local_env(const char *store, const struct local_run *r, FILE *to)
 	}
 }
 
+/* The backend runs as long as mounts use it and needs no keys: AWS's settings and proxies, which may hold passwords, stay with
+ * who set them. The strings are those of environ. */
+static char **own_environment(void)
+{
+	size_t n = 0, kept = 0;
+
+	while (environ[n])
+		n++;
+	char **env = calloc(n + 1, sizeof *env);
+	for (size_t i = 0; env && i < n; i++) {
+		size_t name = strcspn(environ[i], "=");
+		bool proxy = name > 6 && strncasecmp(environ[i] + name - 6, "_proxy", 6) == 0;
+
+		if (!proxy && !starts_with(environ[i], "AWS_"))
+			env[kept++] = environ[i];
+	}
+	return env;
+}
+
 /* ------------------------------------------------------------------ starting */
 
 /* This program again, as `serve`, in a session of its own, saying on ready_fd whether it serves. */
@@ -152,6 +171,7 @@ static int spawn_serve(const struct local_backend *b, const char *listen, int re
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none;
+	_cleanup_free_ char **env = own_environment();
 
 	union {
 		const char *const *in;
@@ -176,7 +196,7 @@ static int spawn_serve(const struct local_backend *b, const char *listen, int re
 	sigemptyset(&none);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-	int no = posix_spawn(pid, "/proc/self/exe", &files, &attr, args.out, environ);
+	int no = env ? posix_spawn(pid, "/proc/self/exe", &files, &attr, args.out, env) : ENOMEM;
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return no;

@@ -45,13 +45,13 @@ walk() {
 	test -s "$OUT/$1"
 }
 
-# look_around NAME PID: argv of every process, and what the models' servers have for an environment.
+# look_around NAME: argv of every process, and what the models' servers and a backend that a mount began have for an environment.
 look_around() {
 	local p
 	for p in /proc/[0-9]*; do
 		tr '\0' '\n' <"$p/cmdline" || :
 	done >"$OUT/$1.argv" 2>/dev/null
-	for p in $(pgrep -f "$SAGEMAKERFS_SERVE_DIR"); do
+	for p in $(pgrep -f "$SAGEMAKERFS_SERVE_DIR|--until-unused"); do
 		tr '\0' '\n' <"/proc/$p/environ" || :
 	done >"$OUT/$1.environ"
 	test -s "$OUT/$1.environ"
@@ -150,7 +150,7 @@ mount_stop
 { wait "$DAEMON"; } 2>/dev/null || :
 
 # A local mount, whose backend it starts: models get nothing of the user's environment.
-unset AWS_ENDPOINT_URL HTTPS_PROXY
+unset AWS_ENDPOINT_URL
 STORE=$WORLD/store2
 AWS_ACCESS_KEY_ID=AKIA0123456789ABCDEF AWS_SECRET_ACCESS_KEY=$SECRET AWS_SESSION_TOKEN=$TOKEN mount_start
 everything local
