@@ -109,6 +109,10 @@ class Row:
     ours: tuple = ()  # requests, ends well, why
     head: Reply = field(default_factory=lambda: Reply(404))  # of the object, when somebody looks
 
+    def patience(self):
+        """Seconds of silence that either client bears: few only where there is some, as the machine may be busy."""
+        return 2 if any("stall" in reply.fault for reply in self.replies) else 60
+
 
 def rows():
     r = []
@@ -320,7 +324,7 @@ class Server:
         if reply.fault == "close":
             return False
         if reply.fault == "stall":
-            await asyncio.sleep(30)
+            await asyncio.sleep(100)
             return False
         if reply.fault == "garbage":
             writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
@@ -332,7 +336,7 @@ class Server:
             writer.write(whole.body[: len(whole.body) // 2])
             await writer.drain()
             if reply.fault == "stall-in-body":
-                await asyncio.sleep(30)
+                await asyncio.sleep(100)
             return False
         if method != "HEAD":
             writer.write(whole.body)
@@ -349,8 +353,8 @@ class Server:
 def boto_call(row, url):
     service = {"GetCallerIdentity": "sts", "InvokeEndpoint": "sagemaker-runtime", "DescribeEndpoint": "sagemaker",
                "CreateEndpoint": "sagemaker"}.get(row.op, "s3")
-    config = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=1, read_timeout=1, max_pool_connections=100,
-                    s3={"addressing_style": "path"})
+    config = Config(retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=60, read_timeout=row.patience(),
+                    max_pool_connections=100, s3={"addressing_style": "path"})
     session = boto3.session.Session("AKIDEXAMPLE", "secret", "token", "eu-west-1")
     c = session.client(service, endpoint_url=url, config=config)
     key = {"Bucket": "bucket", "Key": "key"}
@@ -392,7 +396,8 @@ def run_boto(row, url):
 
 
 def run_ours(driver, all_rows, urls):
-    lines = "".join(json.dumps({"name": r.name, "url": u, "op": r.op, "calls": r.calls}) + "\n" for r, u in zip(all_rows, urls))
+    wanted = [{"name": r.name, "url": u, "op": r.op, "calls": r.calls, "patience_ms": 1000 * r.patience()} for r, u in zip(all_rows, urls)]
+    lines = "".join(json.dumps(w) + "\n" for w in wanted)
     env = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     env["AWS_NEW_RETRIES_2026"] = "true" if NEW else "false"
     done = subprocess.run([driver], input=lines, capture_output=True, text=True, env=env, check=False)

@@ -1,4 +1,4 @@
-/* usage: retry_driver < ROWS: each row {"name", "url", "op", "calls"} is an operation to run so often, at once, against a server of
+/* usage: retry_driver < ROWS: each row {"name", "url", "op", "calls", "patience_ms"} is an operation to run so often, at once, against a server of
  * its own; all rows run at once, as their delays are real. Prints {"name", "ok", "failed", "errno", "code", "http", "text"} per row:
  * how many calls went well, and what the last failure was. */
 #include <errno.h>
@@ -187,7 +187,8 @@ static int begin(struct row *r, struct err *e)
 	r->config.access_key = strdup("AKIDEXAMPLE");
 	r->config.secret_key = strdup("secret");
 	r->config.session_token = strdup("token");
-	r->config.timeout_ms = 1000;
+	r->config.timeout_ms =
+		(long)cJSON_GetNumberValue(cJSON_GetObjectItem(r->in, "patience_ms"));
 	if (config_load(&r->config, e))
 		return -1;
 	r->a = aws_new(&r->config, e);
