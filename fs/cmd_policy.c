@@ -3,6 +3,7 @@
 #include "fs/commands.h"
 #include "fs/mount_private.h"
 #include "sagemaker/policy.h"
+#include "sagemaker/role.h"
 #include "sagemaker/sts.h"
 
 #define ASK_MS 5000 /* for the account: it is a convenience */
@@ -18,6 +19,7 @@ struct known {
 	struct options o;
 	struct config c;
 	struct identity id;
+	char role[512]; /* its ARN, where a name was set */
 	struct policy_place place;
 };
 
@@ -73,6 +75,14 @@ static int take_own(int *argc, char **argv, struct asked *a, struct err *e)
 	return 0;
 }
 
+/* The path of a role that was named: what may be passed is an ARN, whole. */
+static void ask_role(struct known *k, struct aws *a, struct err *why)
+{
+	if (k->c.role && !strchr(k->c.role, '/') &&
+	    role_find(a, &k->id, NULL, k->role, NULL, why) == 0)
+		k->place.role = k->role;
+}
+
 /* The account by asking; an unreachable service leaves the placeholder. */
 static void ask_account(struct known *k, struct err *why)
 {
@@ -80,8 +90,10 @@ static void ask_account(struct known *k, struct err *why)
 	k->c.max_attempts = 1;
 	struct aws *a = aws_new(&k->c, why);
 
-	if (a && sts_identity(a, &k->id, NULL, why) == 0)
+	if (a && sts_identity(a, &k->id, NULL, why) == 0) {
 		k->place.account = k->id.account;
+		ask_role(k, a, why);
+	}
 	aws_free(a);
 }
 
@@ -133,8 +145,9 @@ static void say_what_is_missing(const struct policy_place *p, enum policy_level 
 	if (!p->account)
 		fprintf(stderr, "sagemakerfs: put the account's number for ACCOUNT\n");
 	if (!p->role && level == POLICY_DEPLOY)
-		fprintf(stderr, "sagemakerfs: put the execution role's name for ROLE, or name it: "
-				"-o role=ARN\n");
+		fprintf(stderr,
+			"sagemakerfs: put the execution role's name, after its path, for ROLE, or name it: "
+			"-o role=ARN\n");
 }
 
 static int add(cJSON *all, const char *name, cJSON *document)

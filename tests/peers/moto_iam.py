@@ -9,6 +9,7 @@ import json
 import sys
 
 from moto.core import authorization
+from moto.iam.models import iam_backends
 from moto.server import main
 from werkzeug.exceptions import HTTPException
 
@@ -66,7 +67,8 @@ def demands(handler, service, resource, region):
         body = handler.body
         yield from demands_sagemaker(handler._get_action(), json.loads(body or "{}"), region)
     elif service == "iam" and "RoleName" in handler.data:
-        yield (f"iam:{handler._get_action()}", f"arn:aws:iam::{ACCOUNT}:role/{handler.data['RoleName'][0]}", {})
+        arns = [r.arn for r in iam_backends[ACCOUNT]["aws"].roles.values() if r.name == handler.data["RoleName"][0]]
+        yield (f"iam:{handler._get_action()}", arns[0] if arns else "*", {})
     else:
         yield (f"{service}:{handler._get_action()}", "*", {})
 
@@ -106,19 +108,24 @@ def documents_of(key):
         yield json.loads(text)
 
 
-class Denied(HTTPException):
-    code = 400
+QUERY_REPLY = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>%s</Message></Error></ErrorResponse>"
 
-    def __init__(self, text):
-        super().__init__(json.dumps({"__type": "AccessDeniedException", "Message": text}))
+
+class Denied(HTTPException):
+    def __init__(self, status, body):
+        super().__init__(body)
+        self.code = status
 
 
 def refuse(request, action, arn):
-    """S3 says no more than "Access Denied"; moto answers in XML for all others, AWS in the service's own way."""
-    if request._service in ("s3", "iam"):
+    """S3 says no more than "Access Denied"; moto answers all others in a form of its own, AWS in the service's."""
+    if request._service == "s3":
         request._raise_access_denied()
-    raise Denied(f"User: {request._access_key.arn} is not authorized to perform: {action} on resource: {arn} "
-                 f"because no identity-based policy allows the {action} action")
+    text = (f"User: {request._access_key.arn} is not authorized to perform: {action} on resource: {arn} "
+            f"because no identity-based policy allows the {action} action")
+    if request._service == "iam":
+        raise Denied(403, QUERY_REPLY % text)
+    raise Denied(400, json.dumps({"__type": "AccessDeniedException", "Message": text}))
 
 
 def authorize(handler, request_class, resource="*"):

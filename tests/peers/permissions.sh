@@ -86,6 +86,9 @@ become invoke
 aws_mount "$MNT"
 check_out 'invoke: an answer' body invoke iris
 check_out 'invoke: no failure so far' '' cat "$MNT/.error"
+described=$(grep -c 'denied sagemaker:DescribeEndpoint' "$WORLD/moto.log")
+for _ in 1 2 3; do invoke iris >/dev/null; done
+check_out 'invoke: what may not be described is not asked after each time' "$described" grep -c 'denied sagemaker:DescribeEndpoint' "$WORLD/moto.log"
 refused 'invoke: not list endpoints' sagemaker:ListEndpoints endpoints/.error ls "$MNT/endpoints"
 refused 'invoke: nor look at one' sagemaker:DescribeEndpoint endpoints/.error ls "$MNT/endpoints/iris"
 refused 'invoke: nor list models' s3:ListBucket models/.error ls "$MNT/models"
@@ -135,4 +138,37 @@ mount_stop
 relax
 become admin
 check_out 'nothing stays' bucket account
+
+# The role: looked for, listed, and the caller's own.
+boto 'import json
+iam = boto3.client("iam")
+for name, service in (("Models", "sagemaker"), ("Machines", "ec2")):
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": service + ".amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName=name, Path="/team/", AssumeRolePolicyDocument=json.dumps(trust))'
+check_match 'doctor lists the roles that would do' '^ +arn:aws:iam::123456789012:role/team/Models$' "$SAGEMAKERFS" doctor aws
+check_not 'and no others' grep -q Machines <("$SAGEMAKERFS" doctor aws)
+check_match 'a name becomes an ARN with its path' '^ok +execution role +arn:aws:iam::123456789012:role/team/Models$' "$SAGEMAKERFS" doctor aws -o role=Models
+check_match 'a role of another service is refused' "^FAIL +execution role +execution role 'Machines' does not let sagemaker.amazonaws.com assume it" \
+	"$SAGEMAKERFS" doctor aws -o role=Machines
+enforce
+become deploy
+check_match 'who may not list them is told so' 'which roles would do cannot be told: .*missing permission: iam:ListRoles' "$SAGEMAKERFS" doctor aws
+relax
+become admin
+"$SAGEMAKERFS" doctor --policy deploy --for user aws:eu-west-1 2>"$WORLD/left" | sed 's,:role/ROLE,:role/team/Models,' >"$WORLD/role.json"
+check_out 'a role that is named is found with its path' arn:aws:iam::123456789012:role/team/Models \
+	bash -c "'$SAGEMAKERFS' doctor --policy deploy --for user aws:eu-west-1 -o role=Models | jq -r '.Statement[] | select(.Sid == \"PassRole\").Resource[]'"
+check_match 'without a role a word stands for it, and is told' "put the execution role's name, after its path, for ROLE" cat "$WORLD/left"
+eval "$(boto 'iam = boto3.client("iam")
+iam.put_role_policy(RoleName="Models", PolicyName="p", PolicyDocument=open(a[0]).read())
+k = boto3.client("sts").assume_role(RoleArn="arn:aws:iam::123456789012:role/team/Models", RoleSessionName="session")["Credentials"]
+print("export AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_SESSION_TOKEN=%s" % (k["AccessKeyId"], k["SecretAccessKey"], k["SessionToken"]))' "$WORLD/role.json")"
+enforce
+mkdir -p "$MNT"
+"$SAGEMAKERFS" aws "$MNT"
+cp -rT "$WORLD/iris" "$MNT/models/iris"
+check 'an assumed role deploys' mkdir "$MNT/endpoints/iris"
+check_out 'as itself, its path found out' arn:aws:iam::123456789012:role/team/Models jq -r .Model.ExecutionRoleArn "$MNT/endpoints/iris/config"
+check 'rmdir' rmdir "$MNT/endpoints/iris"
+mount_stop
 done_testing
