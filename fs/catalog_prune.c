@@ -20,8 +20,8 @@ int prune_list(const struct manifest *m, double now, double after, struct prune 
 		double since = record_when(manifest_text(v, "superseded"));
 
 		if (v != m->current)
-			(*out)[*n] =
-				(struct prune){.record = v, .old = since && since + after <= now};
+			(*out)[*n] = (struct prune){.record = v,
+						    .old = since > 0 && since + after <= now};
 		*n += v != m->current;
 	}
 	for (i = 0; i < *n / 2; i++) {

@@ -174,16 +174,18 @@ static int report_rest(int state, bool lingers)
 	static const char *const kinds[] = {"commit", "deploy", "delete"};
 	struct rest rest = {.how = lingers ? "goes on in the background"
 					   : "goes on when this is mounted again"};
-	bool damaged;
+	struct err e;
+	struct journal *j = state < 0 ? NULL : journal_look(state, &e);
+	int rc = state < 0 || j ? 0 : -1;
 
-	struct journal *j = state < 0 ? NULL : journal_open(state, &damaged, NULL);
-	for (size_t i = 0; j && i < ARRAY_SIZE(kinds); i++) {
+	for (size_t i = 0; j && rc == 0 && i < ARRAY_SIZE(kinds); i++) {
 		rest.what = kinds[i];
-		if (journal_each(j, kinds[i], print_rest, &rest, NULL) < 0)
-			break;
+		rc = journal_each(j, kinds[i], print_rest, &rest, &e);
 	}
 	journal_close(j);
-	return rest.n;
+	if (rc < 0)
+		printf("what is not finished is not known: %s\n", e.text);
+	return rest.n + (rc < 0);
 }
 
 /* Its process has left, or stays without the mount for what is left to delete. */

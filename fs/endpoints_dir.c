@@ -20,20 +20,6 @@ static struct endpoint_ref *ref_new(struct endpoints *s, const char *name)
 	return at;
 }
 
-/* A question to the service on behalf of a request, and how the request is answered from what is known then. */
-struct question {
-	struct endpoints *s;
-	struct node *dir;
-	char name[64];
-	char row[64];
-	struct dirfill *fill;
-	void (*answer)(struct req *r, struct question *q, int no);
-	struct promise *promise;
-	bool all;      /* all endpoints, else name */
-	bool answered; /* s->mu: the service has */
-	unsigned refs; /* s->mu: the request's answer and the job */
-};
-
 static void question_unref(struct question *q)
 {
 	pthread_mutex_lock(&q->s->mu);
@@ -56,7 +42,8 @@ static void question_job(void *arg, struct cancel *c)
 	struct question *q = arg;
 	struct err e;
 
-	int rc = q->all ? ask_all(q->s, c, &e) : ask_one(q->s, q->name, c, &e);
+	err_clear(&e);
+	int rc = q->ask(q, c, &e);
 	if (rc)
 		mount_fail(q->s->m, ROOM_ENDPOINTS, &e);
 	pthread_mutex_lock(&q->s->mu);
@@ -66,7 +53,7 @@ static void question_job(void *arg, struct cancel *c)
 	question_unref(q);
 }
 
-static void ask_for(struct req *r, const struct question *what)
+void ask_for(struct req *r, const struct question *what)
 {
 	struct question *q = malloc(sizeof *q);
 
@@ -86,6 +73,16 @@ static void ask_for(struct req *r, const struct question *what)
 		return;
 	promise_settle(q->promise, ENOMEM);
 	question_unref(q);
+}
+
+static int ask_whole(const struct question *q, struct cancel *c, struct err *e)
+{
+	return ask_all(q->s, c, e);
+}
+
+static int ask_named(const struct question *q, struct cancel *c, struct err *e)
+{
+	return ask_one(q->s, q->name, c, e);
 }
 
 static bool name_known(struct endpoints *s, const char *name, bool (*is)(const struct ep *),
@@ -199,7 +196,7 @@ static void endpoints_lookup(struct req *r, struct node *dir, const char *name)
 		dir_answer(s, r, dir, name);
 		return;
 	}
-	struct question q = {.s = s, .dir = dir, .answer = lookup_answer};
+	struct question q = {.s = s, .dir = dir, .ask = ask_named, .answer = lookup_answer};
 	snprintf(q.name, sizeof q.name, "%s", name);
 	ask_for(r, &q);
 }
@@ -242,7 +239,8 @@ static bool listing_fresh(struct endpoints *s)
 static void endpoints_list(struct req *r, struct node *dir, struct dirfill *f)
 {
 	struct endpoints *s = dir->data;
-	struct question q = {.s = s, .dir = dir, .fill = f, .answer = list_answer, .all = true};
+	struct question q = {
+		.s = s, .dir = dir, .fill = f, .ask = ask_whole, .answer = list_answer};
 
 	if (listing_fresh(s))
 		list_answer(r, &q, 0);
@@ -322,7 +320,7 @@ static void endpoint_lookup(struct req *r, struct node *dir, const char *name)
 		vdir_lookup(r, dir, name);
 		return;
 	}
-	struct question q = {.s = at->s, .dir = dir, .answer = row_answer};
+	struct question q = {.s = at->s, .dir = dir, .ask = ask_named, .answer = row_answer};
 	memcpy(q.name, at->name, sizeof q.name);
 	snprintf(q.row, sizeof q.row, "%s", name);
 	ask_for(r, &q);
@@ -336,7 +334,8 @@ static void endpoint_list(struct req *r, struct node *dir, struct dirfill *f)
 		vdir_list(r, dir, f);
 		return;
 	}
-	struct question q = {.s = at->s, .dir = dir, .fill = f, .answer = rows_answer};
+	struct question q = {
+		.s = at->s, .dir = dir, .fill = f, .ask = ask_named, .answer = rows_answer};
 	memcpy(q.name, at->name, sizeof q.name);
 	ask_for(r, &q);
 }

@@ -3,74 +3,9 @@
 
 #include "fs/endpoints_room.h"
 
-/* Work on behalf of a request. */
-struct task {
-	struct endpoints *s;
-	struct node *dir;
-	char name[64];
-	struct dirfill *fill;
-	void (*work)(struct task *t, struct cancel *c, struct err *e);
-	void (*answer)(struct req *r, struct task *t, int no);
-	struct promise *promise;
-	unsigned refs; /* s->mu: the answer and the job */
-};
-
-static void task_unref(struct task *t)
+static int ask_orphans(const struct question *q, struct cancel *c, struct err *e)
 {
-	pthread_mutex_lock(&t->s->mu);
-	bool last = --t->refs == 0;
-	pthread_mutex_unlock(&t->s->mu);
-	if (last)
-		free(t);
-}
-
-static void task_answer(struct req *r, void *arg, int no)
-{
-	struct task *t = arg;
-
-	t->answer(r, t, no);
-	task_unref(t);
-}
-
-static void task_job(void *arg, struct cancel *c)
-{
-	struct task *t = arg;
-	struct err e;
-
-	err_clear(&e);
-	t->work(t, c, &e);
-	if (e.no)
-		mount_fail(t->s->m, ROOM_ENDPOINTS, &e);
-	promise_settle(t->promise, e.no);
-	task_unref(t);
-}
-
-static void task_run(struct req *r, const struct task *what)
-{
-	struct task *t = malloc(sizeof *t);
-
-	if (!t) {
-		reply_err(r, ENOMEM);
-		return;
-	}
-	*t = *what;
-	t->refs = 2;
-	t->promise = promise_new(r, PROMISE_LIMIT_MS, task_answer, t);
-	if (!t->promise) {
-		free(t);
-		reply_err(r, ENOMEM);
-		return;
-	}
-	if (jobs_run(t->s->m->jobs, task_job, t) == 0)
-		return;
-	promise_settle(t->promise, ENOMEM);
-	task_unref(t);
-}
-
-static void look_work(struct task *t, struct cancel *c, struct err *e)
-{
-	if (sweep_orphans(t->s, c, e) == 0)
-		err_clear(e);
+	return sweep_orphans(q->s, c, e);
 }
 
 /* Nothing has to be asked. */
@@ -137,64 +72,65 @@ static const struct node_ops orphan_ops = {
 
 /* --- .orphans/ */
 
-static void lookup_answer(struct req *r, struct task *t, int no)
+static void lookup_answer(struct req *r, struct question *q, int no)
 {
 	struct node_make how = {.ops = &orphan_ops, .rows = orphan_files, .type = S_IFDIR};
 
 	(void)no;
-	pthread_mutex_lock(&t->s->mu);
-	bool known = find_locked(t->s, t->name);
-	pthread_mutex_unlock(&t->s->mu);
+	pthread_mutex_lock(&q->s->mu);
+	bool known = find_locked(q->s, q->name);
+	pthread_mutex_unlock(&q->s->mu);
 	struct endpoint_ref *at = known ? calloc(1, sizeof *at) : NULL;
 	if (!at) {
 		reply_err(r, known ? ENOMEM : ENOENT);
 		return;
 	}
-	at->s = t->s;
-	memcpy(at->name, t->name, sizeof at->name);
+	at->s = q->s;
+	memcpy(at->name, q->name, sizeof at->name);
 	how.data = at;
-	vdir_reply(r, t->dir, t->name, &how, free);
+	vdir_reply(r, q->dir, q->name, &how, free);
 }
 
 static void orphans_lookup(struct req *r, struct node *dir, const char *name)
 {
-	struct task t = {.s = dir->data, .dir = dir, .work = look_work, .answer = lookup_answer};
+	struct question q = {
+		.s = dir->data, .dir = dir, .ask = ask_orphans, .answer = lookup_answer};
 
-	if (strlen(name) >= sizeof t.name || !deploy_made_by_any(name)) {
+	if (strlen(name) >= sizeof q.name || !deploy_made_by_any(name)) {
 		reply_err(r, ENOENT);
 		return;
 	}
-	snprintf(t.name, sizeof t.name, "%s", name);
-	if (fresh(t.s, 60000))
-		lookup_answer(r, &t, 0);
+	snprintf(q.name, sizeof q.name, "%s", name);
+	if (fresh(q.s, 60000))
+		lookup_answer(r, &q, 0);
 	else
-		task_run(r, &t);
+		ask_for(r, &q);
 }
 
-static void list_answer(struct req *r, struct task *t, int no)
+static void list_answer(struct req *r, struct question *q, int no)
 {
 	int rc = 0;
 
-	pthread_mutex_lock(&t->s->mu);
-	bool never = !t->s->swept_at;
-	for (size_t i = 0; rc == 0 && i < t->s->n_orphans; i++)
-		rc = dirfill_add(t->fill, t->s->orphans[i].name, 0, S_IFDIR);
-	pthread_mutex_unlock(&t->s->mu);
+	pthread_mutex_lock(&q->s->mu);
+	bool never = !q->s->swept_at;
+	for (size_t i = 0; rc == 0 && i < q->s->n_orphans; i++)
+		rc = dirfill_add(q->fill, q->s->orphans[i].name, 0, S_IFDIR);
+	pthread_mutex_unlock(&q->s->mu);
 	if (rc || (no && never))
 		reply_err(r, rc ? ENOMEM : no);
 	else
-		reply_dir(r, t->fill);
+		reply_dir(r, q->fill);
 }
 
 static void orphans_list_dir(struct req *r, struct node *dir, struct dirfill *f)
 {
-	struct task t = {
-		.s = dir->data, .dir = dir, .fill = f, .work = look_work, .answer = list_answer};
+	struct question q = {
+		.s = dir->data, .dir = dir, .fill = f, .ask = ask_orphans, .answer = list_answer};
 
-	if (fresh(t.s, FRESH_MS))
-		list_answer(r, &t, 0);
+	if (fresh(q.s, FRESH_MS))
+		list_answer(r, &q, 0);
 	else
-		task_run(r, &t);
+		ask_for(r, &q);
 }
 
 static void forget(struct endpoints *s, const char *name)
@@ -225,38 +161,38 @@ static bool in_hand(struct endpoints *s, const char *name)
 	return false;
 }
 
-static void remove_work(struct task *t, struct cancel *c, struct err *e)
+static int ask_removal(const struct question *q, struct cancel *c, struct err *e)
 {
-	struct endpoints *s = t->s;
-	bool by_name = s->m->opt->delete_what == DELETE_ANY;
+	struct endpoints *s = q->s;
+	int rc;
 
 	if (s->m->opt->delete_what == DELETE_NONE)
-		err_set(e, EPERM, "this mount deletes nothing (-o delete=none)");
-	else if (in_hand(s, t->name))
-		err_set(e, EBUSY, "this mount is still at work on it");
-	else if (orphans_remove(s->m->aws, t->name, by_name, c, e) == 0)
-		err_clear(e);
-	if (e->no) {
-		err_prefix(e, "orphan '%s'", t->name);
-		return;
-	}
-	forget(s, t->name);
-	ep_log(s, LOG_LEVEL_INFO, "orphan '%s': removed", t->name);
+		rc = err_set(e, EPERM, "this mount deletes nothing (-o delete=none)");
+	else if (in_hand(s, q->name))
+		rc = err_set(e, EBUSY, "this mount is still at work on it");
+	else
+		rc = orphans_remove(s->m->aws, q->name, s->m->opt->delete_what == DELETE_ANY, c, e);
+	if (rc)
+		return err_prefix(e, "orphan '%s'", q->name);
+	forget(s, q->name);
+	ep_log(s, LOG_LEVEL_INFO, "orphan '%s': removed", q->name);
+	return 0;
 }
 
-static void remove_answer(struct req *r, struct task *t, int no)
+static void remove_answer(struct req *r, struct question *q, int no)
 {
 	if (!no)
-		node_detach(t->s->m->tree, t->dir, t->name);
+		node_detach(q->s->m->tree, q->dir, q->name);
 	reply_err(r, no);
 }
 
 static void orphans_rmdir(struct req *r, struct node *dir, const char *name)
 {
-	struct task t = {.s = dir->data, .dir = dir, .work = remove_work, .answer = remove_answer};
+	struct question q = {
+		.s = dir->data, .dir = dir, .ask = ask_removal, .answer = remove_answer};
 
-	snprintf(t.name, sizeof t.name, "%s", name);
-	task_run(r, &t);
+	snprintf(q.name, sizeof q.name, "%s", name);
+	ask_for(r, &q);
 }
 
 const struct node_ops orphans_ops = {

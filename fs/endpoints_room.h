@@ -222,6 +222,23 @@ struct endpoint_ref { /* data of the nodes endpoints/NAME and .deleting/NAME */
 };
 extern const struct node_ops endpoints_ops;
 extern const struct vfile endpoints_files[], endpoint_files[], deleting_files[], default_files[];
+
+/* A question to the service, or work there, on behalf of a request; the request is answered from what is known then. */
+struct question {
+	struct endpoints *s;
+	struct node *dir; /* good as long as the request is not answered */
+	char name[64];
+	char row[64];
+	struct dirfill *fill;
+	int (*ask)(const struct question *q, struct cancel *c, struct err *e); /* a job */
+	void (*answer)(struct req *r, struct question *q, int no);
+	struct promise *promise;
+	bool answered; /* s->mu: the service has */
+	unsigned refs; /* s->mu: the request's answer and the job */
+};
+
+/* ask_for: q is copied; ask's failure is the room's last one, too. */
+void ask_for(struct req *r, const struct question *q);
 /* dir_answer: answers a lookup or mkdir with endpoints/NAME. */
 void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char *name);
 int defaults_load(struct endpoints *s, struct err *e) _must_check_;

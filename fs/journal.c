@@ -30,7 +30,7 @@ static int fail(struct journal *j, struct err *e)
 		       rc == SQLITE_FULL    ? ENOSPC
 		       : rc == SQLITE_NOMEM ? ENOMEM
 					    : EIO,
-		       "cannot write the journal: %s", sqlite3_errmsg(j->db));
+		       "cannot use the journal: %s", sqlite3_errmsg(j->db));
 }
 
 static void finalizep(sqlite3_stmt **s)
@@ -163,6 +163,27 @@ struct journal *journal_open(int state_dirfd, bool *was_damaged, struct err *e)
 fail:
 	err_prefix(e, "open '%s'", path);
 	free(j);
+	return NULL;
+}
+
+struct journal *journal_look(int state_dirfd, struct err *e)
+{
+	struct journal *j = calloc(1, sizeof *j);
+	char path[3200];
+
+	if (!j) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	pthread_mutex_init(&j->mu, NULL);
+	if (path_of(state_dirfd, path, sizeof path, e) == 0 &&
+	    sqlite3_open_v2(path, &j->db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK) {
+		sqlite3_busy_timeout(j->db, 5000);
+		return j;
+	}
+	if (j->db)
+		(void)!fail(j, e);
+	journal_close(j);
 	return NULL;
 }
 

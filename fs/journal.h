@@ -11,6 +11,8 @@
 struct journal;
 
 struct journal *journal_open(int state_dirfd, bool *was_damaged, struct err *e) _must_check_;
+/* journal_look: of a mount that may be running, only to read: nothing is made, changed or set aside. */
+struct journal *journal_look(int state_dirfd, struct err *e) _must_check_;
 void journal_close(struct journal *j);
 
 /* One operation: kind ("commit", "deploy", "delete"), name, a JSON text that its room understands. begin returns its id. */

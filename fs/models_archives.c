@@ -16,9 +16,10 @@ static struct archive_use *unnamed(const char *bucket, const cJSON *keys,
 	const cJSON *key;
 
 	*n = 0;
+	if (!all)
+		return NULL;
 	cJSON_ArrayForEach(key, keys) {
-		if (!all || !cJSON_IsString(key) ||
-		    (man && manifest_names_key(man, key->valuestring)))
+		if (!cJSON_IsString(key) || (man && manifest_names_key(man, key->valuestring)))
 			continue;
 		all[*n].uri = str_printf("s3://%s/%s", bucket, key->valuestring);
 		if (!all[(*n)++].uri)
@@ -55,10 +56,11 @@ static void say_what_stays(struct models *s, const struct s3_bucket *bucket, siz
 			   struct cancel *c)
 {
 	if (n && mount_bucket_versioned(s->m, c))
-		log_line(s->m->log, LOG_LEVEL_INFO, "models",
-			 "deleted %zu archives, but bucket '%s' keeps versions: they stay as noncurrent versions, "
-			 "which are billed until a lifecycle rule or somebody deletes them",
-			 n, bucket->name);
+		log_line(
+			s->m->log, LOG_LEVEL_INFO, "models",
+			"deleted %zu archives, but bucket '%s' keeps versions: they stay as noncurrent versions, "
+			"which are billed until a lifecycle rule or somebody deletes them",
+			n, bucket->name);
 }
 
 int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
@@ -71,9 +73,11 @@ int archives_delete(struct models *s, const cJSON *keys, const struct manifest *
 		return -1;
 	struct archive_use *all = unnamed(bucket.name, keys, man, &n);
 	int r = 0;
-	if (!all || (n && !all[n - 1].uri))
-		r = err_set(e, ENOMEM, "out of memory");
-	else if (n)
+	if (!all || (n && !all[n - 1].uri)) {
+		uses_free(all, n);
+		return err_set(e, ENOMEM, "out of memory");
+	}
+	if (n)
 		r = users_of_archives(s->m->aws, all, n, (double)(time(NULL) - NEW_MODELS_S), c, e);
 	if (r < 0 && e->no == EACCES) /* nobody can tell: what the user asked for counts */
 		r = 0;

@@ -297,7 +297,9 @@ static int list_rows(struct aws *a, struct list *l, cJSON *in, struct rows *r, v
 	*n = 0;
 	l->arg = r;
 	json_put_number(in, "MaxResults", 100);
-	if (list_all(a, l, in, c, e)) {
+	int rc = list_all(a, l, in, c, e);
+	l->arg = NULL;
+	if (rc) {
 		free(r->p);
 		return -1;
 	}

@@ -3,11 +3,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-api() {
-	eval "$("$SAGEMAKERFS" env "$MNT")"
-	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
-}
 # at_service NAME: what the account has of our parts for this endpoint: "MODELS CONFIGS".
 at_service() {
 	echo "$(api ListModels "{\"NameContains\":\"smfs-$1\"}" | jq '.Models|length')" \

@@ -5,10 +5,6 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
 OTHER=$WORLD/mnt2
-api() {
-	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
-}
 
 # other_start [options]: a mount of the same store on another machine: with a state of its own.
 other_start() {

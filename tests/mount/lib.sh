@@ -230,6 +230,13 @@ deploy_echo() {
 	cat "$MNT/endpoints/$1/wait" >/dev/null
 }
 
+# api CALL JSON: one call of the control plane, past the mount (any that is there).
+api() {
+	[ "${AWS_ENDPOINT_URL:-}" ] || eval "$("$SAGEMAKERFS" env "$MNT")"
+	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
+}
+
 # fault ROWS: the backend's fault table (JSON array), "[]" for none (docs/local-backend.md).
 fault() {
 	printf '%s\n' "$1" >"$STORE/faults.json.new"

@@ -23,10 +23,6 @@ check 'gone there' wait_until 5 bash -c "[ \"\$(ls '$OTHER/endpoints')\" = iris 
 
 # An endpoint made elsewhere (by the API) shows up, works, and is not ours to delete.
 eval "$("$SAGEMAKERFS" env "$MNT")"
-api() {
-	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
-}
 model=$(api ListModels '{}' | jq -r '.Models[0].ModelName')
 api DescribeModel "{\"ModelName\":\"$model\"}" |
 	jq '{ModelName:"theirs",ExecutionRoleArn,PrimaryContainer}' >"$WORLD/model.json"
