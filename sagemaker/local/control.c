@@ -1,6 +1,6 @@
 /* control.c: models and endpoint configurations. Both are their checked requests, kept. */
 #include "sagemaker/local/calls.h"
-#include "sagemaker/local/objects.h"
+#include "sagemaker/local/model_data.h"
 #include "sagemaker/local/resources.h"
 #include "sagemaker/local/validate.h"
 
@@ -8,14 +8,15 @@
 #define ENV_BYTES 32768
 
 static const struct unsupported model_unsupported[] = {
-	{"Containers",				  NOT_HERE},
-	{"InferenceExecutionConfig",                    NOT_HERE},
-	{"VpcConfig",				   NOT_HERE},
-	{"PrimaryContainer.ModelDataSource",            NOT_HERE},
-	{"PrimaryContainer.AdditionalModelDataSources", NOT_HERE},
-	{"PrimaryContainer.ModelPackageName",           NOT_HERE},
-	{"PrimaryContainer.MultiModelConfig",           NOT_HERE},
-	{NULL,					  NULL    },
+	{"Containers",						    NOT_HERE},
+	{"InferenceExecutionConfig",				      NOT_HERE},
+	{"VpcConfig",						     NOT_HERE},
+	{"PrimaryContainer.ModelDataSource.S3DataSource.HubAccessConfig", NOT_HERE},
+	{"PrimaryContainer.ModelDataSource.S3DataSource.ManifestS3Uri",   NOT_HERE},
+	{"PrimaryContainer.AdditionalModelDataSources",                   NOT_HERE},
+	{"PrimaryContainer.ModelPackageName",                             NOT_HERE},
+	{"PrimaryContainer.MultiModelConfig",                             NOT_HERE},
+	{NULL,							    NULL    },
 };
 
 static const struct unsupported config_unsupported[] = {
@@ -160,27 +161,16 @@ static bool check_role(struct request *r, const char *role)
 	return false;
 }
 
-static bool check_data(struct request *r, const char *url)
+static bool check_data(struct request *r, const cJSON *container)
 {
-	char bucket[64];
-	const char *key;
+	struct model_data data;
 	struct err e;
+	int found = model_data_read(container, &data, &e) ? 0 : model_data_exists(r->be, &data, &e);
 
-	if (!*url)
-		return true;
-	if (!starts_with(url, "s3://")) {
-		reply_error(r, 400, "ValidationException",
-			    "Could not find model data at %s. The local backend takes s3:// URLs.",
-			    url);
-		return false;
-	}
-	int found = s3_url_split(url, bucket, &key)
-			    ? object_exists(r->be, bucket, key, strlen(key), &e)
-			    : 0;
 	if (found < 0)
 		reply_failure(r, &e);
 	else if (!found)
-		reply_error(r, 400, "ValidationException", "Could not find model data at %s.", url);
+		reply_error(r, 400, "ValidationException", "%s", e.text);
 	return found > 0;
 }
 
@@ -203,8 +193,7 @@ void sm_create_model(struct request *r)
 		return;
 	}
 	if (check_environment(r, cJSON_GetObjectItemCaseSensitive(container, "Environment")) &&
-	    check_role(r, member_string(in, "ExecutionRoleArn")) &&
-	    check_data(r, member_string(container, "ModelDataUrl")))
+	    check_role(r, member_string(in, "ExecutionRoleArn")) && check_data(r, container))
 		create(r, &KIND_MODEL, in);
 }
 

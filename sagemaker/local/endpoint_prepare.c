@@ -10,7 +10,7 @@
 #include "sagemaker/images.h"
 #include "sagemaker/local/endpoints_internal.h"
 #include "sagemaker/local/logger.h"
-#include "sagemaker/local/objects.h"
+#include "sagemaker/local/model_data.h"
 #include "sagemaker/local/sandbox.h"
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
@@ -52,52 +52,7 @@ int variant_choose(struct variant *v, struct err *e)
 			      fleet_of(v)->be->options->strict_runtimes, &v->runtime, e);
 }
 
-/* ---- unpacking ---- */
-
-struct feed {
-	struct reader *reader;
-	struct cancel *cancel;
-	int fd;
-	int result;
-	struct err err;
-};
-
-static void *feed(void *arg)
-{
-	struct feed *f = arg;
-
-	f->result = reader_copy(f->reader, f->fd, f->cancel, &f->err);
-	close(f->fd);
-	return NULL;
-}
-
-/* The archive goes through a pipe, its bytes compared with what was uploaded on the way. */
-static int unpack_reader(struct reader *rd, int dirfd, struct cancel *cancel, struct err *e)
-{
-	struct feed f = {.reader = rd, .cancel = cancel};
-	pthread_t thread;
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return err_errno(e, "cannot make a pipe");
-	fcntl(ends[0], F_SETPIPE_SZ, 1 << 20);
-	f.fd = ends[1];
-	int no = pthread_create(&thread, NULL, feed, &f);
-	if (no) {
-		close(ends[0]);
-		close(ends[1]);
-		errno = no;
-		return err_errno(e, "cannot start a thread");
-	}
-	int r = unpack(ends[0], dirfd, NULL, cancel, e);
-	close(ends[0]);
-	pthread_join(thread, NULL);
-	if (f.result < 0) {
-		*e = f.err;
-		return -1;
-	}
-	return r;
-}
+/* ---- files ---- */
 
 /* What `whole` holds: after a crash of the machine an unpacked tree cannot be trusted, after ours it can. */
 static void boot_id(char out[64])
@@ -139,31 +94,6 @@ static int fresh_dir(int base, const char *name, mode_t mode, struct err *e)
 					     : 0;
 }
 
-static int unpack_model(struct variant *v, int base, const char *url, struct err *e)
-{
-	struct reader *rd = NULL;
-	struct object o;
-	const char *key;
-	char bucket[64];
-
-	int found = !s3_url_split(url, bucket, &key)
-			    ? 0
-			    : object_open(fleet_of(v)->be, bucket, key, strlen(key), &o, &rd, e);
-	if (found < 0)
-		return -1;
-	if (!found)
-		return err_set(e, ENOENT, "Could not find model data at %s.", url);
-	int r = fresh_dir(base, "model", 0755, e);
-	_cleanup_close_ int dir =
-		r < 0 ? -1 : openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (r == 0)
-		r = dir < 0 ? err_errno(e, "cannot open the endpoint's 'model'")
-			    : unpack_reader(rd, dir, fleet_of(v)->ending, e);
-	reader_free(rd);
-	return r < 0 ? err_prefix(e, "Failed to extract model data archive from URL \"%s\"", url)
-		     : mark_whole(base, e);
-}
-
 /* DIR/endpoints/ID/N, or -1. */
 static int make_base(const struct variant *v, struct err *e)
 {
@@ -179,16 +109,21 @@ static int make_base(const struct variant *v, struct err *e)
 
 int variant_unpack(struct variant *v, struct err *e)
 {
-	const char *url = member_string(model_of(v), "ModelDataUrl");
 	_cleanup_close_ int base = make_base(v, e);
+	struct model_data data;
 
 	if (base < 0)
 		return -1;
 	if (is_whole(base))
 		return 0;
-	if (*url)
-		return unpack_model(v, base, url, e);
-	return fresh_dir(base, "model", 0755, e) < 0 ? -1 : mark_whole(base, e);
+	if (model_data_read(model_of(v), &data, e) || fresh_dir(base, "model", 0755, e))
+		return -1;
+	_cleanup_close_ int dir = openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno(e, "cannot open the endpoint's 'model'");
+	if (model_data_fetch(fleet_of(v)->be, &data, dir, fleet_of(v)->ending, e))
+		return -1;
+	return mark_whole(base, e);
 }
 
 void deployment_remove_files(struct deployment *dep)

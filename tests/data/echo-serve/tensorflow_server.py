@@ -9,6 +9,7 @@ that is a JSON object with control words:
   {"bytes": N}                   answers N bytes of 'x' (application/octet-stream)
   {"exit": N}                    ends the process with N
   {"env": true}                  answers the process's environment
+  {"files": true}                answers the model's files, {path: size}
   {"stream": [S, ...]}           answers each text as a chunk of its own, with "pause" seconds between; "break": true: no end
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
 `never-ready` answers /ping with 503 for ever, one with `ready-in-N` for N seconds.
@@ -28,9 +29,14 @@ def log(text):
     os.write(1, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def model_has(name):
+def model_files():
     base = os.path.join(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"), "model")
-    return any(name in files for _, _, files in os.walk(base))
+    paths = [os.path.join(at, f) for at, _, files in os.walk(base) for f in files]
+    return {os.path.relpath(p, base): os.path.getsize(p) for p in paths}
+
+
+def model_has(name):
+    return any(os.path.basename(path) == name for path in model_files())
 
 
 def slowness():
@@ -116,6 +122,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"x" * int(words["bytes"]), "application/octet-stream")
         elif "status" in words:
             self.answer(int(words["status"]), str(words.get("text", "")).encode(), "text/plain")
+        elif "files" in words:
+            self.answer(200, json.dumps(model_files()).encode())
         elif "stream" in words:
             self.stream(words)
         elif "env" in words:
