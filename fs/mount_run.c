@@ -8,6 +8,7 @@
 #include "fs/ops.h"
 #include "fs/rooms.h"
 #include "fs/vfile.h"
+#include "sagemaker/role.h"
 
 #define JOB_THREADS 16
 #define BUCKET_MS \
@@ -58,7 +59,8 @@ static int configure(struct making *k, struct err *e)
 
 	if (mount_configure(o, c, e) < 0)
 		return -1;
-	if ((local && configure_local(k, e) < 0) || config_load(c, e) < 0)
+	if ((local && configure_local(k, e) < 0) || config_load(c, e) < 0 ||
+	    (c->role && role_check(c->role, e) < 0))
 		return -1;
 	k->m.bucket_strict = !local && c->bucket;
 	if (!k->m.source)

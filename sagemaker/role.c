@@ -75,18 +75,26 @@ static int from_name(const struct asker *s, const char *name, char out[512], str
 	return err_prefix(e, "look up the execution role '%s'", name);
 }
 
-static int from_setting(const struct asker *s, const char *set, char out[512], struct err *e)
+int role_check(const char *set, struct err *e)
 {
+	const char *name = set;
+
 	if (starts_with(set, "arn:")) {
 		const char *at = strstr(set, ":role/");
 
-		if (strlen(set) >= 512 || !at || !name_ok(at + strlen(":role/")))
-			return no_role(set, e);
+		name = at ? at + strlen(":role/") : "";
+	}
+	return strlen(set) < 512 && name_ok(name) ? 0 : no_role(set, e);
+}
+
+static int from_setting(const struct asker *s, const char *set, char out[512], struct err *e)
+{
+	if (role_check(set, e))
+		return -1;
+	if (starts_with(set, "arn:")) {
 		snprintf(out, 512, "%s", set);
 		return 0;
 	}
-	if (!name_ok(set))
-		return no_role(set, e);
 	if (!strchr(set, '/'))
 		return from_name(s, set, out, e);
 	expand(s, set, out);

@@ -20,4 +20,7 @@
 int role_find(struct aws *a, const struct identity *id, const char *set, char out[512],
 	      struct cancel *c, struct err *e) _must_check_;
 
+/* role_check: whether a setting has the form of a role. EINVAL with the form. Pure. */
+int role_check(const char *set, struct err *e) _must_check_;
+
 #endif
