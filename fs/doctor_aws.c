@@ -37,7 +37,9 @@ static int check_region(struct doctor *d, struct buf *out, struct err *e)
 	if (mount_configure(d->o, c, e) < 0)
 		return -1;
 	if (config_load(c, e) < 0)
-		return c->region ? -1 : not_needed(d, out, "no region set");
+		return starts_with(e->text, "no region is set")
+			       ? not_needed(d, out, "no region set")
+			       : -1;
 	c->connect_timeout_ms = c->timeout_ms = ASK_MS;
 	c->max_attempts = 1;
 	d->a = aws_new(c, e);

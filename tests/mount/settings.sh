@@ -41,6 +41,9 @@ refused 'a services section' "the profile's 'services' names the section '\[serv
 	AWS_CONFIG_FILE="$WORLD/config-file" AWS_PROFILE=q AWS_REGION=eu-west-1
 refused 'CA certificates' "cannot read the CA certificates in '/nonexistent' \(AWS_CA_BUNDLE\)" AWS_REGION=eu-west-1 AWS_CA_BUNDLE=/nonexistent
 
+check_match 'doctor says the same' "FAIL +AWS region +profile 'nobody' \(AWS_PROFILE\) is neither in" env AWS_PROFILE=nobody "$SAGEMAKERFS" doctor
+check_match 'and that a machine without settings needs none' '- +AWS region +no region set: not needed' env AWS_EC2_METADATA_DISABLED=true "$SAGEMAKERFS" doctor
+
 # On an instance: its metadata service says the region. The backend is at home in us-east-1.
 cat >"$WORLD/imds.py" <<'PY'
 import http.server, sys
