@@ -39,15 +39,20 @@ static enum retry_class judge_transport(const struct aws_attempt *a, const struc
 	return e->no == ETIMEDOUT ? RETRY_TIMEOUT : RETRY_TRANSIENT;
 }
 
-/* The reply to a HEAD has no body, so no code: a date that is refused is a bare 403, an expired token a bare 400. */
-static enum retry_class judge_head(const struct aws_attempt *a, const struct err *e,
-				   enum retry_class why)
+/* The reply to a HEAD has no body, so no code: a date that is refused is a bare 403, an expired token a bare 400; another region
+ * is a 400 too, but names itself. */
+static enum retry_class judge_head(const struct aws_attempt *a, const struct http_resp *r,
+				   const struct err *e, enum retry_class why)
 {
+	const char *region = http_header_get(&r->headers, "x-amz-bucket-region");
+
 	if (!streq(a->method, "HEAD") || e->code[0])
 		return why;
 	if (e->http == 403)
 		return RETRY_CLOCK;
-	return e->http == 400 && a->token ? RETRY_CREDENTIALS : why;
+	return e->http == 400 && a->token && (!region || streq(region, a->region))
+		       ? RETRY_CREDENTIALS
+		       : why;
 }
 
 enum retry_class aws_judge(const struct aws_attempt *a, struct http_resp *r,
@@ -64,7 +69,8 @@ enum retry_class aws_judge(const struct aws_attempt *a, struct http_resp *r,
 			return RETRY_NEVER;
 		r->status = 500;
 	}
-	why = judge_head(a, e, aws_error_read(r, e));
+	why = aws_error_read(r, e);
+	why = judge_head(a, r, e, why);
 	if (why == RETRY_CROWDED)
 		why = a->rules->crowd_is_429 ? RETRY_THROTTLED : RETRY_NEVER;
 	if (a->once_sent_never_again && why < RETRY_PAID && why != RETRY_THROTTLED &&

@@ -255,6 +255,7 @@ static void test_head_without_words(void **state)
 		{"denied",             NULL,    "",					403, 1, EACCES},
 		{"no such thing",      NULL,    "Date: Thu, 01 Jan 2032 00:00:00 GMT\r\n", 404, 1, ENOENT},
 		{"an expired token",   "token", "",                                        400, 2, 0     },
+		{"another region",     "token", "x-amz-bucket-region: eu-west-2\r\n",      400, 1, EINVAL},
 		{"no token to expire", NULL,    "",                                        400, 1, EINVAL},
 	};
 
