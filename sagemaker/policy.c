@@ -160,14 +160,6 @@ const char *policy_action(const char *service, const char *operation)
 	return NULL;
 }
 
-bool policy_row(size_t nth, struct policy_row *out)
-{
-	if (nth >= ARRAY_SIZE(calls))
-		return false;
-	*out = (struct policy_row){calls[nth].service, calls[nth].operation, calls[nth].action};
-	return true;
-}
-
 /* S3 -------------------------------------------------------------------------------------- */
 
 /* The first row that fits; parameter: one that the query has, NULL: any query. */

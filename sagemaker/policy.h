@@ -31,14 +31,6 @@ struct policy_place {
  * is no call of ours. service is aws_service.name. */
 const char *policy_action(const char *service, const char *operation);
 
-/* policy_row: the nth row of the table, for tests and listings; false: there are no more. An operation may have several rows. */
-struct policy_row {
-	const char *service, *operation;
-	const char *action; /* NULL: anybody may */
-};
-
-bool policy_row(size_t nth, struct policy_row *out);
-
 /* policy_s3_operation: S3's name of a REST request: method, whether it has a key, its query ("uploads", "partNumber=1&..." or
  * NULL). Static; NULL: none of ours. */
 const char *policy_s3_operation(const char *method, bool key, const char *query);
