@@ -103,7 +103,7 @@ void mount_where(struct mount *m, struct buf *out)
 	buf_printf(out, "backend    %s\n", m->source);
 	buf_printf(out, "account    %s\n",
 		   m->identity.account[0] ? m->identity.account : "not known yet");
-	buf_printf(out, "region     %s\n", m->config.region);
+	mount_place(m, out);
 	buf_printf(out, "bucket     %s (prefix %s)\n", known ? bucket : "not known yet",
 		   m->config.prefix);
 	buf_printf(out, "identity   %s\n", m->identity.arn[0] ? m->identity.arn : "not known yet");

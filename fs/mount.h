@@ -97,7 +97,9 @@ int mount_show_error(struct mount *m, enum room room, struct buf *out);
 /* mount_where: "backend ...\naccount ...\n...": where this mount is, as README, status and config begin. */
 void mount_where(struct mount *m, struct buf *out);
 
-/* mount_settings: which settings are in force and where each came from; no secrets. */
+/* mount_place: the region, and what leads elsewhere than to AWS's usual hosts, each with where it was set: lines of mount_where.
+ * mount_settings: the other settings in force, every endpoint too; no secrets. Members that are constant alone are read. */
+void mount_place(const struct mount *m, struct buf *out);
 void mount_settings(struct mount *m, struct buf *out);
 
 /* node_room: the room a node lies in (ROOM_ROOT: none). */

@@ -49,23 +49,58 @@ static void put_keys(struct mount *m, struct buf *out)
 		out->data[out->len = start] = '\0'; /* found no more: the calls say why */
 }
 
-void mount_settings(struct mount *m, struct buf *out)
+static const enum service used[] = {SERVICE_S3, SERVICE_SAGEMAKER, SERVICE_RUNTIME, SERVICE_STS,
+				    SERVICE_IAM};
+
+static void put_endpoint(const struct mount *m, enum service s, const char *name, struct buf *out)
 {
-	static const enum service shown[] = {SERVICE_S3, SERVICE_SAGEMAKER, SERVICE_RUNTIME,
-					     SERVICE_STS, SERVICE_IAM};
+	buf_printf(out, "endpoint   %s%s%s", name, *name ? " " : "", aws_host(m->aws, s)->url);
+	put_from(&m->config, m->config.url_from[s], out);
+	buf_char(out, '\n');
+}
+
+static void put_kinds(const struct config *c, struct buf *out)
+{
+	put_row(c, "fips", c->fips ? "true" : NULL, c->fips_from, out);
+	put_row(c, "dualstack", c->dualstack ? "true" : NULL, c->dualstack_from, out);
+}
+
+/* Whether one setting is where all services are. */
+static bool one_for_all(const struct config *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		if (!c->url_from[used[i]] || !streq(c->url_from[used[i]], c->url_from[used[0]]))
+			return false;
+	}
+	return true;
+}
+
+void mount_place(const struct mount *m, struct buf *out)
+{
 	const struct config *c = &m->config;
 
 	put_row(c, "region", c->region, c->region_from, out);
+	if (c->isolated)
+		return;
+	put_kinds(c, out);
+	if (one_for_all(c)) {
+		put_endpoint(m, used[0], "", out);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++) {
+		if (c->url_from[used[i]])
+			put_endpoint(m, used[i], service_key(used[i]), out);
+	}
+}
+
+void mount_settings(struct mount *m, struct buf *out)
+{
+	const struct config *c = &m->config;
+
 	put_row(c, "profile", c->profile, c->profile_from, out);
 	put_keys(m, out);
-	for (size_t i = 0; i < ARRAY_SIZE(shown); i++) {
-		buf_printf(out, "endpoint   %s %s", service_key(shown[i]),
-			   aws_host(m->aws, shown[i])->url);
-		put_from(c, c->url_from[shown[i]], out);
-		buf_char(out, '\n');
-	}
-	put_row(c, "fips", c->fips ? "true" : NULL, c->fips_from, out);
-	put_row(c, "dualstack", c->dualstack ? "true" : NULL, c->dualstack_from, out);
+	for (size_t i = 0; i < ARRAY_SIZE(used); i++)
+		put_endpoint(m, used[i], service_key(used[i]), out);
 	put_row(c, "ca_bundle", c->ca_bundle, c->ca_from, out);
 	put_proxy("http_proxy", c->proxy_http, c->proxy_http_from, out);
 	put_proxy("https_proxy", c->proxy_https, c->proxy_https_from, out);
