@@ -10,9 +10,9 @@
 
 /* botocore's windows (credentials.py), but never more than a part of the keys' life: a role of 15 minutes would be asked for
  * with every request. */
-#define RENEW_S     (15 * 60) /* from here on they are renewed while they are used */
-#define AWAIT_S     (10 * 60) /* and from here on the new ones are waited for */
-#define TRY_AGAIN_S 60        /* a renewal that failed, while the old keys live */
+#define RENEW_S     (15 * 60L) /* from here on they are renewed while they are used */
+#define AWAIT_S     (10 * 60L) /* and from here on the new ones are waited for */
+#define TRY_AGAIN_S 60         /* a renewal that failed, while the old keys live */
 
 struct creds {
 	const struct config *config;

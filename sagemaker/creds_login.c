@@ -8,7 +8,7 @@
 #include "sagemaker/profile.h"
 
 #define CACHE   "~/.aws/login/cache"
-#define RENEW_S (5 * 60) /* keys that end sooner are renewed (botocore's LoginCredentialFetcher) */
+#define RENEW_S (5 * 60L) /* keys that end sooner are renewed (botocore's LoginCredentialFetcher) */
 
 static const char *const names[4] = {"accessKeyId", "secretAccessKey", "sessionToken", "expiresAt"};
 

@@ -107,8 +107,8 @@ static int check_url(const char *url, struct err *e)
 
 static char *container_url(struct err *e)
 {
-	const char *relative = getenv(RELATIVE);
-	char *url = relative ? str_printf(CONTAINER_HOST "%s", relative) : strdup(getenv(FULL));
+	const char *relative = getenv(RELATIVE), *full = getenv(FULL);
+	char *url = relative ? str_printf(CONTAINER_HOST "%s", relative) : strdup(full ? full : "");
 
 	if (!url) {
 		no_memory(e);

@@ -141,7 +141,7 @@ static bool step(struct child *c, int *status)
 /* Waits for its end: 0 with its status; -1: it was ended for its time or a cancel. */
 static int await(struct child *c, struct cancel *cancel, int *status, struct err *e)
 {
-	int64_t limit = monotonic_ms() + LIMIT_S * 1000;
+	int64_t limit = monotonic_ms() + LIMIT_S * 1000L;
 
 	while (!step(c, status)) {
 		bool late = monotonic_ms() > limit;

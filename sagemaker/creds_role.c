@@ -8,7 +8,7 @@
 
 #define STS_VERSION "2011-06-15"
 #define MAX_TOKEN   ((size_t)64 << 10)
-#define KEEP_S      (15 * 60) /* a source's keys that live longer are used again */
+#define KEEP_S      (15 * 60L) /* a source's keys that live longer are used again */
 
 /* Finding ---------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
 #include "sagemaker/sigv4.h"
 
 #define CACHE     "~/.aws/sso/cache"
-#define RENEW_S   (15 * 60) /* a token that ends sooner is renewed (botocore's tokens.py) */
+#define RENEW_S   (15 * 60L) /* a token that ends sooner is renewed (botocore's tokens.py) */
 #define MAX_QUERY 4096
 
 static int64_t now(void)

@@ -208,11 +208,18 @@ int lease_take_json(struct lease *out, const cJSON *o, const char *const names[4
 
 /* Times ------------------------------------------------------------------------------------ */
 
+/* Two digits at s as a number; -1: they are none. */
+static int two_digits(const char *s)
+{
+	return isdigit((unsigned char)s[0]) && isdigit((unsigned char)s[1])
+		       ? (s[0] - '0') * 10 + (s[1] - '0')
+		       : -1;
+}
+
 /* "+01:00", "-0530", "Z", " UTC" or nothing: seconds east of UTC; false: none of these. */
 static bool read_zone(const char *s, long *seconds)
 {
 	static const char *const utc[] = {"", "Z", "UTC", "GMT", "z"};
-	int hours, minutes, used = 0;
 
 	*seconds = 0;
 	s += strspn(s, " ");
@@ -220,12 +227,12 @@ static bool read_zone(const char *s, long *seconds)
 		if (streq(s, utc[i]))
 			return true;
 	}
-	if (*s != '+' && *s != '-')
+	if ((*s != '+' && *s != '-') || two_digits(s + 1) < 0)
 		return false;
-	if ((sscanf(s + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || s[1 + used]) &&
-	    (sscanf(s + 1, "%2d%2d%n", &hours, &minutes, &used) != 2 || s[1 + used]))
+	const char *minutes = s + 3 + (s[3] == ':');
+	if (two_digits(minutes) < 0 || minutes[2])
 		return false;
-	*seconds = (hours * 60L + minutes) * (*s == '-' ? -60 : 60);
+	*seconds = (two_digits(s + 1) * 60L + two_digits(minutes)) * (*s == '-' ? -60 : 60);
 	return true;
 }
 

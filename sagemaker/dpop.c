@@ -12,30 +12,42 @@
 
 #define COORDINATE 32
 
-/* struct dpop is never defined: it is an EVP_PKEY. */
-static EVP_PKEY *key_of(const struct dpop *d)
-{
-	return (EVP_PKEY *)(uintptr_t)d;
-}
+struct dpop {
+	EVP_PKEY *key;
+};
 
-struct dpop *dpop_new(const char *pem)
+static EVP_PKEY *read_key(const char *pem)
 {
 	BIO *in = BIO_new_mem_buf(pem, -1);
 	EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, NULL, NULL) : NULL;
 	char group[64] = "";
 
 	BIO_free(in);
-	if (key && (EVP_PKEY_get_group_name(key, group, sizeof group, NULL) != 1 ||
-		    !streq(group, "prime256v1"))) {
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	return (struct dpop *)key;
+	if (key && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) == 1 &&
+	    streq(group, "prime256v1"))
+		return key;
+	EVP_PKEY_free(key);
+	return NULL;
+}
+
+struct dpop *dpop_new(const char *pem)
+{
+	struct dpop *d = calloc(1, sizeof *d);
+
+	if (!d)
+		return NULL;
+	d->key = read_key(pem);
+	if (d->key)
+		return d;
+	free(d);
+	return NULL;
 }
 
 void dpop_free(struct dpop *d)
 {
-	EVP_PKEY_free(key_of(d));
+	if (d)
+		EVP_PKEY_free(d->key);
+	free(d);
 }
 
 /* base64 for URLs, without padding. */
@@ -58,7 +70,7 @@ static int put_coordinate(const struct dpop *d, const char *name, cJSON *to, con
 	_cleanup_buf_ struct buf text = BUF_INIT(0);
 	unsigned char bytes[COORDINATE];
 	BIGNUM *n = NULL;
-	int ok = EVP_PKEY_get_bn_param(key_of(d), name, &n) &&
+	int ok = EVP_PKEY_get_bn_param(d->key, name, &n) &&
 		 BN_bn2binpad(n, bytes, sizeof bytes) == (int)sizeof bytes;
 
 	BN_free(n);
@@ -122,7 +134,7 @@ static int add_signature(const struct dpop *d, struct buf *out)
 	unsigned char der[128], raw[2 * COORDINATE];
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	size_t n = sizeof der;
-	int ok = c && EVP_DigestSignInit(c, NULL, EVP_sha256(), NULL, key_of(d)) == 1 &&
+	int ok = c && EVP_DigestSignInit(c, NULL, EVP_sha256(), NULL, d->key) == 1 &&
 		 EVP_DigestSign(c, der, &n, (const unsigned char *)out->data, out->len) == 1;
 
 	EVP_MD_CTX_free(c);

@@ -212,25 +212,24 @@ static int finish_pairs(struct reader *r, struct err *e)
 
 static int by_name(const void *a, const void *b)
 {
-	const struct ini_section *const *x = a, *const *y = b;
-	int d = strcmp((*x)->name, (*y)->name);
+	const struct ini_section *x = a, *y = b;
+	int d = strcmp(x->name, y->name);
 
-	return d ? d : ((*x)->line > (*y)->line) - ((*x)->line < (*y)->line);
+	return d ? d : (x->line > y->line) - (x->line < y->line);
 }
 
 static int check_sections(struct reader *r, struct err *e)
 {
 	const struct ini *ini = r->ini;
-	_cleanup_free_ const struct ini_section **sorted = calloc(ini->n_sections, sizeof *sorted);
+	_cleanup_free_ struct ini_section *sorted = calloc(ini->n_sections, sizeof *sorted);
 
 	if (!sorted)
 		return no_memory(r->path, e);
-	for (size_t i = 0; i < ini->n_sections; i++)
-		sorted[i] = &ini->sections[i];
+	memcpy(sorted, ini->sections, ini->n_sections * sizeof *sorted);
 	qsort(sorted, ini->n_sections, sizeof *sorted, by_name);
 	for (size_t i = 1; i < ini->n_sections; i++) {
-		r->line = sorted[i]->line;
-		if (streq(sorted[i - 1]->name, sorted[i]->name))
+		r->line = sorted[i].line;
+		if (streq(sorted[i - 1].name, sorted[i].name))
 			return malformed(r, e, "a section that the file already has; join the two");
 	}
 	return 0;

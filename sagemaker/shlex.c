@@ -39,7 +39,7 @@ static int take_word(struct word *w)
 {
 	while (*w->from && (w->quote || !strchr(white, *w->from))) {
 		if (is_quote(w)) {
-			w->quote = w->quote ? '\0' : *w->from;
+			w->quote = (char)(w->quote ? '\0' : *w->from);
 			w->from++;
 		} else if (*w->from == '\\' && w->quote != '\'') {
 			if (take_escape(w))

@@ -236,6 +236,17 @@ static void await_run(void)
 		usleep(1000);
 }
 
+static struct creds *begin_fetching(struct config *c)
+{
+	struct keys k;
+	struct err e;
+
+	write_process();
+	struct creds *cr = begin(c, "p");
+	assert_int_equal(creds_get(cr, &k, &e), 1);
+	return cr;
+}
+
 struct waiting {
 	struct creds_waiter w;
 	pthread_mutex_t mu; /* guards times, no */
@@ -266,9 +277,7 @@ static void test_waiting(void **state)
 	struct err e;
 
 	(void)state;
-	write_process();
-	struct creds *cr = begin(&c, "p");
-	assert_int_equal(creds_get(cr, &k, &e), 1);
+	struct creds *cr = begin_fetching(&c);
 	for (size_t i = 0; i < ARRAY_SIZE(ws); i++) {
 		ws[i] = (struct waiting){
 			.w = {.ready = on_ready, .arg = &ws[i]},
@@ -307,9 +316,7 @@ static void test_the_end(void **state)
 	struct err e;
 
 	(void)state;
-	write_process();
-	struct creds *cr = begin(&c, "p");
-	assert_int_equal(creds_get(cr, &k, &e), 1);
+	struct creds *cr = begin_fetching(&c);
 	assert_true(creds_wait(cr, &w.w));
 	await_run();
 	creds_stop(cr);
@@ -329,9 +336,7 @@ static void test_new_file_while_fetching(void **state)
 	struct err e;
 
 	(void)state;
-	write_process();
-	struct creds *cr = begin(&c, "p");
-	assert_int_equal(creds_get(cr, &k, &e), 1);
+	struct creds *cr = begin_fetching(&c);
 	await_run();
 	usleep(20000); /* file times have a grain */
 	write_file(".aws/credentials", "[p]\naws_access_key_id=NEW\naws_secret_access_key=B\n");
