@@ -18,6 +18,7 @@ struct creds {
 	const struct config *config;
 	struct http *http, *own; /* own: http, where we made it; the thread's until creds_stop */
 	struct cancel *cancel;
+	char *path[2]; /* of the shared files; NULL: there is no home directory */
 	pthread_mutex_t
 		mu; /* guards all below; held while the shared files are read, never for the network */
 	pthread_cond_t changed; /* wanted or stopping became true */
@@ -44,6 +45,8 @@ struct creds *creds_new(const struct config *c, struct http *h, struct err *e)
 	}
 	cr->config = c;
 	cr->http = h;
+	cr->path[0] = profile_path(PROFILE_CREDENTIALS);
+	cr->path[1] = profile_path(PROFILE_CONFIG);
 	pthread_mutex_init(&cr->mu, NULL);
 	pthread_cond_init(&cr->changed, NULL);
 	return cr;
@@ -51,13 +54,13 @@ struct creds *creds_new(const struct config *c, struct http *h, struct err *e)
 
 /* Finding ---------------------------------------------------------------------------------- */
 
-static void look_at_files(struct timespec out[2])
+static void look_at_files(const struct creds *cr, struct timespec out[2])
 {
 	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *path = profile_path(i ? PROFILE_CONFIG : PROFILE_CREDENTIALS);
 		struct stat st;
 
-		out[i] = path && stat(path, &st) == 0 ? st.st_mtim : (struct timespec){0};
+		out[i] = cr->path[i] && stat(cr->path[i], &st) == 0 ? st.st_mtim
+								    : (struct timespec){0};
 	}
 }
 
@@ -87,7 +90,9 @@ static int find_locked(struct creds *cr, struct err *e)
 {
 	struct timespec now[2];
 
-	look_at_files(now);
+	if (cr->origin && cr->config->access_key)
+		return 0; /* given ones are nobody else's */
+	look_at_files(cr, now);
 	if (cr->origin && memcmp(now, cr->modified, sizeof now) == 0)
 		return 0;
 	struct origin *found = origin_find(cr->config, e);
@@ -423,6 +428,8 @@ void creds_free(struct creds *cr)
 	origin_free(cr->origin);
 	lease_wipe(&cr->lease);
 	cancel_unref(cr->cancel);
+	free(cr->path[0]);
+	free(cr->path[1]);
 	pthread_cond_destroy(&cr->changed);
 	pthread_mutex_destroy(&cr->mu);
 	free(cr);

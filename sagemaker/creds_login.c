@@ -187,17 +187,19 @@ static int take(const struct login *l, struct lease *out, struct err *e)
 	return lease_take_json(out, token_keys(l), names, 4, l->s->from, e);
 }
 
-/* Keys that cannot be renewed are used to their end. */
+/* Keys that cannot be renewed are used to their end, and new ones that could not be written down too. */
 int fetch_login(const struct fetch *f, const struct origin *s, struct lease *out, struct err *e)
 {
 	struct login l _cleanup_(login_release) = {.f = f, .s = s};
 	int64_t now = (int64_t)time(NULL);
+	int failed;
 
 	if (read_token(&l, e) || take(&l, out, e))
 		return -1;
 	if (out->expires - now > RENEW_S)
 		return 0;
-	if (renew(&l, e))
-		return e->no != ECANCELED && out->expires > now ? 0 : -1;
-	return take(&l, out, e);
+	failed = renew(&l, e);
+	if (failed && (e->no == ECANCELED || take(&l, out, NULL) || out->expires <= now))
+		return -1;
+	return failed ? 0 : take(&l, out, e);
 }

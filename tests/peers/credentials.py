@@ -512,6 +512,24 @@ def once_for_all(port):
         check("fifty calls before there are keys, one fetch", answer == {"good": 50} and WORLD.log["imds"] == 2, f"{answer} {WORLD.log}")
 
 
+def unkept(port):
+    """New keys of a login that cannot be written down are used all the same."""
+    with begin("login session that has ended is renewed", port) as d:
+        directory = os.path.join(HOME, ".aws/login/cache")
+        subprocess.run(["mount", "--bind", "-o", "ro", directory, directory], check=False)
+        subprocess.run(["mount", "-o", "remount,ro,bind", directory], check=True)
+        answer = d.ask("get")
+        subprocess.run(["umount", directory], check=True)
+        check("new keys of a login that cannot be written down", answer.get("access", "").startswith(FETCHED), answer)
+
+
+def forgotten(port):
+    with begin("machine", port, imds="forgets") as d:
+        answer = d.ask("get")
+        check("a session token that has ended is fetched anew", answer.get("access", "").startswith(FETCHED)
+              and WORLD.log["imds token"] == 2, f"{answer} {WORLD.log}")
+
+
 def refused(port):
     with begin("role", port, serial=True) as d:
         d.ask("put 1")
@@ -590,6 +608,8 @@ def main():
         compare(c, port, ask_botocore)
     renewal(port)
     once_for_all(port)
+    forgotten(port)
+    unkept(port)
     refused(port)
     cancelled(port)
     kept("SSO session that ends soon is renewed", port, sso_file("corp"),

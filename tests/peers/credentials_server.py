@@ -38,7 +38,7 @@ class World:
     def reset(self):
         self.life = 3600            # seconds that new keys live
         self.serial = False         # every answer has other keys
-        self.imds = "v2"            # "v1": gives no tokens; "none": has no role; "broken": 500; "hold": answers when told to
+        self.imds = "v2"            # "v1": gives no tokens; "none": has no role; "broken": 500; "hold": answers when told to; "forgets": the first token
         self.imds_life = None
         self.fail = {}              # service -> (status, body) for every request
         self.container_token = None
@@ -241,6 +241,9 @@ class Handler(BaseHTTPRequestHandler):
     def imds(self, path, query, body):
         if WORLD.imds == "hold":
             WORLD.release.wait(60)
+        if WORLD.imds == "forgets":
+            WORLD.imds = "v2"
+            return self.reply(401, "")
         if WORLD.imds == "broken":
             return self.reply(500, "")
         if WORLD.imds != "v1" and self.headers.get("X-aws-ec2-metadata-token") != "imds-token":
