@@ -237,8 +237,8 @@ struct question {
 	unsigned refs; /* s->mu: the request's answer and the job */
 };
 
-/* ask_for: q is copied; ask's failure is the room's last one, too. */
-void ask_for(struct req *r, const struct question *q);
+/* ask_for: what is copied; ask's failure is the room's last one, too. */
+void ask_for(struct req *r, const struct question *what);
 /* dir_answer: answers a lookup or mkdir with endpoints/NAME. */
 void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char *name);
 int defaults_load(struct endpoints *s, struct err *e) _must_check_;
