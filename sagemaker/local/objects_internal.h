@@ -11,7 +11,7 @@ int object_find_locked(struct backend *be, const char *bucket, const void *key, 
 int object_segments_locked(struct backend *be, int64_t object, struct segment **out, size_t *n,
 			   struct err *e) _must_check_;
 /* object_delete_locked: an object's rows go, within a transaction of the caller's. */
-int object_delete_locked(struct backend *be, int64_t object, struct err *e) _must_check_;
+int object_delete_locked(struct backend *be, int64_t id, struct err *e) _must_check_;
 /* object_files_doomed: its row is gone; files (taken over) go now or with the last reader. Without db_lock(). */
 void object_files_doomed(struct objects *o, int64_t object, struct segment *files, size_t n);
 /* bucket_check_locked: as bucket_check. */
