@@ -8,9 +8,6 @@
 #include "sagemaker/local/objects_internal.h"
 #include "sagemaker/local/routes.h"
 
-#define XML   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
-
 enum put { REFUSED, KEPT, KEPT_TAGS, OWNER_ENFORCED };
 
 struct setting {

@@ -5,8 +5,6 @@
 #include "sagemaker/local/objects_internal.h"
 #include "sagemaker/xml.h"
 
-#define XML     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS   "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
 #define XML_MAX ((size_t)8 << 20)
 
 void reply_xml(struct request *r, struct buf *b)

@@ -4,9 +4,6 @@
 
 #include "sagemaker/local/calls.h"
 
-#define XML   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
-
 #define REFUSE(r, ...) (reply_error((r), 400, "InvalidRequest", __VA_ARGS__), false)
 
 /* The checksum that the whole is to have. false: replied. */

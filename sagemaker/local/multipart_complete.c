@@ -323,11 +323,10 @@ static void reply_completed(struct request *r, const struct new_object *n)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(65536);
 
-	buf_printf(
-		&b,
-		"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<CompleteMultipartUploadResult "
-		"xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Location>http://127.0.0.1:%u%s</Location><Bucket>%s</Bucket><Key>",
-		r->be->port, r->path, r->bucket);
+	buf_printf(&b,
+		   XML "<CompleteMultipartUploadResult " XMLNS
+		       "><Location>http://127.0.0.1:%u%s</Location><Bucket>%s</Bucket><Key>",
+		   r->be->port, r->path, r->bucket);
 	xml_text(&b, r->key.data, r->key.len);
 	buf_str(&b, "</Key><ETag>");
 	xml_text(&b, n->etag, strlen(n->etag));

@@ -5,8 +5,6 @@
 #include "sagemaker/local/multipart.h"
 #include "sagemaker/sigv4.h"
 
-#define XML     "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS   "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
 #define XML_MAX ((size_t)8 << 20)
 #define OWNER   "<ID>" LOCAL_ACCOUNT "</ID>"
 #define MOST    1000

@@ -137,8 +137,7 @@ void s3_get_attributes(struct request *r)
 		reply_error(r, 404, "NoSuchKey", "The specified key does not exist.");
 	if (found <= 0)
 		return;
-	buf_str(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<GetObjectAttributesResponse "
-		    "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	buf_str(&b, XML "<GetObjectAttributesResponse " XMLNS ">");
 	put_attributes(&b, &o, set);
 	bool ok = !(set & PARTS) || !strchr(o.etag, '-') || put_parts(r, &b, rd);
 	buf_str(&b, "</GetObjectAttributesResponse>");

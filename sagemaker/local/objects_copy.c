@@ -5,8 +5,6 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/multipart.h"
 
-#define XML       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS     "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
 #define COPY_MOST ((uint64_t)5 << 30)
 #define PIECE     ((size_t)1 << 20)
 

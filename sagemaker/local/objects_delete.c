@@ -5,8 +5,6 @@
 #include "sagemaker/local/objects_internal.h"
 #include "sagemaker/xml.h"
 
-#define XML       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-#define XMLNS     "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
 #define MOST_KEYS 1000
 
 void s3_delete_object(struct request *r)

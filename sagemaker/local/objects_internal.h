@@ -4,6 +4,9 @@
 
 #include "sagemaker/local/objects.h"
 
+#define XML   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+#define XMLNS "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
+
 /* object_find_locked: 1, 0 none, -1. */
 int object_find_locked(struct backend *be, const char *bucket, const void *key, size_t key_len,
 		       struct object *o, struct err *e) _must_check_;

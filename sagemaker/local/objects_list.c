@@ -5,7 +5,6 @@
 #include "sagemaker/local/objects_internal.h"
 #include "sagemaker/sigv4.h"
 
-#define XML      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 #define XML_MAX  ((size_t)16 << 20)
 #define MAX_KEYS 1000
 

@@ -25,8 +25,7 @@ void s3_get_tags(struct request *r)
 
 	if (!find(r, &o))
 		return;
-	buf_str(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Tagging "
-		    "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+	buf_str(&b, XML "<Tagging " XMLNS ">");
 	put_tags(&b, o.tags);
 	buf_str(&b, "</Tagging>");
 	reply_xml(r, &b);
