@@ -194,23 +194,6 @@ static char (*names_copy(struct endpoints *s, bool (*is)(const struct ep *), siz
 	return names;
 }
 
-int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
-		    void *arg, struct cancel *c, struct err *e)
-{
-	size_t n;
-
-	pthread_mutex_lock(&s->mu);
-	bool known = s->listed_ever && now_ms() - s->listed_at <= max_age_ms;
-	pthread_mutex_unlock(&s->mu);
-	if (!known && ask_all(s, c, e))
-		return -1;
-	char(*names)[64] = names_copy(s, ep_shown, &n);
-	for (size_t i = 0; i < n && fn(arg, names[i]) == 0; i++)
-		;
-	free(names);
-	return 0;
-}
-
 /* Until its deletion is accepted, an endpoint uses its model; a failed deployment does not. */
 static bool uses_one(const struct ep *ep)
 {

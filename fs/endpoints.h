@@ -41,9 +41,24 @@ bool endpoints_info(struct endpoints *s, const char *name, long max_age_ms,
 /* endpoints_refresh: describe NAME (job thread). 0 with EP_ABSENT in out when it does not exist. */
 int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_info *out,
 		      struct cancel *c, struct err *e) _must_check_;
-/* endpoints_names: the endpoints, from the service when the last listing is older than max_age_ms (job thread). fn each. */
-int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
-		    void *arg, struct cancel *c, struct err *e) _must_check_;
+/* endpoints_glance: whether NAME exists, for a lookup: false: the service has to be asked (endpoints_refresh). Names of a listing
+ * of late are believed, and so is what is known when very many are looked up. Only out->phase is set. */
+bool endpoints_glance(struct endpoints *s, const char *name, struct endpoint_info *out);
+
+/* endpoints_stream: a directory with one entry per endpoint: node_ops.list and .more of it call this. What is known is given at
+ * once where a list takes several pages, else the service is asked; the first listing is given as its pages come in. Never blocks. */
+struct stream_kind {
+	enum room room; /* whose .error has the reason of a failure */
+	mode_t type;    /* of the endpoints' entries */
+
+	const struct stream_extra {
+		const char *name;
+		mode_t type;
+	} * extras; /* further entries, ends with a NULL name */
+};
+
+void endpoints_stream(struct endpoints *s, struct req *r, struct dirfill *f,
+		      const struct stream_kind *kind);
 /* endpoints_failed: an invocation failed: text (the sentence's line, then the container's own words) becomes the endpoint's
  * `error`, at most 64 KiB of it. */
 void endpoints_failed(struct endpoints *s, const char *name, const char *text);

@@ -115,11 +115,16 @@ static bool hear(struct endpoints *s, const char *name, const struct endpoint_st
 
 	if (!ep)
 		return false;
-	if (state)
-		return ep_hear_locked(ep, state, asked_at);
+	if (state) {
+		bool shown = ep_shown(ep), changed = ep_hear_locked(ep, state, asked_at);
+
+		if (!shown && ep_shown(ep))
+			ep_renew_locked(s, ep);
+		return changed;
+	}
 	if (!failure)
 		return ep_hear_gone_locked(s, ep, asked_at);
-	ep->asking = *failure;
+	ep_keep(&ep->asking, failure);
 	return false;
 }
 
@@ -138,6 +143,7 @@ int ask_one(struct endpoints *s, const char *name, struct cancel *c, struct err 
 	}
 	if (rc) {
 		hear(s, name, NULL, asked_at, e);
+		ep_tell(s, name); /* who waits is told, if it is of no use */
 		return err_prefix(e, "endpoint '%s'", name);
 	}
 	hear(s, name, &state, asked_at, NULL);
@@ -167,66 +173,102 @@ static void names_add(struct names *l, const char *name)
 	snprintf(l->rows[l->n++], 64, "%s", name);
 }
 
-static bool listed(const struct endpoint_summary *all, size_t n, const char *name)
+static void tell_all(struct endpoints *s, struct names *l)
 {
-	for (size_t i = 0; i < n; i++)
-		if (streq(all[i].name, name))
-			return true;
-	return false;
+	for (size_t i = 0; i < l->n; i++)
+		ep_tell(s, l->rows[i]);
+	free(l->rows);
+	*l = (struct names){0};
 }
 
-/* What a whole listing does not name is gone; of what was made so lately that the listing may not know it, the service is asked. */
-static void bury_unlisted_locked(struct endpoints *s, const struct endpoint_summary *all, size_t n,
-				 int64_t asked_at, struct names *changed, struct names *doubtful)
+#define DOUBTS_MAX 16 /* asked for singly after a listing */
+
+/* A listing on its way into the table. */
+struct hearing {
+	struct endpoints *s;
+	int64_t began, asked_at; /* of the listing, of the page */
+	uint64_t round;
+	size_t pages;
+	struct names changed, doubtful;
+};
+
+/* What a whole listing does not name is gone. Of what was made so lately that the listing may not know it, the service is asked;
+ * so it is of the few that a list of several pages may have lost because it shifted meanwhile. */
+static void bury_unlisted_locked(struct hearing *h)
 {
-	for (struct ep *ep = s->all; ep; ep = ep->next) {
-		if (!ep_exists(ep) || listed(all, n, ep->name))
+	for (struct ep *ep = h->s->all; ep; ep = ep->next) {
+		if (!ep_exists(ep) || ep->round >= h->round)
 			continue;
-		if (ep->stamp && asked_at - ep->stamp < LISTING_LAG_MS)
-			names_add(doubtful, ep->name);
-		else if (ep_hear_gone_locked(s, ep, asked_at))
-			names_add(changed, ep->name);
+		bool young = ep->stamp && h->began - ep->stamp < LISTING_LAG_MS;
+
+		if (young || (h->pages > 1 && h->doubtful.n < DOUBTS_MAX))
+			names_add(&h->doubtful, ep->name);
+		else if (ep_hear_gone_locked(h->s, ep, h->began))
+			names_add(&h->changed, ep->name);
 	}
 }
 
-/* Puts the listing into the table. */
-static void hear_all_locked(struct endpoints *s, const struct endpoint_summary *all, size_t n,
-			    int64_t asked_at, struct names *changed, struct names *doubtful)
+static void hear_row_locked(struct hearing *h, const struct endpoint_summary *row)
 {
-	for (size_t i = 0; i < n; i++) {
-		struct ep *ep = deploy_name_ok(all[i].name) ? ep_get_locked(s, all[i].name) : NULL;
+	struct ep *ep = deploy_name_ok(row->name) ? ep_get_locked(h->s, row->name) : NULL;
 
-		if (ep && ep_hear_summary_locked(ep, &all[i], asked_at))
-			names_add(changed, ep->name);
-	}
-	bury_unlisted_locked(s, all, n, asked_at, changed, doubtful);
-	s->listed_at = asked_at;
+	if (!ep)
+		return;
+	bool shown = ep_shown(ep);
+	ep->round = MAX(ep->round, h->round);
+	if (ep_hear_summary_locked(ep, row, h->asked_at))
+		names_add(&h->changed, ep->name);
+	if (!shown && ep_shown(ep))
+		ep_renew_locked(h->s, ep);
+}
+
+static void hear_page(void *arg, const struct endpoint_summary *rows, size_t n)
+{
+	struct hearing *h = arg;
+
+	pthread_mutex_lock(&h->s->mu);
+	h->pages++;
+	for (size_t i = 0; i < n; i++)
+		hear_row_locked(h, &rows[i]);
+	pthread_mutex_unlock(&h->s->mu);
+	tell_all(h->s, &h->changed);
+	stream_news(h->s);
+	h->asked_at = now_ms();
+}
+
+static void hear_end_locked(struct hearing *h)
+{
+	struct endpoints *s = h->s;
+
+	bury_unlisted_locked(h);
+	s->listed_at = h->began;
 	s->listed_ever = true;
+	s->listing.took_ms = now_ms() - h->began;
+	s->listing.pages = h->pages;
 	ep_sweep_locked(s);
 }
 
 int ask_all(struct endpoints *s, struct cancel *c, struct err *e)
 {
-	const int64_t asked_at = now_ms();
-	_cleanup_free_ struct endpoint_summary *all = NULL;
-	struct names changed = {0}, doubtful = {0};
+	struct hearing h = {.s = s, .began = now_ms()};
 	struct err one;
-	size_t n = 0;
 
+	h.asked_at = h.began;
+	pthread_mutex_lock(&s->mu);
+	h.round = ++s->round;
+	pthread_mutex_unlock(&s->mu);
 	err_clear(e);
-	int rc = control_list_endpoints(s->m->aws, &all, &n, c, e);
+	int rc = control_page_endpoints(s->m->aws, hear_page, &h, c, e);
 	pthread_mutex_lock(&s->mu);
 	s->unlisted = rc && e->no == EACCES;
 	if (rc == 0)
-		hear_all_locked(s, all, n, asked_at, &changed, &doubtful);
+		hear_end_locked(&h);
 	poll_kick_locked(s, 0);
 	pthread_mutex_unlock(&s->mu);
-	for (size_t i = 0; i < changed.n; i++)
-		ep_tell(s, changed.rows[i]);
-	for (size_t i = 0; i < doubtful.n; i++)
-		if (ask_one(s, doubtful.rows[i], c, &one))
+	tell_all(s, &h.changed);
+	for (size_t i = 0; i < h.doubtful.n; i++)
+		if (ask_one(s, h.doubtful.rows[i], c, &one))
 			ep_log(s, LOG_LEVEL_DEBUG, "%s", one.text);
-	free(changed.rows);
-	free(doubtful.rows);
+	free(h.doubtful.rows);
 	return rc ? err_prefix(e, "list endpoints") : 0;
 }

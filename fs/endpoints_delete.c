@@ -77,7 +77,7 @@ static void end(struct deletion *d, const struct err *kept)
 	if (ep && ep->deletion == d)
 		ep->deletion = NULL;
 	if (ep && kept)
-		ep->kept = *kept;
+		ep_keep(&ep->kept, kept);
 	pthread_cond_broadcast(&s->quiet);
 	pthread_mutex_unlock(&s->mu);
 	deletion_free(d);
@@ -380,7 +380,7 @@ static bool enter(struct deletion *d, bool run)
 
 	if (!ep || ep->deletion)
 		return false;
-	err_clear(&ep->kept);
+	ep_keep(&ep->kept, NULL);
 	ep->deletion = d;
 	ep->since = now_ms();
 	d->running = run && !ep->attempt; /* else the poller starts it when the attempt has ended */

@@ -150,8 +150,8 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		if (p)
 			ep->parts = *p;
 		ep_invoked_well(ep);
-		err_clear(&ep->asking);
-		err_clear(&ep->kept);
+		ep_keep(&ep->asking, NULL);
+		ep_keep(&ep->kept, NULL);
 		ep->attempt = NULL;
 	}
 	pthread_mutex_unlock(&s->mu);
@@ -437,7 +437,7 @@ static int enter(struct attempt *t, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	snprintf(t->instance_type, sizeof t->instance_type, "%s", s->default_type);
 	t->instance_count = s->default_count;
-	err_clear(&ep->kept);
+	ep_keep(&ep->kept, NULL);
 	ep_invoked_well(ep);
 	ep->since = now_ms();
 	ep->attempt = t;

@@ -75,11 +75,6 @@ void ask_for(struct req *r, const struct question *what)
 	question_unref(q);
 }
 
-static int ask_whole(const struct question *q, struct cancel *c, struct err *e)
-{
-	return ask_all(q->s, c, e);
-}
-
 static int ask_named(const struct question *q, struct cancel *c, struct err *e)
 {
 	return ask_one(q->s, q->name, c, e);
@@ -137,15 +132,34 @@ void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char
 /* --- endpoints/ */
 
 /* Nothing has to be asked: what this mount works on itself, what was heard lately, what a fresh listing does not have. */
-static bool fresh(struct endpoints *s, const char *name)
+static bool fresh_locked(const struct endpoints *s, const struct ep *ep)
 {
 	const int64_t now = now_ms();
 
-	SCOPED_LOCK(&s->mu);
-	const struct ep *ep = ep_find_locked(s, name);
 	if (ep && (ep->attempt || ep->deletion || (ep->seen_at && now - ep->seen_at < FRESH_MS)))
 		return true;
 	return !ep && s->listed_ever && now - s->listed_at < FRESH_MS;
+}
+
+/* For a lookup. ls -l, find and shells look up every name of the directory: that must not be a question each. */
+static bool enough_known(struct endpoints *s, const char *name)
+{
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+
+	if (fresh_locked(s, ep))
+		return true;
+	return ep && ep_shown(ep) && believed_locked(s, ep);
+}
+
+bool endpoints_glance(struct endpoints *s, const char *name, struct endpoint_info *out)
+{
+	if (!enough_known(s, name))
+		return false;
+	SCOPED_LOCK(&s->mu);
+	const struct ep *ep = ep_find_locked(s, name);
+	*out = (struct endpoint_info){.phase = ep ? ep_phase(ep) : EP_ABSENT};
+	return true;
 }
 
 static bool known_at_all(struct endpoints *s, const char *name)
@@ -192,7 +206,7 @@ static void endpoints_lookup(struct req *r, struct node *dir, const char *name)
 		vdir_lookup(r, dir, name);
 		return;
 	}
-	if (fresh(s, name)) {
+	if (enough_known(s, name)) {
 		dir_answer(s, r, dir, name);
 		return;
 	}
@@ -210,42 +224,19 @@ static int fill_names(struct endpoints *s, struct dirfill *f, bool (*is)(const s
 	return 0;
 }
 
-static void list_answer(struct req *r, struct question *q, int no)
-{
-	pthread_mutex_lock(&q->s->mu);
-	bool never = !q->s->listed_ever;
-	bool silent = !q->answered;
-	pthread_mutex_unlock(&q->s->mu);
-	/* Names that nobody told are not none. A permission that was taken away takes the names along. */
-	if ((never && (no || silent)) || no == EACCES) {
-		reply_err(r, no ? no : ETIMEDOUT);
-		return;
-	}
-	if (vdir_fill(q->dir, q->fill) || dirfill_add(q->fill, ".defaults", 0, S_IFDIR) ||
-	    dirfill_add(q->fill, ".deleting", 0, S_IFDIR) ||
-	    dirfill_add(q->fill, ".orphans", 0, S_IFDIR) || fill_names(q->s, q->fill, ep_shown)) {
-		reply_err(r, ENOMEM);
-		return;
-	}
-	reply_dir(r, q->fill);
-}
-
-static bool listing_fresh(struct endpoints *s)
-{
-	SCOPED_LOCK(&s->mu);
-	return s->listed_ever && now_ms() - s->listed_at < FRESH_MS;
-}
+static const struct stream_kind endpoints_kind = {
+	.room = ROOM_ENDPOINTS,
+	.type = S_IFDIR,
+	.extras = (const struct stream_extra[]){{".error", S_IFREG},
+						{".defaults", S_IFDIR},
+						{".deleting", S_IFDIR},
+						{".orphans", S_IFDIR},
+						{NULL, 0}},
+};
 
 static void endpoints_list(struct req *r, struct node *dir, struct dirfill *f)
 {
-	struct endpoints *s = dir->data;
-	struct question q = {
-		.s = s, .dir = dir, .fill = f, .ask = ask_whole, .answer = list_answer};
-
-	if (listing_fresh(s))
-		list_answer(r, &q, 0);
-	else
-		ask_for(r, &q);
+	endpoints_stream(dir->data, r, f, &endpoints_kind);
 }
 
 static void endpoints_mkdir(struct req *r, struct node *dir, const char *name, mode_t mode)
@@ -282,6 +273,7 @@ const struct node_ops endpoints_ops = {
 	.getattr = vdir_getattr,
 	.setattr = vdir_setattr,
 	.list = endpoints_list,
+	.more = endpoints_list,
 	.mkdir = endpoints_mkdir,
 	.rmdir = endpoints_rmdir,
 	.rename = refuse_rename,
@@ -290,14 +282,24 @@ const struct node_ops endpoints_ops = {
 
 /* --- endpoints/NAME/ */
 
-/* Whether the rows have all they show. What cannot be learnt because the service is silent is shown empty after 2 s. */
+/* Whether the rows have all they show. */
+static bool described_locked(const struct ep *ep)
+{
+	return !ep || ep->attempt || ep->deletion || !ep_exists(ep) ||
+	       (!ep->stale && ep->parts.config[0]);
+}
+
 static bool described(const struct endpoint_ref *at)
 {
 	SCOPED_LOCK(&at->s->mu);
-	const struct ep *ep = ep_find_locked(at->s, at->name);
+	return described_locked(ep_find_locked(at->s, at->name));
+}
 
-	return !ep || ep->attempt || ep->deletion || !ep_exists(ep) ||
-	       (!ep->stale && ep->parts.config[0]);
+/* find and du look into every directory: more than a few at a time are listed by what is known. */
+static bool listed_as_known(const struct endpoint_ref *at)
+{
+	SCOPED_LOCK(&at->s->mu);
+	return described_locked(ep_find_locked(at->s, at->name)) || !may_ask_locked(at->s);
 }
 
 static void row_answer(struct req *r, struct question *q, int no)
@@ -316,7 +318,10 @@ static void endpoint_lookup(struct req *r, struct node *dir, const char *name)
 {
 	const struct endpoint_ref *at = dir->data;
 
-	if (!vdir_row(dir, name) || described(at)) {
+	const struct vfile *row = vdir_row(dir, name);
+
+	/* whether there is a link at all is a matter of its target; the others are asked for when they are opened */
+	if (!row || !(row->flags & VF_LINK) || described(at)) {
 		vdir_lookup(r, dir, name);
 		return;
 	}
@@ -330,7 +335,7 @@ static void endpoint_list(struct req *r, struct node *dir, struct dirfill *f)
 {
 	const struct endpoint_ref *at = dir->data;
 
-	if (described(at)) {
+	if (listed_as_known(at)) {
 		vdir_list(r, dir, f);
 		return;
 	}
@@ -338,6 +343,51 @@ static void endpoint_list(struct req *r, struct node *dir, struct dirfill *f)
 		.s = at->s, .dir = dir, .fill = f, .ask = ask_named, .answer = rows_answer};
 	memcpy(q.name, at->name, sizeof q.name);
 	ask_for(r, &q);
+}
+
+static void learnt(struct req *r, struct question *q, int no)
+{
+	struct learning l = q->learning;
+
+	(void)no; /* what cannot be learnt because the service is silent is shown as it is known */
+	l.then(r, l.arg);
+}
+
+static bool learn(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+		  void *arg)
+{
+	const struct endpoint_ref *at = dir->data;
+	struct question q = {
+		.s = at->s,
+		.dir = dir,
+		.ask = ask_named,
+		.answer = learnt,
+		.learning = {then, arg}
+        };
+
+	memcpy(q.name, at->name, sizeof q.name);
+	ask_for(r, &q);
+	return true;
+}
+
+bool endpoint_learn(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+		    void *arg)
+{
+	if (described(dir->data))
+		return false;
+	return !r || learn(dir, r, then, arg);
+}
+
+/* The status changes, so it is as old as a second when it is read. */
+bool endpoint_learn_status(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+			   void *arg)
+{
+	const struct endpoint_ref *at = dir->data;
+
+	pthread_mutex_lock(&at->s->mu);
+	bool fresh = fresh_locked(at->s, ep_find_locked(at->s, at->name));
+	pthread_mutex_unlock(&at->s->mu);
+	return !fresh && r && learn(dir, r, then, arg);
 }
 
 static const struct node_ops endpoint_ops = {

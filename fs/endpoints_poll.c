@@ -131,11 +131,18 @@ static void keep_stale_locked(struct endpoints *s, struct round *r)
 	r->n_ask = kept;
 }
 
+static size_t pages_of_list(struct endpoints *s)
+{
+	SCOPED_LOCK(&s->mu);
+	return s->listing.pages;
+}
+
+/* One list, or single questions where these are fewer calls. */
 static int ask_round(struct endpoints *s, struct round *r, struct cancel *c, struct err *e)
 {
 	int rc = 0;
 
-	if (r->n_ask > 1 && !r->unlisted) {
+	if (!r->unlisted && r->n_ask > MAX(pages_of_list(s), 1u)) {
 		if (ask_all(s, c, e))
 			return e->no == EACCES ? 0 : -1; /* the next round does without */
 		for (size_t i = 0; i < r->n_ask; i++)

@@ -5,7 +5,7 @@
  *   endpoints_table.c   what is known of each endpoint, and how news of it come in
  *   endpoints_ask.c     asking the service: one endpoint, all of them
  *   endpoints_poll.c    asking again while something is in transition
- *   endpoints_dir.c     the directories: lookup, list, mkdir, rmdir
+ *   endpoints_dir.c     the directories: lookup, mkdir, rmdir      endpoints_stream.c  listings, as pages come in
  *   endpoints_rows.c    the attribute files
  *   endpoints_deploy.c  mkdir's work        endpoints_delete.c  rmdir's work
  *   endpoints_sweep.c   what other mounts left: wishes to delete, orphans
@@ -77,7 +77,10 @@ struct deletion {
 };
 
 struct ep {
-	struct ep *next;
+	struct ep *next; /* in the list of all, newest first: seq falls */
+	struct ep *same; /* in its bucket */
+	uint64_t seq;    /* when it came to be shown; what streams go by */
+	uint64_t round;  /* the last listing that named it */
 	char name[64];
 	struct endpoint_state seen; /* status "": never heard of, or gone */
 	int64_t seen_at;            /* when that was asked for, now_ms; 0: never */
@@ -93,13 +96,29 @@ struct ep {
 	struct parts parts;
 	char content_type[64]; /* "": not known */
 	char *invoke;          /* text of the last failed invocation, or NULL */
-	struct err kept;       /* why a deletion that rmdir had taken was given up */
-	struct err asking;     /* why the last describe failed, for those who wait */
+	struct err *kept;      /* why a deletion that rmdir had taken was given up, or NULL */
+	struct err *asking;    /* why the last describe failed, for those who wait, or NULL */
 	unsigned waiters;      /* parked readers of its wait files */
 	int64_t waiting_since;
 	struct attempt *attempt;   /* owned */
 	struct deletion *deletion; /* owned */
 };
+
+/* The listing that readers of the directories wait for; poller and others ask for lists of their own. */
+struct listing {
+	bool running;    /* a job is at it */
+	int64_t ended;   /* 0: never */
+	int64_t took_ms; /* the last whole one, and its pages */
+	size_t pages;
+	struct err why; /* of the last one */
+};
+
+struct allowance {
+	int64_t at; /* of left */
+	double left;
+};
+
+#define EP_BUCKETS 4096 /* SageMaker's accounts have some thousand endpoints at most */
 
 struct endpoints {
 	struct mount *m;
@@ -107,9 +126,17 @@ struct endpoints {
 		mu; /* guards all below and every struct ep; never held across the network, replies or other rooms */
 	pthread_cond_t quiet; /* a deletion got further */
 	struct ep *all;
-	int64_t listed_at; /* of the last whole listing; 0: never */
+	struct ep *buckets[EP_BUCKETS]; /* by name, regardless of case */
+	uint64_t seq, round;            /* the last ones given */
+	int64_t listed_at;              /* of the last whole listing; 0: never */
 	bool listed_ever;
 	bool unlisted; /* listing is not permitted: endpoints are asked after one by one */
+	struct listing listing;
+	struct parked *parked;
+	struct allowance asks; /* single questions that looking around may cost */
+	int64_t looked_at,
+		crowd_at; /* when the last known name was looked up; when another one was just before */
+	const struct ep *looked; /* and which; to compare with */
 	char default_type[32];
 	int default_count;
 	void (*listener)(void *arg, const char *name);
@@ -129,11 +156,15 @@ struct endpoints {
 };
 
 /* --- endpoints_table.c; _locked: with s->mu */
+/* ep_keep: the error of an entry becomes e (NULL: none). Most have none. */
+void ep_keep(struct err **at, const struct err *e);
 /* ep_invoked_well: forgets the last failed invocation. */
 void ep_invoked_well(struct ep *ep);
 struct ep *ep_find_locked(struct endpoints *s, const char *name);
 struct ep *ep_get_locked(struct endpoints *s,
 			 const char *name); /* made when missing; NULL: memory */
+/* ep_renew_locked: it is shown again: streams that have passed it are to see it. */
+void ep_renew_locked(struct endpoints *s, struct ep *ep);
 /* ep_rival_locked: the entry whose name differs only in case, or NULL. */
 struct ep *ep_rival_locked(struct endpoints *s, const char *name);
 bool ep_exists(const struct ep *ep);   /* the service has it */
@@ -151,6 +182,10 @@ enum endpoint_phase status_phase(const char *status);
 /* ep_hear_locked: the service described it at asked_at; true when what is shown changed. */
 bool ep_hear_locked(struct ep *ep, const struct endpoint_state *state, int64_t asked_at);
 bool ep_hear_summary_locked(struct ep *ep, const struct endpoint_summary *sum, int64_t asked_at);
+/* believed_locked: whether a lookup of ep, which is shown, is answered by what is known though that is not fresh. */
+bool believed_locked(struct endpoints *s, const struct ep *ep);
+/* may_ask_locked: takes one of the allowance for questions that nobody asked explicitly: 16 at once, then 2 a second. */
+bool may_ask_locked(struct endpoints *s);
 bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at);
 void ep_sweep_locked(struct endpoints *s); /* forget old tombstones */
 void ep_free_all(struct endpoints *s);
@@ -170,6 +205,12 @@ int ask_all(struct endpoints *s, struct cancel *c, struct err *e) _must_check_;
 int ask_parts(struct endpoints *s, const char *config, struct parts *p, struct cancel *c,
 	      struct err *e) _must_check_;
 bool is_transient(const struct err *e);
+
+/* --- endpoints_stream.c */
+/* stream_news: pages came in, or the listing ended: readers get what is new. No lock held. */
+void stream_news(struct endpoints *s);
+/* stream_refresh_locked: starts a listing in the background unless one runs or one has just ended. */
+void stream_refresh_locked(struct endpoints *s);
 
 /* --- endpoints_poll.c */
 void poll_fire(struct timer *t);
@@ -223,6 +264,12 @@ struct endpoint_ref { /* data of the nodes endpoints/NAME and .deleting/NAME */
 extern const struct node_ops endpoints_ops;
 extern const struct vfile endpoints_files[], endpoint_files[], deleting_files[], default_files[];
 
+/* What goes on when a row's text can be shown. */
+struct learning {
+	void (*then)(struct req *r, void *arg);
+	void *arg;
+};
+
 /* A question to the service, or work there, on behalf of a request; the request is answered from what is known then. */
 struct question {
 	struct endpoints *s;
@@ -230,6 +277,7 @@ struct question {
 	char name[64];
 	char row[64];
 	struct dirfill *fill;
+	struct learning learning;
 	int (*ask)(const struct question *q, struct cancel *c, struct err *e); /* a job */
 	void (*answer)(struct req *r, struct question *q, int no);
 	struct promise *promise;
@@ -239,6 +287,11 @@ struct question {
 
 /* ask_for: what is copied; ask's failure is the room's last one, too. */
 void ask_for(struct req *r, const struct question *what);
+/* endpoint_learn, endpoint_learn_status: the rows' learn (vfile.h): by what a description says; by the status. */
+bool endpoint_learn(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+		    void *arg);
+bool endpoint_learn_status(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+			   void *arg);
 /* dir_answer: answers a lookup or mkdir with endpoints/NAME. */
 void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char *name);
 int defaults_load(struct endpoints *s, struct err *e) _must_check_;

@@ -46,8 +46,8 @@ static void show_reason(const struct ep *ep, struct buf *out)
 		err_show(&ep->attempt->why, out);
 	else if (ep->deletion && ep->deletion->why.no)
 		err_show(&ep->deletion->why, out);
-	else if (ep->kept.no)
-		err_show(&ep->kept, out);
+	else if (ep->kept)
+		err_show(ep->kept, out);
 	else if (ep_exists(ep) && ep->seen.failure[0])
 		line(out, ep->seen.failure);
 	else if (ep->invoke)
@@ -144,7 +144,7 @@ static enum verdict judge(const struct ep *ep)
 		return DELETED;
 	if (ep->attempt)
 		return ep->attempt->phase == ATTEMPT_FAILED ? FAILED : NOT_YET;
-	if (ep->asking.no && !is_transient(&ep->asking))
+	if (ep->asking && !is_transient(ep->asking))
 		return REFUSED;
 	if (!ep_settled(ep))
 		return NOT_YET;
@@ -158,7 +158,7 @@ static int failed_line(const struct ep *ep, enum verdict v, struct buf *out)
 	buf_str(out, "Failed: ");
 	size_t before = out->len;
 	if (v == REFUSED)
-		err_show(&ep->asking, out);
+		err_show(ep->asking, out);
 	else if (v == DELETED)
 		buf_str(out, "the endpoint was deleted");
 	else
@@ -177,7 +177,7 @@ static int settled_line(const struct ep *ep, const char *name, struct buf *out, 
 		return 0;
 	if (v == SERVES)
 		return line(out, "InService") == 0;
-	err_set(e, v == REFUSED ? ep->asking.no : EREMOTEIO, "endpoint '%s' does not serve", name);
+	err_set(e, v == REFUSED ? ep->asking->no : EREMOTEIO, "endpoint '%s' does not serve", name);
 	return failed_line(ep, v, out);
 }
 
@@ -209,19 +209,25 @@ static void waiting(struct node *dir, bool on)
 }
 
 const struct vfile endpoint_files[] = {
-	{.name = "status",     .mode = 0444, .show = show_status},
-	{.name = "error", .mode = 0444, .show = show_error},
-	{.name = "model",      .mode = 0777, .flags = VF_LINK, .show = show_model},
-	{.name = "instance_type",  .mode = 0444, .show = show_instance_type},
-	{.name = "instance_count",      .mode = 0444, .show = show_instance_count},
-	{.name = "config",    .mode = 0444, .show = show_config},
-	{.name = "arn",                    .mode = 0444, .show = show_arn},
+	{.name = "status",         .mode = 0444, .show = show_status, .learn = endpoint_learn_status},
+	{.name = "error",     .mode = 0444, .show = show_error, .learn = endpoint_learn},
+	{.name = "model",                        .mode = 0777, .flags = VF_LINK, .show = show_model},
+	{.name = "instance_type",
+	 .mode = 0444,
+	 .show = show_instance_type,
+	 .learn = endpoint_learn},
+	{.name = "instance_count",
+	 .mode = 0444,
+	 .show = show_instance_count,
+	 .learn = endpoint_learn},
+	{.name = "config",          .mode = 0444, .show = show_config, .learn = endpoint_learn},
+	{.name = "arn",        .mode = 0444, .show = show_arn},
 	{.name = "wait",
 	 .mode = 0444,
 	 .flags = VF_HIDDEN,
 	 .settled = wait_settled,
 	 .waiting = waiting},
-	{0		   },
+	{0	    },
 };
 
 /* .deleting/NAME: over when the entry is no deletion any more. */
@@ -229,10 +235,10 @@ static int deleted_line(const struct ep *ep, struct buf *out, struct err *e)
 {
 	if (ep && ep_deleting(ep))
 		return 0;
-	if (!ep || !ep->kept.no)
+	if (!ep || !ep->kept)
 		return line(out, "deleted") == 0;
 	buf_str(out, "Failed: ");
-	err_show(&ep->kept, out);
+	err_show(ep->kept, out);
 	flatten(out);
 	err_set(e, EREMOTEIO, "endpoint '%s' was not deleted", ep->name);
 	return 1;

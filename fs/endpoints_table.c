@@ -38,13 +38,42 @@ enum endpoint_phase status_phase(const char *status)
 	return row ? row->phase : EP_UNKNOWN;
 }
 
+/* FNV-1a, regardless of case: rivals share a bucket. */
+static struct ep **bucket_of(struct endpoints *s, const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint32_t)tolower((unsigned char)*name)) * 16777619u;
+	return &s->buckets[h % EP_BUCKETS];
+}
+
 struct ep *ep_find_locked(struct endpoints *s, const char *name)
 {
-	struct ep *ep = s->all;
+	struct ep *ep = *bucket_of(s, name);
 
 	while (ep && !streq(ep->name, name))
-		ep = ep->next;
+		ep = ep->same;
 	return ep;
+}
+
+static void list_first_locked(struct endpoints *s, struct ep *ep)
+{
+	ep->seq = ++s->seq;
+	ep->next = s->all;
+	s->all = ep;
+}
+
+void ep_renew_locked(struct endpoints *s, struct ep *ep)
+{
+	struct ep **at = &s->all;
+
+	if (ep->seq == s->seq)
+		return;
+	while (*at != ep)
+		at = &(*at)->next;
+	*at = ep->next;
+	list_first_locked(s, ep);
 }
 
 struct ep *ep_get_locked(struct endpoints *s, const char *name)
@@ -58,14 +87,16 @@ struct ep *ep_get_locked(struct endpoints *s, const char *name)
 		return NULL;
 	snprintf(ep->name, sizeof ep->name, "%s", name);
 	ep->since = now_ms();
-	ep->next = s->all;
-	s->all = ep;
+	struct ep **bucket = bucket_of(s, name);
+	ep->same = *bucket;
+	*bucket = ep;
+	list_first_locked(s, ep);
 	return ep;
 }
 
 struct ep *ep_rival_locked(struct endpoints *s, const char *name)
 {
-	for (struct ep *ep = s->all; ep; ep = ep->next)
+	for (struct ep *ep = *bucket_of(s, name); ep; ep = ep->same)
 		if (strcasecmp(ep->name, name) == 0 && !streq(ep->name, name) &&
 		    (ep_shown(ep) || ep_deleting(ep)))
 			return ep;
@@ -157,7 +188,7 @@ static void hear_common(struct ep *ep, int64_t asked_at, bool changed)
 {
 	ep->seen_at = asked_at;
 	ep->gone = false;
-	err_clear(&ep->asking);
+	ep_keep(&ep->asking, NULL);
 	if (changed)
 		ep->since = now_ms();
 	ep->tags_wanted |= ep_in_transition(ep);
@@ -208,7 +239,7 @@ bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 	ep->created = 0;
 	parts_release(&ep->parts);
 	ep_invoked_well(ep);
-	err_clear(&ep->asking);
+	ep_keep(&ep->asking, NULL);
 	ep->untagged = ep->tags_wanted = false;
 	ep->seen_at = asked_at;
 	ep->gone = true;
@@ -229,8 +260,28 @@ void ep_invoked_well(struct ep *ep)
 	free(steal(ep->invoke));
 }
 
-static void ep_free(struct ep *ep)
+void ep_keep(struct err **at, const struct err *e)
 {
+	if (!e)
+		free(steal(*at));
+	else if (*at || (*at = malloc(sizeof **at)))
+		**at = *e;
+}
+
+static void leave_bucket(struct endpoints *s, const struct ep *ep)
+{
+	struct ep **at = bucket_of(s, ep->name);
+
+	while (*at != ep)
+		at = &(*at)->same;
+	*at = ep->same;
+}
+
+static void ep_free(struct endpoints *s, struct ep *ep)
+{
+	leave_bucket(s, ep);
+	ep_keep(&ep->kept, NULL);
+	ep_keep(&ep->asking, NULL);
 	parts_release(&ep->parts);
 	attempt_free(ep->attempt);
 	deletion_free(ep->deletion);
@@ -251,7 +302,7 @@ void ep_sweep_locked(struct endpoints *s)
 			continue;
 		}
 		*at = ep->next;
-		ep_free(ep);
+		ep_free(s, ep);
 	}
 }
 
@@ -261,7 +312,7 @@ void ep_free_all(struct endpoints *s)
 		struct ep *ep = s->all;
 
 		s->all = ep->next;
-		ep_free(ep);
+		ep_free(s, ep);
 	}
 }
 

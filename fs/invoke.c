@@ -116,7 +116,7 @@ static void lookup_endpoint(struct req *r, struct node *dir, struct invoke_file 
 	struct waiting what = {
 		.node = dir, .file = f, .r = r, .late = lookup_late, .job = lookup_job};
 
-	if (endpoints_info(s->m->endpoints, f->endpoint, FRESH_MS, &info)) {
+	if (endpoints_glance(s->m->endpoints, f->endpoint, &info)) {
 		lookup_answer(&what, &info);
 		return;
 	}
@@ -180,94 +180,17 @@ static void invoke_create(struct req *r, struct node *dir, const char *name, mod
 
 /* --- list */
 
-static int add_name(void *arg, const char *name)
-{
-	return buf_add(arg, name, strlen(name) + 1);
-}
-
-static int fill_names_locked(const struct invoke *s, struct dirfill *f)
-{
-	const char *name = s->names.data, *end = name + s->names.len;
-
-	if (dirfill_add(f, ERROR_FILE, 0, S_IFREG) < 0)
-		return -1;
-	for (; name < end; name += strlen(name) + 1)
-		if (dirfill_add(f, name, 0, S_IFREG) < 0)
-			return -1;
-	return 0;
-}
-
-static void list_known(struct req *r, struct invoke *s, struct dirfill *f)
-{
-	pthread_mutex_lock(&s->mu);
-	int rc = fill_names_locked(s, f);
-	pthread_mutex_unlock(&s->mu);
-	if (rc < 0)
-		reply_err(r, ENOMEM);
-	else
-		reply_dir(r, f);
-}
-
-static void list_late(struct waiting *w)
-{
-	if (!waiting_claim(w))
-		return;
-	list_known(w->r, w->room, w->fill);
-	waiting_done(w);
-}
-
-/* The listing is news, or failed: without any earlier one the failure is the answer. */
-static int list_fetch(struct invoke *s, struct cancel *c, struct err *e)
-{
-	struct buf names = BUF_INIT((size_t)4 << 20);
-	int rc = endpoints_names(s->m->endpoints, LIST_FRESH_MS, add_name, &names, c, e);
-	struct buf old = names;
-
-	SCOPED_LOCK(&s->mu);
-	if (rc == 0) {
-		old = s->names;
-		s->names = names;
-		s->names_at = now_ms();
-		s->names_known = true;
-	}
-	buf_release(&old);
-	return rc < 0 && (!s->names_known || e->no == EACCES) ? -1 : 0;
-}
-
-static void list_job(struct waiting *w, struct cancel *c)
-{
-	struct err e = {0};
-
-	if (list_fetch(w->room, c, &e) == 0) {
-		list_late(w);
-		return;
-	}
-	if (!waiting_claim(w))
-		return;
-	err_prefix(&e, "list endpoints");
-	mount_fail(w->room->m, ROOM_INVOKE, &e);
-	invoke_refuse(w->r, e.no);
-	waiting_done(w);
-}
+static const struct stream_kind invoke_kind = {
+	.room = ROOM_INVOKE,
+	.type = S_IFREG,
+	.extras = (const struct stream_extra[]){{ERROR_FILE, S_IFREG}, {NULL, 0}},
+};
 
 static void invoke_list(struct req *r, struct node *dir, struct dirfill *f)
 {
-	struct invoke *s = dir->data;
+	const struct invoke *s = dir->data;
 
-	pthread_mutex_lock(&s->mu);
-	bool fresh = s->names_at && now_ms() - s->names_at < LIST_FRESH_MS;
-	pthread_mutex_unlock(&s->mu);
-	if (fresh) {
-		list_known(r, s, f);
-		return;
-	}
-	struct waiting what = {.node = dir, .fill = f, .late = list_late, .job = list_job};
-	struct waiting *w = waiting_new(s, r, &what);
-	if (!w)
-		return;
-	waiting_timer(w, LIST_LIMIT_MS);
-	waiting_job(w);
-	waiting_unref(w);
+	endpoints_stream(s->m->endpoints, r, f, &invoke_kind);
 }
 
 static const struct node_ops invoke_dir_ops = {
@@ -275,6 +198,7 @@ static const struct node_ops invoke_dir_ops = {
 	.getattr = vdir_getattr,
 	.setattr = vdir_setattr,
 	.list = invoke_list,
+	.more = invoke_list,
 	.create = invoke_create,
 };
 
@@ -290,9 +214,6 @@ static void changed(void *arg, const char *name)
 	struct invoke *s = arg;
 	struct endpoint_info info;
 
-	pthread_mutex_lock(&s->mu);
-	s->names_at = 0;
-	pthread_mutex_unlock(&s->mu);
 	if (endpoints_info(s->m->endpoints, name, LONG_MAX, &info) && info.phase == EP_ABSENT)
 		answers_forget(s->answers, name);
 	waiting_news(s, name);
@@ -341,7 +262,6 @@ void invoke_free(struct invoke *s)
 	if (s->procfd >= 0)
 		close(s->procfd);
 	answers_free(s->answers);
-	buf_release(&s->names);
 	pthread_cond_destroy(&s->quiet);
 	pthread_mutex_destroy(&s->mu);
 	free(s);

@@ -28,7 +28,6 @@
 #include "sagemaker/runtime.h"
 
 #define FRESH_MS      5000 /* what is known of an endpoint is believed for so long */
-#define LIST_FRESH_MS 1000 /* and which ones there are */
 #define LIST_LIMIT_MS 2000 /* a listing answers from what is known then */
 #define HELD_LIMIT_MS 2000 /* relatives wait so long for a held body */
 #define TYPE_MAX      64
@@ -57,12 +56,9 @@ struct invoke {
 	pthread_mutex_t mu;   /* guards what follows, and members of struct waiting */
 	pthread_cond_t quiet; /* an exchange or a waiting request ended */
 	bool stopping;
-	struct waitings waitings;   /* not answered yet */
-	unsigned n_waitings;        /* alive, answered or not */
-	struct exchanges exchanges; /* in flight */
-	struct buf names;           /* the last listing: NUL-terminated names */
-	int64_t names_at;           /* when it was made, now_ms(); 0: never, or out of date */
-	bool names_known;
+	struct waitings waitings;                        /* not answered yet */
+	unsigned n_waitings;                             /* alive, answered or not */
+	struct exchanges exchanges;                      /* in flight */
 	struct undescribed undescribed[UNDESCRIBED_MAX]; /* a ring */
 	unsigned next_undescribed;
 	bool expiry_armed;

@@ -13,8 +13,8 @@ static int show_room_error(struct node *dir, struct buf *out, struct err *e)
 }
 
 const struct vfile models_rows[] = {
-	{".error", 0444, VF_LISTED_ALL, 0, show_room_error, NULL, NULL, NULL, NULL},
-	{NULL,     0,    0,             0, NULL,            NULL, NULL, NULL, NULL},
+	{.name = ".error",        .mode = 0444, .flags = VF_LISTED_ALL, .show = show_room_error},
+	{0},
 };
 
 static struct model *side_model(const struct node *dir)
@@ -356,16 +356,28 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 
 /* Nothing here is listed by its parent; wait blocks, so it is not even listed here. */
 const struct vfile model_rows[] = {
-	{"status",            0444, 0,         0,  show_status, NULL,            NULL,         NULL,         NULL           },
-	{"check",             0444, 0,         0,  NULL,        fetch_check,     NULL,         NULL,         NULL           },
-	{"error",             0444, 0,         0,  show_error,  NULL,            NULL,         NULL,         NULL           },
-	{"wait",              0444, VF_HIDDEN, 0,  NULL,        NULL,            settled_wait, waiting_wait, NULL           },
-	{"uri",               0444, 0,         0,  show_uri,    NULL,            NULL,         NULL,         NULL           },
-	{"framework",         0644, 0,         64, NULL,        fetch_framework, NULL,         NULL,         store_framework},
-	{"framework_version", 0644, 0,         64, NULL,        fetch_version,   NULL,         NULL,         store_version  },
-	{"image",             0444, 0,         0,  NULL,        fetch_image,     NULL,         NULL,         NULL           },
-	{"digest",            0444, 0,         0,  show_digest, NULL,            NULL,         NULL,         NULL           },
-	{NULL,		0,    0,         0,  NULL,        NULL,            NULL,         NULL,         NULL           },
+	{.name = "status",        .mode = 0444, .show = show_status},
+	{.name = "check",    .mode = 0444, .fetch = fetch_check},
+	{.name = "error",         .mode = 0444, .show = show_error},
+	{.name = "wait",
+	 .mode = 0444,
+	 .flags = VF_HIDDEN,
+	 .settled = settled_wait,
+	 .waiting = waiting_wait},
+	{.name = "uri",         .mode = 0444, .show = show_uri},
+	{.name = "framework",
+	 .mode = 0644,
+	 .max_write = 64,
+	 .fetch = fetch_framework,
+	 .store = store_framework},
+	{.name = "framework_version",
+	 .mode = 0644,
+	 .max_write = 64,
+	 .fetch = fetch_version,
+	 .store = store_version},
+	{.name = "image",      .mode = 0444, .fetch = fetch_image},
+	{.name = "digest", .mode = 0444, .show = show_digest},
+	{0	  },
 };
 
 static const struct node_ops side_ops = {

@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 
 #include "fs/ops_private.h"
@@ -14,6 +15,10 @@ struct dirfill {
 	struct direntry *rows;
 	size_t n, room;
 	struct buf names;
+	size_t given; /* n at the last answer */
+	bool parts;   /* the room has more */
+	int broken;   /* errno after the last entry, 0: none */
+	struct dirmark mark;
 };
 
 /* An open directory. */
@@ -87,18 +92,60 @@ static void reply_slice(struct req *r, const struct dirfill *f)
 	fuse_reply_buf(r->fuse, out, used);
 }
 
-void reply_dir(struct req *r, struct dirfill *f)
+struct dirmark *dirfill_mark(struct dirfill *f)
+{
+	return &f->mark;
+}
+
+/* Everything was read, and it will not become more. */
+static bool is_broken_here(const struct req *r, const struct dirfill *f)
+{
+	return f->broken && (size_t)r->off >= f->n;
+}
+
+static void reply_from(struct req *r, const struct dirfill *f)
+{
+	if (is_broken_here(r, f))
+		fuse_reply_err(r->fuse, f->broken);
+	else
+		reply_slice(r, f);
+}
+
+static void reply_collected(struct req *r, struct dirfill *f)
 {
 	struct dirlist *l = r->list;
 
 	req_disarm(r);
 	pthread_mutex_lock(&l->mu);
-	dirfill_free(l->fill);
+	if (l->fill != f)
+		dirfill_free(l->fill);
 	l->fill = f;
 	r->fill = NULL;
-	reply_slice(r, f);
+	f->given = f->n;
+	reply_from(r, f);
 	pthread_mutex_unlock(&l->mu);
 	req_end(r);
+}
+
+void reply_dir_part(struct req *r, struct dirfill *f)
+{
+	assert(f->n > f->given);
+	f->parts = true;
+	reply_collected(r, f);
+}
+
+void reply_dir_broken(struct req *r, struct dirfill *f, int no)
+{
+	assert(no > 0 && no <= 511);
+	f->parts = false;
+	f->broken = no;
+	reply_collected(r, f);
+}
+
+void reply_dir(struct req *r, struct dirfill *f)
+{
+	f->parts = false;
+	reply_collected(r, f);
 }
 
 void ops_opendir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -130,15 +177,20 @@ void ops_releasedir(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(fuse, 0);
 }
 
-/* Answers from the listing that is there; false: it must be collected (first read, or rewound). */
-static bool reply_collected(struct req *r)
+/* Answers from the listing that is there; false: it must be collected (first read, or rewound), or gone on with: then it is the
+ * request's. The kernel has one reading thread of an open directory at a time. */
+static bool answered_from_list(struct req *r)
 {
 	struct dirlist *l = r->list;
 
 	pthread_mutex_lock(&l->mu);
 	bool have = r->off > 0 && l->fill;
-	if (have)
-		reply_slice(r, l->fill);
+	if (have && l->fill->parts && (size_t)r->off >= l->fill->n) {
+		r->fill = steal(l->fill);
+		have = false;
+	} else if (have) {
+		reply_from(r, l->fill);
+	}
 	pthread_mutex_unlock(&l->mu);
 	if (have)
 		req_end(r);
@@ -155,8 +207,12 @@ void ops_readdir(fuse_req_t fuse, fuse_ino_t ino, size_t size, off_t off, struct
 	r->list = opened(fi);
 	r->size = size;
 	r->off = off;
-	if (reply_collected(r))
+	if (answered_from_list(r))
 		return;
+	if (r->fill) {
+		r->node->ops->more(r, r->node, r->fill);
+		return;
+	}
 	r->fill = dirfill_new(r->s->m, r->node);
 	if (!r->fill) {
 		reply_err(r, ENOMEM);

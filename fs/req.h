@@ -67,11 +67,24 @@ struct pollwake;
 void poll_wake(struct pollwake *w);
 void poll_drop(struct pollwake *w);
 
-/* A directory being listed: entries are collected whole at opendir/first read and sliced by ops.c. */
+/* A directory being listed: entries are collected at the first read, whole or as they come, and sliced by ops.c. */
 struct dirfill;
 /* type: S_IFREG, S_IFDIR, S_IFLNK */
 int dirfill_add(struct dirfill *f, const char *name, ino_t ino, mode_t type);
 void reply_dir(struct req *r, struct dirfill *f); /* the listing is complete */
+/* reply_dir_part: there will be more: node_ops.more is called when the reader has come to the end of what there is. With nothing
+ * added since the last part the reader would take it for the end: asserted. */
+void reply_dir_part(struct req *r, struct dirfill *f);
+/* reply_dir_broken: there should be more, but cannot: the reader gets what was added, then the errno. */
+void reply_dir_broken(struct req *r, struct dirfill *f, int no);
+
+/* How far a room is with a listing that comes in parts; zero at first. The room's to use as it likes. */
+struct dirmark {
+	uint64_t seen;
+	unsigned step;
+	bool parts;
+};
+struct dirmark *dirfill_mark(struct dirfill *f);
 
 /* What to change in setattr: bits. */
 #define SET_MODE      (1u << 0)
@@ -97,6 +110,8 @@ struct node_ops {
 	void (*readlink)(struct req *r, struct node *n);
 	/* "." and ".." are added by ops.c */
 	void (*list)(struct req *r, struct node *dir, struct dirfill *f);
+	/* after reply_dir_part: the same f, with what was added before still in it */
+	void (*more)(struct req *r, struct node *dir, struct dirfill *f);
 	void (*mkdir)(struct req *r, struct node *dir, const char *name, mode_t mode);
 	void (*rmdir)(struct req *r, struct node *dir, const char *name);
 	void (*unlink)(struct req *r, struct node *dir, const char *name);

@@ -84,20 +84,25 @@ static void start_fetch(struct req *r, struct vhandle *h)
 
 /* Reading: by what the row has. Opened to read and write with O_TRUNC it still reads what the row says: a value is never
  * empty on the way. */
-static void open_for_reading(struct req *r, struct vhandle *h)
+static void open_shown(struct req *r, void *arg)
 {
+	struct vhandle *h = arg;
 	struct err e = {0};
 
-	if (h->row->fetch) {
-		start_fetch(r, h);
-		return;
-	}
 	if (h->row->show && take(h, h->row->show, &e) < 0) {
 		refuse_open(r, h, &e);
 		return;
 	}
 	h->ready |= !h->row->settled;
 	answer_open(r, h);
+}
+
+static void open_for_reading(struct req *r, struct vhandle *h)
+{
+	if (h->row->fetch)
+		start_fetch(r, h);
+	else if (!h->row->learn || !h->row->learn(h->dir, r, open_shown, h))
+		open_shown(r, h);
 }
 
 static void file_open(struct req *r, struct node *n, int flags)
@@ -224,7 +229,7 @@ static off_t shown_size(struct node *dir, const struct vfile *row, struct err *e
 {
 	_cleanup_buf_ struct buf text = {0};
 
-	if (!row->show)
+	if (!row->show || (row->learn && row->learn(dir, NULL, NULL, NULL)))
 		return VFILE_UNKNOWN_SIZE;
 	return row->show(dir, &text, e) < 0 ? -1 : (off_t)text.len;
 }

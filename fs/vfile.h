@@ -35,6 +35,11 @@ struct vfile {
 	/* store: each write(2) is the whole value: check and apply it now; quick. -1: the write fails with e->no and the sentence goes
 	 * to the directory's room error (mount_fail). A trailing newline is removed before. */
 	int (*store)(struct node *dir, const char *text, size_t n, struct err *e);
+	/* learn: beside show, where the network may have to be asked before show has it all. false: it has. true: at open, r is given,
+	 * and then(r, arg) is called once, when it was learnt or could not be; without r nothing is asked, and stat shows size 4096.
+	 * Never blocks. May be NULL. */
+	bool (*learn)(struct node *dir, struct req *r, void (*then)(struct req *r, void *arg),
+		      void *arg);
 };
 
 /* The operations of any virtual directory and file. A room that adds children or mkdir to a directory copies vdir_ops' members

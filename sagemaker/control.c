@@ -223,7 +223,25 @@ struct list {
 	const char *action, *member;
 	int (*row)(void *arg, const cJSON *item);
 	void *arg;
+	void (*page)(const struct list *l); /* after each page; may be NULL */
+	void (*fn)(void *arg, const struct endpoint_summary *rows, size_t n); /* page's */
+	void *fn_arg;
 };
+
+#define PATIENCE \
+ 6 /* times that a list which has begun is gone on with although the service is busy */
+
+/* One page. The calls' own retries are few: a hundred pages at once are more than some accounts may ask for. */
+static int list_page(struct aws *a, const struct list *l, cJSON *in, bool begun, cJSON **out,
+		     struct cancel *c, struct err *e)
+{
+	for (int try = 0;; try++) {
+		if (aws_json(a, &AWS_SAGEMAKER, l->action, in, c, out, e) == 0)
+			return 0;
+		if (!begun || e->no != EBUSY || try == PATIENCE || cancel_sleep(c, 500L << try))
+			return -1;
+	}
+}
 
 static int list_all(struct aws *a, const struct list *l, cJSON *in, struct cancel *c, struct err *e)
 {
@@ -231,12 +249,14 @@ static int list_all(struct aws *a, const struct list *l, cJSON *in, struct cance
 		_cleanup_json_ cJSON *o = NULL;
 		const cJSON *item;
 
-		if (aws_json(a, &AWS_SAGEMAKER, l->action, in, c, &o, e))
+		if (list_page(a, l, in, page > 0, &o, c, e))
 			return -1;
 		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(o, l->member)) {
 			if (l->row(l->arg, item))
 				return err_set(e, ENOMEM, "could not keep the list: out of memory");
 		}
+		if (l->page)
+			l->page(l);
 		const char *token = json_text(o, "NextToken");
 		if (!token || !*token)
 			return 0;
@@ -259,7 +279,8 @@ static int take_tag(void *arg, const cJSON *item)
 int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel *c, struct err *e)
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *tags = cJSON_CreateObject();
-	const struct list l = {"ListTags", "Tags", take_tag, tags};
+	const struct list l = {
+		.action = "ListTags", .member = "Tags", .row = take_tag, .arg = tags};
 
 	*out = NULL;
 	json_put(in, "ResourceArn", arn);
@@ -327,9 +348,37 @@ int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t 
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject();
 	struct rows r = {.size = sizeof **out};
-	struct list l = {"ListEndpoints", "Endpoints", take_summary, NULL};
+	struct list l = {.action = "ListEndpoints", .member = "Endpoints", .row = take_summary};
 
 	return list_rows(a, &l, in, &r, (void **)out, n, c, e);
+}
+
+static void give_page(const struct list *l)
+{
+	struct rows *r = l->arg;
+
+	l->fn(l->fn_arg, (const struct endpoint_summary *)(const void *)r->p, r->n);
+	r->n = 0;
+}
+
+int control_page_endpoints(struct aws *a,
+			   void (*fn)(void *arg, const struct endpoint_summary *rows, size_t n),
+			   void *arg, struct cancel *c, struct err *e)
+{
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	struct rows r = {.size = sizeof(struct endpoint_summary)};
+	struct list l = {.action = "ListEndpoints",
+			 .member = "Endpoints",
+			 .row = take_summary,
+			 .page = give_page,
+			 .fn = fn,
+			 .fn_arg = arg};
+	void *rows;
+	size_t n;
+
+	int rc = list_rows(a, &l, in, &r, &rows, &n, c, e);
+	free(rows);
+	return rc;
 }
 
 static int take_item(const cJSON *item, const char *name, const char *arn, struct rows *r)
@@ -371,7 +420,7 @@ static int list_items(struct aws *a, struct list *l, const struct control_filter
 int control_list_models(struct aws *a, const struct control_filter *f, struct control_item **out,
 			size_t *n, struct cancel *c, struct err *e)
 {
-	struct list l = {"ListModels", "Models", take_model, NULL};
+	struct list l = {.action = "ListModels", .member = "Models", .row = take_model};
 
 	return list_items(a, &l, f, out, n, c, e);
 }
@@ -380,7 +429,8 @@ int control_list_endpoint_configs(struct aws *a, const struct control_filter *f,
 				  struct control_item **out, size_t *n, struct cancel *c,
 				  struct err *e)
 {
-	struct list l = {"ListEndpointConfigs", "EndpointConfigs", take_config, NULL};
+	struct list l = {
+		.action = "ListEndpointConfigs", .member = "EndpointConfigs", .row = take_config};
 
 	return list_items(a, &l, f, out, n, c, e);
 }

@@ -72,6 +72,12 @@ int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel
 int control_list_endpoints(struct aws *a, struct endpoint_summary **out, size_t *n,
 			   struct cancel *c, struct err *e) _must_check_;
 
+/* control_page_endpoints: the same page by page, as they come: fn(arg, rows, n) for each; rows are its until it returns. -1 also
+ * after some pages were given. */
+int control_page_endpoints(struct aws *a,
+			   void (*fn)(void *arg, const struct endpoint_summary *rows, size_t n),
+			   void *arg, struct cancel *c, struct err *e) _must_check_;
+
 /* A row of ListModels or ListEndpointConfigs. */
 struct control_item {
 	char name[64], arn[256];

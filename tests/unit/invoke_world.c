@@ -183,14 +183,20 @@ int endpoints_refresh(struct endpoints *s, const char *name, struct endpoint_inf
 	return 0;
 }
 
-int endpoints_names(struct endpoints *s, long max_age_ms, int (*fn)(void *arg, const char *name),
-		    void *arg, struct cancel *c, struct err *e)
+bool endpoints_glance(struct endpoints *s, const char *name, struct endpoint_info *out)
+{
+	return endpoints_info(s, name, 0, out);
+}
+
+void endpoints_stream(struct endpoints *s, struct req *r, struct dirfill *f,
+		      const struct stream_kind *kind)
 {
 	(void)s;
-	(void)max_age_ms;
-	(void)c;
-	(void)e;
-	return fn(arg, "digits") || fn(arg, "iris") ? -1 : 0;
+	for (const struct stream_extra *x = kind->extras; x->name; x++)
+		assert_int_equal(dirfill_add(f, x->name, 0, x->type), 0);
+	assert_int_equal(dirfill_add(f, "digits", 0, kind->type), 0);
+	assert_int_equal(dirfill_add(f, "iris", 0, kind->type), 0);
+	reply_dir(r, f);
 }
 
 static void (*listener)(void *arg, const char *name);
