@@ -34,6 +34,9 @@ ACTIONS = {
     ("s3", "CompleteMultipartUpload"): "s3:PutObject", ("s3", "DeleteObjects"): "s3:DeleteObject",
     ("s3", "ListMultipartUploads"): "s3:ListBucketMultipartUploads", ("s3", "ListParts"): "s3:ListMultipartUploadParts",
     ("s3", "PutPublicAccessBlock"): "s3:PutBucketPublicAccessBlock", ("sts", "GetCallerIdentity"): None,
+    # Ways to find a role, or to list those that would do: given up where they are not allowed.
+    ("iam", "ListRoles"): None, ("sagemaker", "DescribeNotebookInstance"): None, ("sagemaker", "DescribeUserProfile"): None,
+    ("sagemaker", "DescribeDomain"): None,
 }
 # The service takes more than its model says (docs/invoke.md).
 MAXIMA = {"InvokeEndpoint.Body (length)": 26214400}
