@@ -168,6 +168,7 @@ mkdir -p "$MNT"
 "$SAGEMAKERFS" aws "$MNT"
 cp -rT "$WORLD/iris" "$MNT/models/iris"
 check 'an assumed role deploys' mkdir "$MNT/endpoints/iris"
+check_out 'what it deployed serves' InService cat "$MNT/endpoints/iris/wait"
 check_out 'as itself, its path found out' arn:aws:iam::123456789012:role/team/Models jq -r .Model.ExecutionRoleArn "$MNT/endpoints/iris/config"
 check 'rmdir' rmdir "$MNT/endpoints/iris"
 mount_stop
