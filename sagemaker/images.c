@@ -326,11 +326,11 @@ int images_default_version(const char *framework, const char *at_least, const ch
 	for (const struct image_row *r = image_rows; r->framework; r++) {
 		if (!is_offered(r, framework, region, instance_type))
 			continue;
-		if (newest)
+		/* of equal ones the last: the base framework that is preferred */
+		bool fits = newest || (best ? version_compare(r->version, best->version) == 0
+					    : version_compare(r->version, at_least) >= 0);
+		if (fits)
 			best = r;
-		else if (best ? version_compare(r->version, best->version) == 0
-			      : version_compare(r->version, at_least) >= 0)
-			best = r; /* of equal ones the last: the base framework that is preferred */
 	}
 	if (!best)
 		return refuse(framework, newest ? "any version" : at_least, region, instance_type,

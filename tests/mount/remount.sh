@@ -12,6 +12,8 @@ deploy_echo iris
 mount_stop
 check_not 'unmounted' mounted "$MNT"
 mount_start
+# Nothing was asked about it yet: what an attribute says is learnt when it is opened.
+check_out 'an attribute before anything was listed' ml.m5.large cat "$MNT/endpoints/iris/instance_type"
 check_out 'the endpoint is back' iris ls "$MNT/endpoints"
 check_out 'and serves' InService cat "$MNT/endpoints/iris/wait"
 check_match 'and answers' '"echo"' bash -c "echo '[1]' > '$MNT/invoke/iris'; cat '$MNT/invoke/iris'"
