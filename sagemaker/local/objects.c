@@ -322,7 +322,11 @@ int reader_file(const struct reader *rd, uint64_t *offset)
 
 	if (i == rd->n || *offset + rd->size > rd->segments[i].size)
 		return -1;
-	return open_segment(rd, i);
+	int fd = open_segment(rd, i);
+	if (fd >=
+	    0) /* what went past the page cache is read from the disk: further ahead than by default */
+		posix_fadvise(fd, (off_t)*offset, (off_t)rd->size, POSIX_FADV_SEQUENTIAL);
+	return fd;
 }
 
 static int write_all(int fd, const char *p, size_t n)
