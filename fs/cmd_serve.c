@@ -8,43 +8,6 @@
 #include "fs/local_start.h"
 #include "sagemaker/local/local.h"
 
-static int number(const char *text)
-{
-	char *end;
-	long n = strtol(text, &end, 10);
-
-	return end == text || *end || n < 0 || n > 1 << 20 ? -1 : (int)n;
-}
-
-/* The last three are how a mount starts its backend (local_start.c). */
-static int parse(int argc, char **argv, struct local_options *o, struct err *e)
-{
-	for (int i = 1; i < argc; i++) {
-		const char *name = argv[i], *value = argv[i + 1];
-
-		if (streq(name, "--until-unused")) {
-			o->until_unused = true;
-			continue;
-		}
-		if (streq(name, "--strict-runtimes")) {
-			o->strict_runtimes = true;
-			continue;
-		}
-		if (!value)
-			return usage_error("serve", e);
-		if (streq(name, "--store"))
-			o->store = value;
-		else if (streq(name, "--listen"))
-			o->listen = value;
-		else if (streq(name, "--faults"))
-			o->faults = value;
-		else if (!streq(name, "--ready-fd") || (o->ready_fd = number(value)) < 0)
-			return usage_error("serve", e);
-		i++;
-	}
-	return 0;
-}
-
 static void print_ready(const char *store, int fd)
 {
 	_cleanup_(local_run_release)
@@ -84,10 +47,10 @@ static int start_printer(const char *store, int *ready_fd, struct err *e)
 
 int cmd_serve(int argc, char **argv, _unused_ int *status, struct err *e)
 {
-	struct local_options o = {.ready_fd = -1};
+	struct local_options o;
 	struct rlimit none = {0, 0};
 
-	if (parse(argc, argv, &o, e) < 0)
+	if (local_options_parse(&o, argc, argv, e) < 0)
 		return -1;
 	_cleanup_free_ char *own = o.store ? NULL : local_store("local", e);
 	if (own)

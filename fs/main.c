@@ -6,7 +6,7 @@
 #include "fs/daemon.h"
 
 const struct command commands[] = {
-	{"serve",   "serve [--store DIR] [--listen ADDRESS:PORT]",
+	{"serve",   "serve [--store DIR] [--listen ADDRESS:PORT] [--profile aws] [--OPTION VALUE...]",
 	 "the local backend alone, in the foreground; prints how to reach it",													    cmd_serve  },
 	{"pack",    "pack DIR [-o FILE]",
 	 "what would be uploaded for this model, and why; -o writes the archive",													 cmd_pack   },

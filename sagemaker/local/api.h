@@ -28,10 +28,12 @@ struct api_member {
 	const char *name;
 	const struct api_shape *shape;
 	bool required;
+	const char *header; /* REST services: the HTTP header that brings it; NULL: none does */
 };
 
 struct api_call {
-	const char *target; /* X-Amz-Target: "SageMaker.CreateModel" */
+	const char *
+		target; /* X-Amz-Target: "SageMaker.CreateModel"; "sagemaker-runtime.InvokeEndpoint" has none */
 	const struct api_shape *input;
 };
 

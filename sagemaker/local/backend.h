@@ -1,7 +1,8 @@
 /*
  * backend.h: what the rooms of the local backend share: one context, made by serve.c, handed to everybody.
  *
- * Locks, in the order in which they may be taken: endpoints.mu, db.mu, pins.mu, logger.mu, faults.mu, pool.mu.
+ * Locks, in the order in which they may be taken: endpoints.mu, db.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
+ * pool.mu.
  * None is held across a wait for the network or for a model.
  */
 #ifndef SAGEMAKER_LOCAL_BACKEND_H
@@ -16,12 +17,14 @@
 struct db;
 struct fleet;
 struct faults;
+struct history;
 struct http;
 struct logger;
 struct objects;
 struct pool;
 struct server;
 struct spawner;
+struct throttle;
 
 struct backend {
 	const struct local_options *options;
@@ -37,6 +40,8 @@ struct backend {
 	struct db *db;
 	struct objects *objects;
 	struct fleet *endpoints;
+	struct history *history;   /* NULL: what is answered is the present */
+	struct throttle *throttle; /* of control calls; NULL: no limit */
 	struct faults *faults;     /* NULL: none asked for */
 	struct config http_config; /* borrowed by http */
 	struct http *http;         /* towards the model servers */

@@ -1,5 +1,6 @@
 /* control.c: models and endpoint configurations. Both are their checked requests, kept. */
 #include "sagemaker/local/calls.h"
+#include "sagemaker/local/history.h"
 #include "sagemaker/local/model_data.h"
 #include "sagemaker/local/resources.h"
 #include "sagemaker/local/validate.h"
@@ -49,44 +50,59 @@ static void create(struct request *r, const struct resource_kind *k, cJSON *in)
 		reply_exists(r, k, name);
 	} else {
 		cJSON *out = cJSON_CreateObject();
+		history_note(r->be->history, k, name, NULL);
 		resource_arn(r->be, k, name, arn);
 		cJSON_AddStringToObject(out, k->arn_member, arn);
 		reply_json(r, out);
 	}
 }
 
+/* What Describe answers: 1, 0 there is none, -1. */
+static int description(struct backend *be, const struct resource_kind *k, const char *name,
+		       cJSON **out, struct err *e)
+{
+	double created;
+	char arn[256];
+	int found = resource_get(be, k, name, out, &created, e);
+
+	if (found <= 0)
+		return found;
+	resource_arn(be, k, name, arn);
+	cJSON_AddStringToObject(*out, k->arn_member, arn);
+	cJSON_AddNumberToObject(*out, "CreationTime", created);
+	return 1;
+}
+
 static void describe(struct request *r, const struct resource_kind *k)
 {
 	_cleanup_json_ cJSON *in = validate(r, NULL), *json = NULL;
+	const char *name = member_string(in, k->name_member);
 	struct err e;
-	double created;
-	char arn[256];
 
 	if (!in)
 		return;
-	const char *name = member_string(in, k->name_member);
-	int found = resource_get(r->be, k, name, &json, &created, &e);
-	if (found < 0) {
+	if (!history_describe(r->be->history, k, name, &json) &&
+	    description(r->be, k, name, &json, &e) < 0)
 		reply_failure(r, &e);
-	} else if (!found) {
-		reply_missing(r, k, name);
-	} else {
-		resource_arn(r->be, k, name, arn);
-		cJSON_AddStringToObject(json, k->arn_member, arn);
-		cJSON_AddNumberToObject(json, "CreationTime", created);
+	else if (json)
 		reply_json(r, steal(json));
-	}
+	else
+		reply_missing(r, k, name);
 }
 
 static void delete (struct request *r, const struct resource_kind *k)
 {
-	_cleanup_json_ cJSON *in = validate(r, NULL);
+	_cleanup_json_ cJSON *in = validate(r, NULL), *before = NULL;
+	const char *name = member_string(in, k->name_member);
 	struct err e;
 
 	if (!in)
 		return;
-	const char *name = member_string(in, k->name_member);
-	int gone = resource_delete(r->be, k, name, &e);
+	int gone = r->be->history ? description(r->be, k, name, &before, &e) : 1;
+	if (gone > 0)
+		gone = resource_delete(r->be, k, name, &e);
+	if (gone > 0)
+		history_note(r->be->history, k, name, steal(before));
 	if (gone < 0)
 		reply_failure(r, &e);
 	else if (!gone)
@@ -127,7 +143,6 @@ static void list(struct request *r, const struct resource_kind *k)
 		reply_failure(r, &e);
 	else
 		reply_list(r, k, l.rows, l.n);
-	free(l.rows);
 }
 
 /* The one limit that the model's shapes do not say. */

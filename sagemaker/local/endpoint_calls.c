@@ -1,5 +1,6 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/endpoints.h"
+#include "sagemaker/local/history.h"
 #include "sagemaker/local/validate.h"
 
 #define NOT_HERE "the local backend does not have this; leave it out or deploy to AWS"
@@ -77,14 +78,17 @@ void sm_create_endpoint(struct request *r)
 void sm_describe_endpoint(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, NULL);
+	const char *name = member_string(in, "EndpointName");
+	cJSON *out;
 
 	if (!in)
 		return;
-	cJSON *out = fleet_describe(r->be->endpoints, member_string(in, "EndpointName"));
+	if (!history_describe(r->be->history, &KIND_ENDPOINT, name, &out))
+		out = fleet_describe(r->be->endpoints, name);
 	if (out)
 		reply_json(r, out);
 	else
-		reply_missing(r, &KIND_ENDPOINT, member_string(in, "EndpointName"));
+		reply_missing(r, &KIND_ENDPOINT, name);
 }
 
 void sm_list_endpoints(struct request *r)
@@ -93,7 +97,6 @@ void sm_list_endpoints(struct request *r)
 	struct listed *rows = fleet_list(r->be->endpoints, &n);
 
 	reply_list(r, &KIND_ENDPOINT, rows, n);
-	free(rows);
 }
 
 /* What a change came to. */

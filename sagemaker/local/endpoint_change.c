@@ -22,6 +22,8 @@ enum change fleet_delete(struct fleet *all, const char *name, struct err *e)
 		return CHANGE_IN_PROGRESS;
 	if (endpoint_save_locked(ep, DELETING, e) < 0)
 		return CHANGE_FAILED; /* what is not kept is not promised */
+	endpoint_note_locked(ep);
+	endpoint_delay_locked(ep, all->be->options->delete_delay);
 	ep->status = DELETING;
 	ep->modified = time_now();
 	logger_line(all->be->log, "endpoint %s: Deleting", ep->name);
@@ -95,6 +97,7 @@ enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, st
 		return CHANGE_FAILED;
 	}
 	endpoint_set_locked(ep, UPDATING, NULL);
+	endpoint_delay_locked(ep, all->be->options->update_delay);
 	endpoint_begin_locked(ep);
 	return CHANGE_BEGUN;
 }
@@ -169,9 +172,11 @@ enum change fleet_scale(struct fleet *all, const char *name, const cJSON *wishes
 		return may;
 	if (check_wishes(ep->live, wishes, e))
 		return CHANGE_REFUSED;
+	endpoint_note_locked(ep);
 	if (apply_locked(ep, wishes, e))
 		return CHANGE_FAILED;
 	endpoint_set_locked(ep, UPDATING, NULL);
+	endpoint_delay_locked(ep, all->be->options->update_delay);
 	for (size_t k = 0; k < ep->live->n; k++) {
 		instances_start_locked(&ep->live->variants[k]);
 		shed_locked(&ep->live->variants[k]);

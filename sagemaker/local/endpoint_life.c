@@ -1,4 +1,5 @@
 /* endpoint_life.c: the steps of an endpoint's life: a deployment is prepared, takes its place or fails, is retired. */
+#include "sagemaker/http.h"
 #include "sagemaker/local/endpoints_internal.h"
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/pool.h"
@@ -41,6 +42,11 @@ static void forget_locked(struct endpoint *ep)
 		endpoint_unlist_locked(ep);
 }
 
+static bool is_settled(const struct endpoint *ep)
+{
+	return time_mono() >= ep->settles;
+}
+
 static void remove_job(void *arg)
 {
 	struct deployment *dep = arg;
@@ -53,7 +59,7 @@ static void remove_job(void *arg)
 		at = &(*at)->next_old;
 	*at = dep->next_old;
 	deployment_unref_locked(dep); /* the list's; the job's is left */
-	if (ep->status == DELETING && !ep->old)
+	if (ep->status == DELETING && !ep->old && is_settled(ep))
 		forget_locked(ep);
 	pthread_mutex_unlock(&ep->all->mu);
 	job_done(dep);
@@ -141,6 +147,8 @@ static void take_up_pending_locked(struct endpoint *ep)
 
 void endpoint_check_locked(struct endpoint *ep)
 {
+	if (!is_settled(ep))
+		return; /* looked at again when it is */
 	if (ep->next_up && deployment_healthy(ep->next_up)) {
 		struct deployment *old = ep->live;
 
@@ -153,6 +161,39 @@ void endpoint_check_locked(struct endpoint *ep)
 		   deployment_healthy(ep->live)) {
 		endpoint_set_locked(ep, IN_SERVICE, NULL);
 	}
+}
+
+/* On the engine's thread: the least time in its status is over. */
+static void settle(void *arg)
+{
+	struct endpoint *ep = arg;
+
+	pthread_mutex_lock(&ep->all->mu);
+	if (ep->listed && !ep->all->stopping) {
+		if (ep->status == DELETING && !ep->live && !ep->next_up && !ep->old &&
+		    is_settled(ep))
+			forget_locked(ep);
+		else
+			endpoint_check_locked(ep);
+	}
+	pthread_mutex_unlock(&ep->all->mu);
+	endpoint_unref(ep);
+}
+
+void endpoint_delay_locked(struct endpoint *ep, double seconds)
+{
+	struct err e;
+
+	ep->settles = 0;
+	if (seconds <= 0)
+		return;
+	endpoint_ref_locked(ep);
+	if (http_timer(ep->all->be->http, (long)(seconds * 1e3) + 1, NULL, settle, ep, &e) == 0) {
+		ep->settles = time_mono() + seconds;
+		return;
+	}
+	ep->refs--;
+	logger_line(ep->all->be->log, "endpoint %s: no delay: %s", ep->name, e.text);
 }
 
 /* Scaling failed: what answers is what there is. */

@@ -5,6 +5,7 @@
 
 #include "sagemaker/hash.h"
 #include "sagemaker/local/endpoints_internal.h"
+#include "sagemaker/local/history.h"
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/sandbox.h"
 #include "sagemaker/local/spawner.h"
@@ -291,6 +292,7 @@ void endpoint_set_locked(struct endpoint *ep, enum status status, const char *fa
 	struct backend *be = ep->all->be;
 	struct err e;
 
+	endpoint_note_locked(ep);
 	ep->status = status;
 	ep->modified = time_now();
 	snprintf(ep->failure, sizeof ep->failure, "%s", failure ? failure : "");
@@ -304,6 +306,7 @@ void endpoint_unlist_locked(struct endpoint *ep)
 {
 	struct endpoint **p = &ep->all->first;
 
+	endpoint_note_locked(ep);
 	while (*p != ep)
 		p = &(*p)->next;
 	*p = ep->next;
@@ -339,6 +342,8 @@ int fleet_create(struct fleet *all, const char *name, const char *config, cJSON 
 	}
 	ep->next = all->first;
 	all->first = ep;
+	history_note(all->be->history, &KIND_ENDPOINT, name, NULL);
+	endpoint_delay_locked(ep, all->be->options->create_delay);
 	endpoint_begin_locked(ep);
 	return 1;
 }
@@ -361,17 +366,12 @@ static void describe_pending(const struct deployment *dep, cJSON *j)
 	cJSON_AddNumberToObject(p, "StartTime", dep->began);
 }
 
-cJSON *fleet_describe(struct fleet *all, const char *name)
+static cJSON *describe_locked(const struct endpoint *ep)
 {
 	char arn[256];
-
-	SCOPED_LOCK(&all->mu);
-	const struct endpoint *ep = endpoint_find_locked(all, name, strlen(name));
-	if (!ep)
-		return NULL;
 	const struct deployment *dep = ep->live ? ep->live : ep->next_up ? ep->next_up : ep->old;
 	cJSON *j = cJSON_CreateObject();
-	resource_arn(all->be, &KIND_ENDPOINT, ep->name, arn);
+	resource_arn(ep->all->be, &KIND_ENDPOINT, ep->name, arn);
 	cJSON_AddStringToObject(j, "EndpointName", ep->name);
 	cJSON_AddStringToObject(j, "EndpointArn", arn);
 	if (dep)
@@ -386,6 +386,22 @@ cJSON *fleet_describe(struct fleet *all, const char *name)
 	if (ep->live && ep->next_up)
 		describe_pending(ep->next_up, j);
 	return j;
+}
+
+cJSON *fleet_describe(struct fleet *all, const char *name)
+{
+	SCOPED_LOCK(&all->mu);
+	const struct endpoint *ep = endpoint_find_locked(all, name, strlen(name));
+
+	return ep ? describe_locked(ep) : NULL;
+}
+
+void endpoint_note_locked(const struct endpoint *ep)
+{
+	struct history *h = ep->all->be->history;
+
+	if (h)
+		history_note(h, &KIND_ENDPOINT, ep->name, describe_locked(ep));
 }
 
 struct listed *fleet_list(struct fleet *all, size_t *n)

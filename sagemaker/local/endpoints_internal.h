@@ -62,6 +62,7 @@ struct endpoint {
 	/* Guarded by endpoints.mu: */
 	enum status status;
 	double modified;
+	double settles; /* monotonic: Creating, Updating, Deleting last until then at least */
 	char failure[1025];
 	struct deployment *live;    /* serves; NULL: not yet */
 	struct deployment *next_up; /* takes its place when healthy; NULL: none */
@@ -85,6 +86,8 @@ extern const char *const status_names[N_STATUS];
 struct endpoint *endpoint_find_locked(struct fleet *all, const char *name, size_t len);
 struct endpoint *endpoint_ref_locked(struct endpoint *ep);
 void endpoint_unref(struct endpoint *ep);
+/* endpoint_note_locked: before a change: what DescribeEndpoint answers now goes into the history. */
+void endpoint_note_locked(const struct endpoint *ep);
 /* endpoint_set_locked: a new status, kept in the store and logged. failure: NULL for none. */
 void endpoint_set_locked(struct endpoint *ep, enum status status, const char *failure);
 /* endpoint_save_locked: the row as it would be with that status. */
@@ -116,6 +119,8 @@ struct instance *instance_find(struct endpoint *ep, uint64_t process);
 /* --- endpoint_life.c */
 void endpoint_begin_locked(struct endpoint *ep); /* prepare and start next_up */
 void endpoint_end_locked(struct endpoint *ep);   /* Deleting: stop and remove */
+/* endpoint_delay_locked: what begins now does not end before so many seconds. */
+void endpoint_delay_locked(struct endpoint *ep, double seconds);
 /* endpoint_check_locked: instances got ready or ended: whatever that means. */
 void endpoint_check_locked(struct endpoint *ep);
 /* deployment_fail_locked: what was being done to it cannot be done: Failed, or back to what was. */

@@ -185,8 +185,9 @@ struct faults *faults_new(struct backend *be, const char *spec, struct err *e)
 	}
 	f->be = be;
 	pthread_mutex_init(&f->mu, NULL);
-	f->path = spec && *spec == '@' ? strdup(spec + 1) : str_printf("%s/faults.json", be->dir);
-	if (!f->path || (spec && *spec != '@' && write_table(f->path, spec, e) < 0))
+	bool text = !spec || *spec == '[';
+	f->path = text ? str_printf("%s/faults.json", be->dir) : strdup(spec + (*spec == '@'));
+	if (!f->path || (spec && text && write_table(f->path, spec, e) < 0))
 		goto fail;
 	reload_locked(f);
 	no = pthread_create(&f->thread, NULL, watch, f);

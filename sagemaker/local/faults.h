@@ -9,7 +9,7 @@
 
 struct faults;
 
-/* faults_new: watches FILE ("@FILE"), or DIR/faults.json, into which JSON text is written first. EINVAL: not JSON. */
+/* faults_new: watches FILE ("FILE" or "@FILE"), or DIR/faults.json, into which JSON text is written first. EINVAL: not JSON. */
 struct faults *faults_new(struct backend *be, const char *spec, struct err *e) _must_check_;
 /* faults_free: what is withheld is let go first. */
 void faults_free(struct faults *f);

@@ -10,7 +10,6 @@
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
 
-#define HEALTH_SECONDS  480 /* a container has 8 minutes to pass its first ping */
 #define PING_TIMEOUT_MS 2000
 #define PING_EVERY_MS   50
 #define TERM_MS         30000 /* between SIGTERM and SIGKILL */
@@ -217,7 +216,7 @@ static void start_job(void *arg)
 static double health_seconds(const struct variant *v)
 {
 	return member_number(v->json, "ContainerStartupHealthCheckTimeoutInSeconds",
-			     HEALTH_SECONDS);
+			     v->dep->ep->all->be->options->health_timeout);
 }
 
 static void start_locked(struct instance *i)

@@ -1,8 +1,10 @@
 /* listing.c: what ListModels, ListEndpointConfigs and ListEndpoints have in common. */
 #include "sagemaker/hash.h"
+#include "sagemaker/local/history.h"
 #include "sagemaker/local/resources.h"
 #include "sagemaker/local/validate.h"
 
+/* Where a row stands in a list: every order ends with the name, so no two rows stand at the same place. */
 static int by_name(const void *a, const void *b)
 {
 	const struct listed *x = a, *y = b;
@@ -23,6 +25,30 @@ static int by_status(const void *a, const void *b)
 	int d = strcmp(x->status ? x->status : "", y->status ? y->status : "");
 
 	return d ? d : by_name(a, b);
+}
+
+struct order {
+	const char *name; /* SortBy */
+	int (*compare)(const void *a, const void *b);
+	bool ascending;
+};
+
+static struct order order_of(const cJSON *in)
+{
+	static const struct order rows[] = {
+		{"CreationTime", by_time,   false},
+		{"Name",         by_name,   false},
+		{"Status",       by_status, false},
+	};
+	const char *by = member_string(in, "SortBy");
+	struct order o = rows[0];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (streq(by, rows[i].name))
+			o = rows[i];
+	}
+	o.ascending = streq(member_string(in, "SortOrder"), "Ascending");
+	return o;
 }
 
 static bool wanted(const struct listed *l, const cJSON *in)
@@ -55,59 +81,104 @@ static void add_row(struct request *r, const struct resource_kind *k, cJSON *lis
 	cJSON_AddItemToArray(list, j);
 }
 
-/* Where the page begins: behind the row whose name the token holds. A row that is gone: from the start of what is left. */
-static size_t page_start(const struct listed *rows, size_t n, const char *token)
+/* A token says where its page ended, in which order: rows that came or went in between neither repeat nor hide others. */
+static void put_token(struct buf *out, const struct order *o, const struct listed *l)
 {
-	_cleanup_buf_ struct buf name = BUF_INIT(8192);
+	_cleanup_buf_ struct buf text = BUF_INIT(1024);
 
-	if (!*token || unbase64(token, strlen(token), &name) < 0)
-		return 0;
-	for (size_t i = 0; i < n; i++) {
-		if (streq(rows[i].name, buf_cstr(&name)))
-			return i + 1;
-	}
-	return 0;
+	buf_printf(&text, "%s %d %a %s %zu %s", o->name, o->ascending, l->created,
+		   l->status ? l->status : "-", strlen(l->name), l->name);
+	base64(buf_cstr(&text), text.len, out);
+}
+
+/* false: no token of a list in this order. */
+static bool read_token(const char *token, const struct order *o, char status[32],
+		       struct listed *out)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(1024);
+	char by[32];
+	int ascending, end = 0;
+	size_t len;
+
+	*out = (struct listed){.status = status};
+	if (unbase64(token, strlen(token), &text) < 0 ||
+	    sscanf(buf_cstr(&text), "%31s %d %la %31s %zu %63s%n", by, &ascending, &out->created,
+		   status, &len, out->name, &end) != 6 ||
+	    (size_t)end != text.len || len != strlen(out->name))
+		return false;
+	if (streq(status, "-"))
+		*status = '\0';
+	return streq(by, o->name) && ascending == o->ascending;
+}
+
+/* The first row behind the one that the token names. */
+static size_t page_start(const struct listed *rows, size_t n, const struct order *o,
+			 const struct listed *after)
+{
+	size_t i = 0;
+
+	while (i < n &&
+	       (o->ascending ? o->compare(&rows[i], after) <= 0 : o->compare(&rows[i], after) >= 0))
+		i++;
+	return i;
 }
 
 static void reply_page(struct request *r, const struct resource_kind *k, const struct listed *rows,
-		       size_t n, const cJSON *in)
+		       size_t n, const cJSON *in, const struct order *o)
 {
-	_cleanup_buf_ struct buf token = BUF_INIT(256);
-	size_t i = page_start(rows, n, member_string(in, "NextToken"));
+	_cleanup_buf_ struct buf token = BUF_INIT(2048);
+	const char *given = member_string(in, "NextToken");
+	const struct listed *last = NULL;
+	char status[32];
+	struct listed after;
+	size_t i = 0;
+
+	if (*given && !read_token(given, o, status, &after)) {
+		reply_error(r, 400, "ValidationException",
+			    "NextToken is not one that this call gave for this order");
+		return;
+	}
+	if (*given)
+		i = page_start(rows, n, o, &after);
 	int max = (int)member_number(in, "MaxResults", 10);
 	cJSON *out = cJSON_CreateObject(), *list = cJSON_AddArrayToObject(out, k->list_member);
-
 	for (; i < n && max; i++) {
 		if (!wanted(&rows[i], in))
 			continue;
 		add_row(r, k, list, &rows[i]);
-		buf_reset(&token);
-		base64(rows[i].name, strlen(rows[i].name), &token);
+		last = &rows[i];
 		max--;
 	}
 	while (i < n && !wanted(&rows[i], in))
 		i++;
-	if (i < n)
+	if (i < n && last) {
+		put_token(&token, o, last);
 		cJSON_AddStringToObject(out, "NextToken", buf_cstr(&token));
+	}
 	reply_json(r, out);
+}
+
+static void sort(struct listed *rows, size_t n, const struct order *o)
+{
+	if (n) /* rows may be NULL else */
+		qsort(rows, n, sizeof *rows, o->compare);
+	for (size_t i = 0; !o->ascending && i < n / 2; i++) {
+		struct listed swap = rows[i];
+		rows[i] = rows[n - 1 - i];
+		rows[n - 1 - i] = swap;
+	}
 }
 
 void reply_list(struct request *r, const struct resource_kind *k, struct listed *rows, size_t n)
 {
 	_cleanup_json_ cJSON *in = validate(r, NULL);
 
-	if (!in)
-		return;
-	const char *by = member_string(in, "SortBy"), *order = member_string(in, "SortOrder");
-	if (n) /* rows may be NULL else */
-		qsort(rows, n, sizeof *rows,
-		      streq(by, "Name")     ? by_name
-		      : streq(by, "Status") ? by_status
-					    : by_time);
-	for (size_t i = 0; !streq(order, "Ascending") && i < n / 2; i++) {
-		struct listed swap = rows[i];
-		rows[i] = rows[n - 1 - i];
-		rows[n - 1 - i] = swap;
+	if (in) {
+		struct order o = order_of(in);
+
+		rows = history_list(r->be->history, k, rows, &n);
+		sort(rows, n, &o);
+		reply_page(r, k, rows, n, in, &o);
 	}
-	reply_page(r, k, rows, n, in);
+	free(rows);
 }

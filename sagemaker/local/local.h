@@ -11,6 +11,7 @@
 #define LOCAL_ACCOUNT "123456789012"
 #define LOCAL_REGION  "us-east-1"
 
+/* What `serve` was told. All times in seconds. */
 struct local_options {
 	const char *store;  /* directory, made (0700) when missing */
 	const char *listen; /* "127.0.0.1:PORT", port 0: any; NULL: "127.0.0.1:0" */
@@ -19,8 +20,23 @@ struct local_options {
 	bool until_unused; /* end 10 s after the last holder of DIR/users went (a mount's backend), else at SIGTERM */
 	int ready_fd; /* written one line "ready URL\n" or "error TEXT\n" when known, then closed; -1: none */
 	const char *
-		faults; /* JSON text or @FILE: the fault table for tests (docs/local-backend.md); NULL: none */
+		faults; /* FILE, @FILE or JSON text: the fault table for tests (docs/local-backend.md); NULL: none */
+	char access_key[32], secret_key[64]; /* "": the store's own */
+	double create_delay, update_delay,
+		delete_delay;  /* the least time in Creating, Updating, Deleting */
+	double stale;          /* Describe and List calls answer as of so long ago */
+	double control_rate;   /* control calls a second, ThrottlingException beyond; 0: no limit */
+	double invoke_timeout; /* of a container's answer */
+	double health_timeout; /* of a container's first good ping, unless its variant says otherwise */
+	double max_payload; /* bytes of an invocation's body and of its answer */
 };
+
+/*
+ * local_options_parse: the arguments behind `serve` (argv[0] is not looked at) over what the environment says
+ * (SAGEMAKERFS_SERVE_PROFILE, SAGEMAKERFS_SERVE_ACCESS_KEY, SAGEMAKERFS_SERVE_SECRET_KEY) over the defaults, which are AWS's
+ * limits without any delay. The strings stay those of argv; the secret is wiped from the environment. EINVAL: which word, and what it may be.
+ */
+int local_options_parse(struct local_options *o, int argc, char **argv, struct err *e) _must_check_;
 
 /*
  * local_serve: runs until SIGTERM/SIGINT or unused; returns 0 or -1 with why it could not start. Single instance per store:

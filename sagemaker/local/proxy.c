@@ -4,8 +4,8 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/proxy.h"
 #include "sagemaker/local/stream.h"
+#include "sagemaker/local/validate.h"
 
-#define TIMEOUT_MS   60000
 #define MESSAGE_MAX  16384 /* of the container's text inside Message */
 #define ORIGINAL_MAX ((size_t)1 << 20)
 
@@ -187,7 +187,10 @@ static bool find_target(struct request *r, struct invoke_target *out)
 {
 	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
 	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
+	_cleanup_json_ cJSON *in = validate_headers(r, name, (size_t)(end - name));
 
+	if (!in)
+		return false;
 	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), variant, out)) {
 	case INVOKE_READY:
 		return true;
@@ -236,7 +239,8 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 
 void rt_invoke(struct request *r)
 {
-	struct http_req q = {.max_reply = r->be->max_invoke, .timeout_ms = TIMEOUT_MS};
+	struct http_req q = {.max_reply = r->be->max_invoke,
+			     .timeout_ms = (long)(r->be->options->invoke_timeout * 1e3)};
 	struct call *c = proxy_call(r);
 
 	if (c)

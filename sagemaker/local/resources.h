@@ -46,7 +46,7 @@ struct listed {
 	const char *status;       /* static, NULL: none */
 };
 
-/* reply_list: the List call of a kind over these rows: filters, order and pages as the request says. Rows are sorted. */
+/* reply_list: the List call of a kind over these rows: filters, order and pages as the request says. rows: malloc'ed, taken over. */
 void reply_list(struct request *r, const struct resource_kind *k, struct listed *rows, size_t n);
 
 #endif

@@ -14,14 +14,15 @@
 #include "sagemaker/local/db.h"
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/faults.h"
+#include "sagemaker/local/history.h"
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
 #include "sagemaker/local/server.h"
 #include "sagemaker/local/spawner.h"
+#include "sagemaker/local/throttle.h"
 
-#define MAX_INVOKE     26214400 /* bytes: AWS's limit of a real-time request */
 #define UNUSED_SECONDS 10
 #define STOP_MS        4000
 #define QUICK_THREADS  4
@@ -94,12 +95,17 @@ static void new_keys(struct backend *be)
 	random_text(be->secret_key, 41);
 }
 
-/* The store's own keys, made once. */
+/* Those given, or the store's own, made once. */
 static int load_keys(struct backend *be, struct err *e)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(4096);
 	char text[256];
 
+	if (be->options->access_key[0]) {
+		snprintf(be->access_key, sizeof be->access_key, "%s", be->options->access_key);
+		snprintf(be->secret_key, sizeof be->secret_key, "%s", be->options->secret_key);
+		return 0;
+	}
 	if (buf_read_file(&b, be->dirfd, "keys.json") == 0) {
 		_cleanup_json_ cJSON *j = cJSON_Parse(buf_cstr(&b));
 		const char *access = cJSON_GetStringValue(cJSON_GetObjectItem(j, "access_key"));
@@ -158,7 +164,7 @@ static int start_http(struct backend *be, struct err *e)
 {
 	be->http_config = (struct config){.region = be->region,
 					  .connect_timeout_ms = 2000,
-					  .timeout_ms = 70000,
+					  .timeout_ms = 70000, /* each request says its own */
 					  .max_attempts = 1};
 	be->http = http_new(&be->http_config, e);
 	return be->http ? 0 : -1;
@@ -172,6 +178,18 @@ static int start_faults(struct backend *be, struct err *e)
 		return 0;
 	be->faults = faults_new(be, be->options->faults, e);
 	return be->faults ? 0 : -1;
+}
+
+/* What makes it as slow as AWS, when asked for. */
+static int start_manners(struct backend *be, struct err *e)
+{
+	const struct local_options *o = be->options;
+
+	be->history = o->stale > 0 ? history_new(o->stale) : NULL;
+	be->throttle = o->control_rate > 0 ? throttle_new(o->control_rate) : NULL;
+	return (o->stale > 0 && !be->history) || (o->control_rate > 0 && !be->throttle)
+		       ? err_set(e, ENOMEM, "out of memory")
+		       : 0;
 }
 
 static int open_database(struct backend *be, struct err *e)
@@ -224,8 +242,8 @@ static int start_server(struct backend *be, struct err *e)
 static int start(struct backend *be, struct err *e)
 {
 	static int (*const steps[])(struct backend * be, struct err * e) = {
-		open_store,  start_spawner, start_log,   load_keys,    open_database, start_objects,
-		start_pools, start_http,    start_fleet, start_faults, start_server,
+		open_store,    start_spawner, start_log,  load_keys,   open_database, start_objects,
+		start_manners, start_pools,   start_http, start_fleet, start_faults,  start_server,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -255,6 +273,8 @@ static void stop(struct backend *be)
 	spawner_free(be->spawner);
 	objects_free(be->objects);
 	db_close(be->db);
+	history_free(be->history);
+	throttle_free(be->throttle);
 	logger_free(be->log);
 	closep(&be->dirfd);
 	closep(&be->lockfd);
@@ -405,7 +425,7 @@ int local_serve(const struct local_options *o, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	be->options = o;
 	be->dirfd = be->lockfd = -1;
-	be->max_invoke = MAX_INVOKE;
+	be->max_invoke = (size_t)o->max_payload;
 	snprintf(be->region, sizeof be->region, "%s", o->region ? o->region : LOCAL_REGION);
 	random_text(be->host_id, sizeof be->host_id);
 	raise_files();

@@ -16,6 +16,7 @@
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/routes.h"
 #include "sagemaker/local/stream.h"
+#include "sagemaker/local/throttle.h"
 #include "sagemaker/local/upload.h"
 
 #define CONNECTION_MEMORY \
@@ -183,11 +184,21 @@ static void run_handler(void *arg)
 	request_done(r);
 }
 
+static bool is_throttled(struct request *r)
+{
+	if (!r->be->throttle || r->protocol != PROTO_JSON || throttle_take(r->be->throttle))
+		return false;
+	reply_error(r, 400, "ThrottlingException", "Rate exceeded");
+	return true;
+}
+
 static enum MHD_Result dispatch(struct request *r)
 {
 	struct server *s = server_of(r);
 
 	r->dispatched = true;
+	if (is_throttled(r))
+		return send_reply(r);
 	if (r->route->run == RUN_HERE && !r->be->faults) {
 		r->route->handler(r);
 		r->done = true;

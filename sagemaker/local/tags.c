@@ -70,35 +70,43 @@ static void lower_arn(const char *arn, char out[257])
 	out[i] = '\0';
 }
 
+/* false: replied. */
+static bool add_tags_locked(struct request *r, const char *arn, const cJSON *tags)
+{
+	_cleanup_change_ struct db_change change = {NULL};
+	_cleanup_json_ cJSON *now = NULL;
+	struct err e;
+	const cJSON *t;
+	bool kept = db_begin(r->be->db, &change, &e) == 0;
+
+	cJSON_ArrayForEach(t, tags)
+		kept = kept &&
+		       db_run(r->be->db, &e,
+			      "INSERT OR REPLACE INTO tag(arn, key, value) VALUES(?, ?, ?)", "sss",
+			      arn, member_string(t, "Key"), member_string(t, "Value")) == 0;
+	now = kept ? tags_locked(r->be, arn, &e) : NULL;
+	if (cJSON_GetArraySize(cJSON_GetObjectItem(now, "Tags")) > TAGS_MAX) {
+		reply_error(r, 400, "ResourceLimitExceeded",
+			    "The resource \"%s\" can have at most %d tags.", arn, TAGS_MAX);
+		return false;
+	}
+	if (now && db_commit(&change, &e) == 0)
+		return true;
+	reply_failure(r, &e);
+	return false;
+}
+
 void sm_add_tags(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, NULL);
-	_cleanup_json_ cJSON *now = NULL;
-	struct err e;
 	char arn[257];
-	const cJSON *t;
 
 	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
 		return;
 	lower_arn(member_string(in, "ResourceArn"), arn);
 	SCOPED_LOCK(db_lock(r->be->db));
-	now = tags_locked(r->be, arn, &e);
-	const cJSON *tags = cJSON_GetObjectItem(in, "Tags");
-	if (now && cJSON_GetArraySize(cJSON_GetObjectItem(now, "Tags")) + cJSON_GetArraySize(tags) >
-			   TAGS_MAX) {
-		reply_error(r, 400, "ResourceLimitExceeded",
-			    "The resource \"%s\" can have at most %d tags.", arn, TAGS_MAX);
-		return;
-	}
-	cJSON_ArrayForEach(t, tags) {
-		if (db_run(r->be->db, &e,
-			   "INSERT OR REPLACE INTO tag(arn, key, value) VALUES(?, ?, ?)", "sss",
-			   arn, member_string(t, "Key"), member_string(t, "Value")) < 0) {
-			reply_failure(r, &e);
-			return;
-		}
-	}
-	reply_tags_locked(r, arn);
+	if (add_tags_locked(r, arn, cJSON_GetObjectItem(in, "Tags")))
+		reply_tags_locked(r, arn);
 }
 
 void sm_list_tags(struct request *r)
@@ -107,6 +115,11 @@ void sm_list_tags(struct request *r)
 
 	if (!in || !check_arn(r, member_string(in, "ResourceArn")))
 		return;
+	if (*member_string(in, "NextToken")) { /* a page holds all tags that there can be */
+		reply_error(r, 400, "ValidationException",
+			    "NextToken is not one that this call gave");
+		return;
+	}
 	SCOPED_LOCK(db_lock(r->be->db));
 	reply_tags_locked(r, member_string(in, "ResourceArn"));
 }

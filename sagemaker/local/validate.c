@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include "sagemaker/local/api.h"
+#include "sagemaker/local/routes.h"
 
 #define MATCH_LIMIT \
  100000 /* steps: AWS's patterns need a few per character, hostile texts could ask for more than there is time */
@@ -115,8 +116,8 @@ static void check_text(struct faultfinder *f, const struct api_shape *s, const c
 
 	if (s->pattern && !matches(s->regex ? s->regex : s->pattern, j->valuestring))
 		complain(f, j, "Member must satisfy regular expression pattern: %s", s->pattern);
-	while (v && *v && !streq(*v, j->valuestring))
-		buf_printf(&set, "%s%s", v++ == s->values ? "" : ", ", *v);
+	for (; v && *v && !streq(*v, j->valuestring); v++)
+		buf_printf(&set, "%s%s", v == s->values ? "" : ", ", *v);
 	if (v && !*v)
 		complain(f, j, "Member must satisfy enum value set: [%s]", buf_cstr(&set));
 }
@@ -210,9 +211,8 @@ unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct bu
 	return f.n;
 }
 
-static const struct api_shape *model_of(const struct request *r)
+static const struct api_shape *input_of(const char *target)
 {
-	const char *target = request_header(r, "X-Amz-Target");
 	const struct api_call *c = api_calls;
 
 	while (target && c->target && !streq(c->target, target))
@@ -244,7 +244,7 @@ static bool judge(struct request *r, const cJSON *j, const struct unsupported *r
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(65536);
 	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
-	const struct api_shape *model = model_of(r);
+	const struct api_shape *model = input_of(request_header(r, "X-Amz-Target"));
 
 	if (model)
 		check(&f, model, j);
@@ -270,10 +270,10 @@ static bool judge(struct request *r, const cJSON *j, const struct unsupported *r
 
 cJSON *validate(struct request *r, const struct unsupported *rows)
 {
-	cJSON *j = cJSON_ParseWithLength(r->body.len ? r->body.data : "{}",
-					 r->body.len ? r->body.len : 2);
+	const char *text = r->body.len ? buf_cstr(&r->body) : "{}", *end = text;
+	cJSON *j = cJSON_ParseWithLengthOpts(text, strlen(text) + 1, &end, true);
 
-	if (!cJSON_IsObject(j)) {
+	if (!cJSON_IsObject(j) || end != text + MAX(r->body.len, (size_t)2)) {
 		reply_error(r, 400, "SerializationException", "the body is not a JSON object");
 		cJSON_Delete(j);
 		return NULL;
@@ -281,6 +281,55 @@ cJSON *validate(struct request *r, const struct unsupported *rows)
 	if (judge(r, j, rows))
 		return j;
 	cJSON_Delete(j);
+	return NULL;
+}
+
+static void add_header(cJSON *j, const struct api_member *m, const char *value)
+{
+	char *end;
+	double n = m->shape->kind == API_INT ? strtod(value, &end) : 0;
+
+	if (m->shape->kind != API_INT || end == value || *end)
+		cJSON_AddStringToObject(j, m->name, value);
+	else
+		cJSON_AddNumberToObject(j, m->name, n);
+}
+
+static cJSON *read_headers(const struct request *r, const struct api_shape *model,
+			   const char *endpoint)
+{
+	cJSON *j = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(j, "EndpointName", endpoint);
+	for (const struct api_member *m = model->members; m && m->name; m++) {
+		const char *value = m->header ? request_header(r, m->header) : NULL;
+		if (value)
+			add_header(j, m, value);
+	}
+	return j;
+}
+
+cJSON *validate_headers(struct request *r, const char *endpoint, size_t n)
+{
+	_cleanup_free_ char *name = strndup(endpoint, n),
+			    *target = str_printf("sagemaker-runtime.%s", r->route->name);
+	_cleanup_buf_ struct buf text = BUF_INIT(65536);
+	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
+	const struct api_shape *model = input_of(target);
+	_cleanup_json_ cJSON *j = model && name ? read_headers(r, model, name) : NULL;
+
+	if (!j) {
+		reply_error(r, 500, "InternalFailure", "out of memory");
+		return NULL;
+	}
+	check(&f, model, j);
+	buf_release(&f.path);
+	if (!f.n && !f.wrong_type)
+		return steal(j);
+	if (f.wrong_type)
+		buf_printf(&text, "%s'%s' is not a number", f.n ? "; " : "", f.wrong_type);
+	reply_error(r, 400, "ValidationError", "%u validation error%s detected: %s", MAX(f.n, 1u),
+		    f.n > 1 ? "s" : "", buf_cstr(&text));
 	return NULL;
 }
 

@@ -15,6 +15,11 @@ struct unsupported {
  * are ignored, as AWS does. */
 cJSON *validate(struct request *r, const struct unsupported *rows);
 
+/* validate_headers: what the headers of a Runtime call and the endpoint's name in its path say, by the model of the call (route's
+ * name). NULL: refused (ValidationError) and replied, else {"EndpointName": ..., member: value of its header, ...}, owned by the
+ * caller. */
+cJSON *validate_headers(struct request *r, const char *endpoint, size_t n);
+
 struct api_shape;
 
 /* validate_value: the violations of j against a shape, appended to out in AWS's words; their number. For tests. */

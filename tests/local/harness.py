@@ -22,18 +22,18 @@ MIB = 1 << 20
 class Backend:
     """One local-serve process on one store."""
 
-    def open(self, setup, store, args=()):
-        """setup: what main.py was told; store: a directory's name below setup.root."""
+    def open(self, setup, store, args=(), env=None):
+        """setup: what main.py was told; store: a directory's name below setup.root; env: more variables."""
         self.setup = setup
         self.store = os.path.join(setup.root, store)
         self.args = list(args)
         self.env = dict(os.environ, SAGEMAKERFS_RUNTIMES=setup.runtimes, SAGEMAKERFS_SERVE_DIR=setup.echo,
-                        XDG_DATA_HOME=os.path.join(setup.root, "none"), SAGEMAKERFS_FAULTS="1")
+                        XDG_DATA_HOME=os.path.join(setup.root, "none"), SAGEMAKERFS_FAULTS="1", **env or {})
         self.start()
         return self
 
     def start(self):
-        self.process = subprocess.Popen([self.setup.serve, self.store] + self.args, stdout=subprocess.PIPE,
+        self.process = subprocess.Popen([self.setup.serve, "--store", self.store] + self.args, stdout=subprocess.PIPE,
                                         env=self.env, text=True)
         line = self.process.stdout.readline().strip()
         assert line.startswith("ready http://127.0.0.1:"), line

@@ -14,6 +14,7 @@ import traceback
 from types import SimpleNamespace
 
 import test_auth
+import test_conformance
 import test_data
 import test_hosting
 import test_process
@@ -22,7 +23,7 @@ import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_hosting, test_data, test_updates, test_streams, test_process)
+ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_process)
 
 
 def make_runtime(runtimes):

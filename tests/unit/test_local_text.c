@@ -329,6 +329,7 @@ int main(void)
 		cmocka_unit_test(xml_is_escaped),
 		cmocka_unit_test(times_are_shown),
 		cmocka_unit_test(models_decide),
+		cmocka_unit_test(every_pattern_compiles),
 		cmocka_unit_test(hostile_texts_end),
 		cmocka_unit_test(s3_urls_are_split),
 		cmocka_unit_test(the_nearest_runtime_is_chosen),
