@@ -81,7 +81,7 @@ def test_kill_and_restart():
 
 
 def test_second_backend_is_refused():
-    p = subprocess.run([B.setup.serve, B.store], capture_output=True, text=True, timeout=20)
+    p = subprocess.run([B.setup.serve, "--store", B.store], capture_output=True, text=True, timeout=20)
     assert p.returncode == 1 and "another local backend" in p.stderr and p.stdout.startswith("error "), p
     assert B.client("s3").list_buckets()["Buckets"]
 
