@@ -59,6 +59,11 @@ void sm_update_weights(struct request *r);
 /* proxy.c, proxy_stream.c */
 void rt_invoke(struct request *r);
 void rt_invoke_stream(struct request *r);
+/* log_calls.c, log_events.c */
+void logs_describe_groups(struct request *r);
+void logs_describe_streams(struct request *r);
+void logs_get_events(struct request *r);
+void logs_filter_events(struct request *r);
 /* identity.c */
 void query_call(struct request *r);
 

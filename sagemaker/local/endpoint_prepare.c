@@ -1,5 +1,5 @@
 /* endpoint_prepare.c: a deployment's directory DIR/endpoints/ID: a directory N for each variant with model/ (the unpacked archive),
- * `whole`, written when that is complete, and INSTANCE/ with tmp/ (scratch) and log; and the process that runs there. */
+ * `whole`, written when that is complete, and INSTANCE/tmp/ (scratch); and the process that runs there. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -10,15 +10,14 @@
 #include "sagemaker/images.h"
 #include "sagemaker/local/endpoints_internal.h"
 #include "sagemaker/local/logger.h"
+#include "sagemaker/local/logs.h"
 #include "sagemaker/local/model_data.h"
 #include "sagemaker/local/sandbox.h"
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
 #include "sagemaker/unpack.h"
 
-#define LOG_MAX  ((off_t)16 << 20)
-#define LOG_KEPT ((off_t)1 << 20)
-#define ENV_MAX  128
+#define ENV_MAX 128
 
 static const cJSON *model_of(const struct variant *v)
 {
@@ -238,13 +237,6 @@ static char *make_home(const struct launch *l, struct err *e)
 	return NULL;
 }
 
-static int open_log(const char *home, int flags)
-{
-	_cleanup_close_ int dir = home ? open_dir(home) : -1;
-
-	return dir < 0 ? -1 : openat(dir, "log", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-}
-
 /* The first lines of a process's log: which runtime stands in for which container. */
 static void introduce(const struct variant *v, int log)
 {
@@ -263,10 +255,10 @@ int instance_spawn(const struct launch *l, long long *log_from, struct err *e)
 	struct environment env = {.n = 0};
 	char python[sizeof v->runtime.dir + 16];
 	_cleanup_free_ char *home = make_home(l, e);
-	_cleanup_close_ int log = open_log(home, O_WRONLY | O_APPEND | O_CREAT);
+	_cleanup_close_ int log = home ? logs_open(be, v->dep->ep->name, v->name, l->id, e) : -1;
 
 	if (log < 0)
-		return home ? err_errno(e, "cannot open the instance's log") : -1;
+		return -1;
 	introduce(v, log);
 	*log_from = lseek(log, 0, SEEK_END);
 	snprintf(python, sizeof python, "%s/bin/python", v->runtime.dir);
@@ -288,8 +280,8 @@ int instance_spawn(const struct launch *l, long long *log_from, struct err *e)
 
 void instance_last_lines(const struct instance *i, size_t max, struct buf *out)
 {
-	_cleanup_free_ char *home = home_of(i->variant, i->id);
-	_cleanup_close_ int log = open_log(home, O_RDONLY);
+	const struct variant *v = i->variant;
+	_cleanup_close_ int log = logs_fd(fleet_of(v)->be, v->dep->ep->name, v->name, i->id);
 	const off_t from = i->log_from;
 	char text[1025];
 	struct stat st;
@@ -307,27 +299,4 @@ void instance_last_lines(const struct instance *i, size_t max, struct buf *out)
 		p = line + 1;
 	utf8_clean(text, (size_t)n);
 	buf_add(out, p, (size_t)(text + n - p));
-}
-
-bool instance_trim_log(const struct instance *i)
-{
-	_cleanup_free_ char *home = home_of(i->variant, i->id);
-	_cleanup_close_ int log = open_log(home, O_RDWR);
-	struct stat st;
-
-	if (log < 0 || fstat(log, &st) < 0 || st.st_size <= LOG_MAX)
-		return false;
-	_cleanup_close_ int base = open_dir(home);
-	_cleanup_close_ int old =
-		base < 0 ? -1
-			 : openat(base, "log.1",
-				  O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	_cleanup_free_ char *kept = malloc((size_t)LOG_KEPT);
-	ssize_t n = kept ? pread(log, kept, (size_t)LOG_KEPT, st.st_size - LOG_KEPT) : -1;
-	if (old >= 0 && n > 0 && write(old, kept, (size_t)n) != n)
-		logger_line(fleet_of(i->variant)->be->log,
-			    "endpoint %s: cannot keep the end of its log",
-			    i->variant->dep->ep->name);
-	return ftruncate(log, 0) ==
-	       0; /* it is open for appending: the process goes on at the start */
 }

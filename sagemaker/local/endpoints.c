@@ -7,6 +7,7 @@
 #include "sagemaker/local/endpoints_internal.h"
 #include "sagemaker/local/history.h"
 #include "sagemaker/local/logger.h"
+#include "sagemaker/local/logs.h"
 #include "sagemaker/local/sandbox.h"
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
@@ -239,17 +240,39 @@ unsigned fleet_alive(struct fleet *all)
 	return n;
 }
 
-static void trim(struct instance *i, void *arg)
+static void note_log(struct instance *i, void *arg)
 {
-	(void)arg;
-	if (i->alive && instance_trim_log(i))
+	const struct variant *v = i->variant;
+
+	if (i->alive && logs_note(arg, v->dep->ep->name, v->name, i->id))
 		i->log_from = 0;
 }
 
 void fleet_tick(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
-	each_instance_locked(all, trim, NULL);
+	each_instance_locked(all, note_log, all->be);
+}
+
+struct search {
+	const char *id;
+	bool found;
+};
+
+static void compare_id(struct instance *i, void *arg)
+{
+	struct search *s = arg;
+
+	s->found = s->found || streq(i->id, s->id);
+}
+
+bool fleet_has_instance(struct fleet *all, const char *id)
+{
+	struct search s = {id, false};
+
+	SCOPED_LOCK(&all->mu);
+	each_instance_locked(all, compare_id, &s);
+	return s.found;
 }
 
 struct endpoint *endpoint_find_locked(struct fleet *all, const char *name, size_t len)

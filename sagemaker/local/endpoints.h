@@ -22,9 +22,11 @@ void fleet_free(struct fleet *all);
 void fleet_start(struct fleet *all);
 void fleet_stop(struct fleet *all);
 unsigned fleet_alive(struct fleet *all);
-/* fleet_exited: a model server has ended. fleet_tick: once a second: keeps the logs short. */
+/* fleet_exited: a model server has ended. fleet_tick: once a second: notes when the logs grew. */
 void fleet_exited(struct fleet *all, uint64_t tag, int status);
 void fleet_tick(struct fleet *all);
+/* fleet_has_instance: whether an endpoint has an instance of that id. */
+bool fleet_has_instance(struct fleet *all, const char *id);
 
 /* fleet_create: variants (taken over) are the configuration's ProductionVariants, each with `Model`, its model's
  * PrimaryContainer. 1 created, 0 the name is taken, -1. */

@@ -155,7 +155,5 @@ int instance_spawn(const struct launch *l, long long *log_from, struct err *e) _
 void deployment_remove_files(struct deployment *dep);
 /* instance_last_lines: the end of what its last process wrote, at most max bytes of it, clean UTF-8. */
 void instance_last_lines(const struct instance *i, size_t max, struct buf *out);
-/* instance_trim_log: keep the log below its limit; true: it was cut. */
-bool instance_trim_log(const struct instance *i);
 
 #endif

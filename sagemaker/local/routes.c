@@ -5,16 +5,15 @@
 #define CONTROL_BODY ((size_t)1 << 20)
 #define RUNTIME_BODY 0 /* backend.max_invoke */
 
-#define CONTROL(name, handler)                                                               \
- {                                                                                           \
-  name, PROTO_JSON, RUN_WORKER, handler, "POST", LEVEL_ANY, NULL, CONTROL_BODY, false, true, \
-	  false, NULL                                                                        \
+#define JSON(target, name, handler, logged)                                                      \
+ {                                                                                               \
+  name, PROTO_JSON, RUN_WORKER, handler, "POST", LEVEL_ANY, target, CONTROL_BODY, false, logged, \
+	  false, NULL                                                                            \
  }
-#define LOOK(name, handler) /* the same, not worth a line in the log */                       \
- {                                                                                            \
-  name, PROTO_JSON, RUN_WORKER, handler, "POST", LEVEL_ANY, NULL, CONTROL_BODY, false, false, \
-	  false, NULL                                                                         \
- }
+#define CONTROL(name, handler) JSON("SageMaker", name, handler, true)
+#define LOOK(name, handler) \
+ JSON("SageMaker", name, handler, false) /* the same, not worth a line in the log */
+#define LOGS(name, handler) JSON("Logs_20140328", name, handler, false)
 
 static const struct route routes[] = {
 	CONTROL("CreateModel", sm_create_model),
@@ -34,6 +33,10 @@ static const struct route routes[] = {
 	CONTROL("AddTags", sm_add_tags),
 	LOOK("ListTags", sm_list_tags),
 	CONTROL("DeleteTags", sm_delete_tags),
+	LOGS("DescribeLogGroups", logs_describe_groups),
+	LOGS("DescribeLogStreams", logs_describe_streams),
+	LOGS("GetLogEvents", logs_get_events),
+	LOGS("FilterLogEvents", logs_filter_events),
 
  /* clang-format off */
 	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, "/invocations", RUNTIME_BODY, false, false, false, NULL},
@@ -77,14 +80,21 @@ enum protocol route_protocol(const struct request *r)
 									      : PROTO_S3;
 }
 
+/* "SageMaker.CreateModel" */
+static bool is_target(const struct route *row, const char *target)
+{
+	size_t n = strlen(row->arg);
+
+	return strncmp(target, row->arg, n) == 0 && target[n] == '.' &&
+	       streq(target + n + 1, row->name);
+}
+
 static const struct route *find_json(struct request *r)
 {
-	static const char prefix[] = "SageMaker.";
 	const char *target = request_header(r, "X-Amz-Target");
 
-	for (size_t i = 0; target && starts_with(target, prefix) && i < ARRAY_SIZE(routes); i++) {
-		if (routes[i].protocol == PROTO_JSON &&
-		    streq(routes[i].name, target + strlen(prefix)))
+	for (size_t i = 0; target && i < ARRAY_SIZE(routes); i++) {
+		if (routes[i].protocol == PROTO_JSON && is_target(&routes[i], target))
 			return &routes[i];
 	}
 	reply_error(r, 400, "UnknownOperationException",

@@ -20,7 +20,8 @@ struct route {
 	const char *method; /* S3 and Runtime */
 	enum level level;   /* S3 */
 	const char *
-		arg; /* S3: query argument that must be there, NULL: any; Runtime: the path behind the endpoint */
+		arg; /* S3: query argument that must be there, NULL: any; Runtime: the path behind the endpoint; JSON: the
+		      * service's part of X-Amz-Target */
 	size_t max_body;    /* 0: none but what is ignored */
 	bool streams;       /* the body goes to a file as it comes */
 	bool logged;        /* one line in DIR/log */

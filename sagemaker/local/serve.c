@@ -16,6 +16,7 @@
 #include "sagemaker/local/faults.h"
 #include "sagemaker/local/history.h"
 #include "sagemaker/local/logger.h"
+#include "sagemaker/local/logs.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
@@ -27,6 +28,7 @@
 #define STOP_MS        4000
 #define QUICK_THREADS  4
 #define SLOW_THREADS   2
+#define SWEEP_SECONDS  600
 
 /* ---- the store ---- */
 
@@ -294,8 +296,9 @@ static void tell(const struct local_options *o, const char *word, const char *te
 struct loop {
 	struct backend *be;
 	int signals;
-	int users;  /* DIR/users */
-	int unused; /* seconds that nobody held it */
+	int users;   /* DIR/users */
+	int unused;  /* seconds that nobody held it */
+	int unswept; /* seconds until old logs are looked for */
 	bool ending;
 };
 
@@ -341,6 +344,26 @@ static void check_users(struct loop *l)
 		flock(l->users, LOCK_UN);
 }
 
+static bool has_instance(void *be, const char *id)
+{
+	return fleet_has_instance(((struct backend *)be)->endpoints, id);
+}
+
+static void sweep_job(void *be)
+{
+	logs_sweep(be, has_instance, be);
+}
+
+/* Old logs go, now and then. */
+static void check_logs(struct loop *l)
+{
+	if (--l->unswept > 0)
+		return;
+	l->unswept = SWEEP_SECONDS;
+	if (pool_run(l->be->slow, sweep_job, l->be) < 0)
+		l->unswept = 1;
+}
+
 static void main_loop(struct loop *l)
 {
 	double tick = time_mono() + 1;
@@ -351,6 +374,7 @@ static void main_loop(struct loop *l)
 			continue;
 		tick = time_mono() + 1;
 		fleet_tick(l->be->endpoints);
+		check_logs(l);
 		if (l->users >= 0)
 			check_users(l);
 	}

@@ -239,6 +239,14 @@ static bool is_given(const cJSON *j, const char *path)
 	return path[n] ? is_given(item, path + n + 1) : item && !cJSON_IsNull(item);
 }
 
+/* What a service calls a request that breaks its model. */
+static const char *invalid_code(const struct request *r)
+{
+	return streq(r->auth.service, "logs")         ? "InvalidParameterException"
+	       : streq(r->auth.service, "monitoring") ? "ValidationError"
+						      : "ValidationException";
+}
+
 /* false: replied. */
 static bool judge(struct request *r, const cJSON *j, const struct unsupported *rows)
 {
@@ -255,13 +263,13 @@ static bool judge(struct request *r, const cJSON *j, const struct unsupported *r
 		return false;
 	}
 	if (f.n) {
-		reply_error(r, 400, "ValidationException", "%u validation error%s detected: %s",
-			    f.n, f.n > 1 ? "s" : "", buf_cstr(&text));
+		reply_error(r, 400, invalid_code(r), "%u validation error%s detected: %s", f.n,
+			    f.n > 1 ? "s" : "", buf_cstr(&text));
 		return false;
 	}
 	for (const struct unsupported *u = rows; u && u->path; u++) {
 		if (is_given(j, u->path)) {
-			reply_error(r, 400, "ValidationException", "%s: %s", u->path, u->why);
+			reply_error(r, 400, invalid_code(r), "%s: %s", u->path, u->why);
 			return false;
 		}
 	}

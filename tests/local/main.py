@@ -17,13 +17,15 @@ import test_auth
 import test_conformance
 import test_data
 import test_hosting
+import test_logs
 import test_process
 import test_s3
 import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_process)
+ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_logs,
+         test_process)
 
 
 def make_runtime(runtimes):

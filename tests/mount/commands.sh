@@ -33,7 +33,7 @@ secret=$AWS_SECRET_ACCESS_KEY
 check 'env gives a secret key' test "${#secret}" -ge 20
 printf '%s\n' "$secret" >"$WORLD/secret"
 check_out 'it is not in the mount' "" bash -c "grep -rlFf '$WORLD/secret' '$MNT' 2>/dev/null || :"
-check_out 'nor in logs and state' "" bash -c "grep -rlFf '$WORLD/secret' '$WORLD/state' '$STORE'/log* '$STORE'/endpoints 2>/dev/null || :"
+check_out 'nor in logs and state' "" bash -c "grep -rlFf '$WORLD/secret' '$WORLD/state' '$STORE'/log* '$STORE'/endpoints '$STORE'/logs 2>/dev/null || :"
 check_out 'nor in a command line' "" bash -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -Ff '$WORLD/secret' || :"
 check_out 'the store is closed to others' 700 stat -c %a "$STORE"
 check_out 'run.json too' 600 stat -c %a "$STORE/run.json"

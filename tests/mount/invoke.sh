@@ -14,7 +14,7 @@ read_back() {
 	jq -c . "$1"
 }
 invocations() {
-	cat "$STORE"/endpoints/*/*/*/log 2>/dev/null | grep -c 'POST /invocations' || :
+	cat "$STORE"/logs/*/*/*/log 2>/dev/null | grep -c 'POST /invocations' || :
 }
 py() {
 	timeout 120 /usr/bin/python3 "$TESTS_DIR/mount/invoke.py" "$1" "$X"

@@ -10,7 +10,7 @@ cp -rT "$WORLD/slow" "$MNT/models/slow" && mkdir "$MNT/endpoints/slow"
 
 # The echo server writes one line for every invocation into the endpoint's log in the store.
 invocations() {
-	cat "$STORE"/endpoints/*/*/*/log 2>/dev/null | grep -c 'POST /invocations' || :
+	cat "$STORE"/logs/*/*/*/log 2>/dev/null | grep -c 'POST /invocations' || :
 }
 echo '[1]' >"$MNT/invoke/iris"
 check_match 'an invocation counts' '[1-9]' invocations

@@ -9,6 +9,7 @@ that is a JSON object with control words:
   {"bytes": N}                   answers N bytes of 'x' (application/octet-stream)
   {"exit": N}                    ends the process with N
   {"env": true}                  answers the process's environment
+  {"print": [S, ...]}            prints these lines
   {"files": true}                answers the model's files, {path: size}
   {"stream": [S, ...]}           answers each text as a chunk of its own, with "pause" seconds between; "break": true: no end
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
@@ -113,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
     def invoke(self, body):
         words = control_words(body)
         log('POST /invocations %d bytes' % len(body))
+        for line in words.get("print", ()):
+            log(line)
         if "sleep" in words:
             time.sleep(float(words["sleep"]))
         if "exit" in words:
