@@ -22,7 +22,8 @@ struct aws_service {
 extern const struct aws_service AWS_S3, AWS_SAGEMAKER, AWS_RUNTIME, AWS_STS, AWS_IAM;
 
 struct aws_req {
-	const char *operation; /* "ListEndpoints": static; NULL: unknown, for S3 told from what follows */
+	const char *
+		operation; /* "ListEndpoints": static; NULL: unknown, for S3 told from what follows */
 	const char *method;
 	const char *path;  /* encoded, begins with '/' */
 	const char *query; /* encoded, without '?', NULL or "" for none */

@@ -12,14 +12,12 @@ static void instance_free(struct instance *i)
 
 static void deployment_free(struct deployment *dep)
 {
-	for (size_t k = 0; k < dep->n; k++) {
-		while (dep->variants[k].first) {
-			struct instance *i = dep->variants[k].first;
-
-			dep->variants[k].first = i->next;
+	for (struct variant *v = dep->variants; v && v < dep->variants + dep->n; v++) {
+		for (struct instance *i = v->first, *next; i; i = next) {
+			next = i->next;
 			instance_free(i);
 		}
-		free(dep->variants[k].base);
+		free(v->base);
 	}
 	free(dep->variants);
 	cJSON_Delete(dep->json);

@@ -190,23 +190,23 @@ void fleet_start(struct fleet *all)
 	}
 }
 
+static void each_in(struct deployment *dep, void (*fn)(struct instance *i, void *arg), void *arg)
+{
+	for (size_t k = 0; dep && k < dep->n; k++) {
+		for (struct instance *i = dep->variants[k].first; i; i = i->next)
+			fn(i, arg);
+	}
+}
+
 /* Every instance of every endpoint, whatever its deployment is doing. */
 static void each_instance_locked(struct fleet *all, void (*fn)(struct instance *i, void *arg),
 				 void *arg)
 {
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
-		struct deployment *list[] = {ep->live, ep->next_up, ep->old};
-
-		for (size_t d = 0; d < ARRAY_SIZE(list); d++) {
-			for (struct deployment *dep = list[d]; dep;
-			     dep = d == 2 ? dep->next_old : NULL) {
-				for (size_t k = 0; k < dep->n; k++) {
-					for (struct instance *i = dep->variants[k].first; i;
-					     i = i->next)
-						fn(i, arg);
-				}
-			}
-		}
+		each_in(ep->live, fn, arg);
+		each_in(ep->next_up, fn, arg);
+		for (struct deployment *dep = ep->old; dep; dep = dep->next_old)
+			each_in(dep, fn, arg);
 	}
 }
 

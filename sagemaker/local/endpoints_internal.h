@@ -140,7 +140,7 @@ void instance_released_locked(struct instance *i); /* one invocation less */
 int variant_unpack(struct variant *v, struct err *e) _must_check_;
 int variant_choose(struct variant *v, struct err *e) _must_check_;
 /* instance_listen: a socket on a port of its own. */
-int instance_listen(int *fd, unsigned *port, struct err *e) _must_check_;
+int instance_listen(int *out, unsigned *port, struct err *e) _must_check_;
 
 struct launch { /* what a start needs of an instance, copied under the lock */
 	struct variant *variant;

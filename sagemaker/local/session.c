@@ -61,19 +61,31 @@ static bool same(const char *a, const char *b)
 	return !diff;
 }
 
+/* "EXPIRES MAC WHO" */
+static bool split(const char *text, char mac[SHA256_HEX], struct session *out)
+{
+	char *end;
+
+	out->expires = strtoll(text, &end, 10);
+	if (end == text || *end != ' ' || strcspn(end + 1, " ") != SHA256_HEX - 1)
+		return false;
+	memcpy(mac, end + 1, SHA256_HEX - 1);
+	mac[SHA256_HEX - 1] = '\0';
+	end += SHA256_HEX;
+	return *end == ' ' &&
+	       (size_t)snprintf(out->who, sizeof out->who, "%s", end + 1) < sizeof out->who;
+}
+
 enum session_state session_read(const struct backend *be, const char *access, const char *token,
 				struct session *out)
 {
 	_cleanup_buf_ struct buf plain = BUF_INIT(sizeof out->token);
 	char given[SHA256_HEX], mac[SHA256_HEX];
-	long long expires;
 
 	*out = (struct session){.access = ""};
 	if (!starts_with(access, PREFIX) || strlen(access) >= sizeof out->access || !token ||
-	    unbase64(token, strlen(token), &plain) < 0 ||
-	    sscanf(buf_cstr(&plain), "%lld %64s %159[^\n]", &expires, given, out->who) != 3)
+	    unbase64(token, strlen(token), &plain) < 0 || !split(buf_cstr(&plain), given, out))
 		return SESSION_UNKNOWN;
-	out->expires = expires;
 	snprintf(out->access, sizeof out->access, "%s", access);
 	derive(be, "token", out, mac);
 	if (!same(mac, given))

@@ -17,6 +17,7 @@ serve() {
 stop_serving() {
 	kill "$SERVER"
 	wait "$SERVER" || :
+	# shellcheck disable=SC2034 # lib.sh ends them
 	SERVERS=()
 	rm -f "$STORE/run.json"
 }

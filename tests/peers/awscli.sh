@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The AWS CLI and nothing else: bucket, upload, model, endpoint, prediction, delete; on the local backend with what `sagemakerfs serve` prints.
-REAL=1
+export REAL=1
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

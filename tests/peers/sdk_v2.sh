@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The SageMaker Python SDK, version 2, unmodified on the local backend with nothing but what `sagemakerfs serve` prints; real models.
-REAL=1
+export REAL=1
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SageMaker SDK version 3's core resources, unmodified on the local backend; a real model. All of the SDK is sagemaker-core and
 # high-level packages on top of it; what talks to AWS is in sagemaker-core.
-REAL=1
+export REAL=1
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
