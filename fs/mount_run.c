@@ -214,6 +214,8 @@ static void end(struct making *k)
 	if (ops_pending(m))
 		log_line(m->log, LOG_LEVEL_WARNING, "mount", "%u requests were not answered",
 			 ops_pending(m));
+	else if (m->vfiles && m->tree)
+		vfiles_close(m);
 	ops_free(m);
 	tree_free(m->tree);
 	if (k->rooms)

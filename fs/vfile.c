@@ -16,6 +16,7 @@ struct vhandle *vhandle_new(struct mount *m, struct node *n)
 	h->row = n->row;
 	h->text.max = n->row->fetch ? FETCH_MAX : BUF_DEFAULT_MAX;
 	h->refs = 1;
+	vhandle_link(m, h);
 	return h;
 }
 

@@ -70,6 +70,8 @@ void vdir_times(struct node *n, double created, double modified);
 struct vfiles;
 struct vfiles *vfiles_new(void);
 void vfiles_stop(struct mount *m);
+/* vfiles_close: the handles that the kernel never released; when no request comes any more. */
+void vfiles_close(struct mount *m);
 void vfiles_free(struct vfiles *v);
 
 /* vfile_wake: something below dir changed: parked readers of its settled rows are asked again, pollers of its rows woken. Any

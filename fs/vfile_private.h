@@ -21,9 +21,11 @@ struct vhandle {
 	bool listed;  /* in vfiles.pollers */
 	struct pollwake *poll;
 	struct vhandle *next;
+	struct vhandle *open_next, **open_at; /* in vfiles.open */
 };
 
 struct vhandle *vhandle_new(struct mount *m, struct node *n);
+void vhandle_link(struct mount *m, struct vhandle *h); /* once, when it is made */
 void vhandle_unref(struct mount *m, struct vhandle *h);
 /* vhandle_slice: answer a read from the handle's text. */
 void vhandle_slice(struct req *r, const struct vhandle *h, size_t size, off_t off);

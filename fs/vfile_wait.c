@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 
@@ -22,6 +23,7 @@ struct vfiles {
 		generation; /* vfile_wake() calls: one between asking and parking must not be lost */
 	struct parked *parked;
 	struct vhandle *pollers;
+	struct vhandle *open; /* all of them */
 	bool stopped;
 };
 
@@ -42,10 +44,39 @@ void vfiles_free(struct vfiles *v)
 	free(v);
 }
 
+void vhandle_link(struct mount *m, struct vhandle *h)
+{
+	SCOPED_LOCK(&m->vfiles->mu);
+	h->open_next = m->vfiles->open;
+	h->open_at = &m->vfiles->open;
+	if (h->open_next)
+		h->open_next->open_at = &h->open_next;
+	m->vfiles->open = h;
+}
+
+/* A lazy unmount, or one right behind a close, lets the kernel drop releases that it had queued. */
+void vfiles_close(struct mount *m)
+{
+	for (;;) {
+		pthread_mutex_lock(&m->vfiles->mu);
+		struct vhandle *h = m->vfiles->open;
+		pthread_mutex_unlock(&m->vfiles->mu);
+		if (!h)
+			return;
+		assert(h->refs == 1);
+		vhandle_close(m, h);
+	}
+}
+
 void vhandle_unref(struct mount *m, struct vhandle *h)
 {
 	pthread_mutex_lock(&m->vfiles->mu);
 	bool last = --h->refs == 0;
+	if (last) {
+		*h->open_at = h->open_next;
+		if (h->open_next)
+			h->open_next->open_at = h->open_at;
+	}
 	pthread_mutex_unlock(&m->vfiles->mu);
 	if (!last)
 		return;

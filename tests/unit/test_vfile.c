@@ -361,6 +361,27 @@ static void close_while_parked(void **state)
 	assert_int_equal(r.answers, 1);
 }
 
+/* The kernel need not release what was open when it let the mount go. */
+static void never_released(void **state)
+{
+	struct fixture *f = *state;
+	struct node *n = lookup(f, "wait", NULL), *value = lookup(f, "value", NULL);
+	void *h = open_node(f, n, O_RDONLY, NULL), *gone = open_node(f, value, O_RDONLY, NULL);
+	struct pollwake poll = {0};
+	struct req r;
+
+	assert_non_null(open_node(f, value, O_RDONLY, NULL));
+	close_node(f, value, gone);
+	fake_req(&r, &f->m);
+	n->ops->poll(&r, n, h, &poll);
+	assert_int_equal(world.waiting, 1);
+	vfiles_stop(&f->m);
+	vfiles_close(&f->m);
+	assert_int_equal(world.waiting, 0);
+	forget(f, n);
+	forget(f, value);
+}
+
 static void poll_tells(void **state)
 {
 	struct fixture *f = *state;
@@ -446,6 +467,7 @@ int main(void)
 		TEST(detached_directories_wake_too),
 		TEST(interrupt_answers_eintr),
 		TEST(close_while_parked),
+		TEST(never_released),
 		TEST(poll_tells),
 		TEST(races_answer_once),
 	};
