@@ -94,11 +94,30 @@ void tags_read(struct endpoints *s, struct cancel *c)
 
 /* --- everything */
 
-/* Whether some configuration says that one of our attempts has made this endpoint. */
+static int by_name(const void *a, const void *b)
+{
+	const struct control_item *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+/* Whether some configuration (rows sorted by name) says that one of our attempts has made this endpoint. */
 static bool ours(const struct ep *ep, const struct control_item *configs, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (deploy_made(configs[i].name, ep->name))
+	char prefix[64];
+	size_t low = 0, high = n;
+
+	deploy_resource(ep->name, "", prefix);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(configs[middle].name, prefix) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < n && starts_with(configs[low].name, prefix); low++)
+		if (deploy_made(configs[low].name, ep->name))
 			return true;
 	return false;
 }
@@ -130,6 +149,8 @@ static int sweep_wishes(struct endpoints *s, struct cancel *c, struct err *e)
 		return 0;
 	if (ask_all(s, c, e) || control_list_endpoint_configs(s->m->aws, &f, &configs, &n, c, e))
 		return -1;
+	if (n) /* configs may be NULL else */
+		qsort(configs, n, sizeof *configs, by_name);
 	for (int i = 0; i < SWEEP_MAX && !cancel_is_set(c); i++) {
 		pthread_mutex_lock(&s->mu);
 		struct ep *ep = newest_unread_locked(s, configs, n);
