@@ -137,20 +137,30 @@ static struct ep *newest_unread_locked(struct endpoints *s, const struct control
 	return best;
 }
 
+/* The configurations that attempts have made, sorted by name. */
+static int list_made(struct endpoints *s, struct control_item **out, size_t *n, struct cancel *c,
+		     struct err *e)
+{
+	static const struct control_filter f = {.contains = DEPLOY_PREFIX};
+
+	if (control_list_endpoint_configs(s->m->aws, &f, out, n, c, e))
+		return -1;
+	if (*n) /* *out may be NULL else */
+		qsort(*out, *n, sizeof **out, by_name);
+	return 0;
+}
+
 /* Endpoints of ours whose tags were not read since they changed last are described, then their tags are read. */
 static int sweep_wishes(struct endpoints *s, struct cancel *c, struct err *e)
 {
-	static const struct control_filter f = {.contains = DEPLOY_PREFIX};
 	_cleanup_free_ struct control_item *configs = NULL;
 	char name[64];
 	size_t n;
 
 	if (s->no_tags || !may_delete(s))
 		return 0;
-	if (ask_all(s, c, e) || control_list_endpoint_configs(s->m->aws, &f, &configs, &n, c, e))
+	if (ask_all(s, c, e) || list_made(s, &configs, &n, c, e))
 		return -1;
-	if (n) /* configs may be NULL else */
-		qsort(configs, n, sizeof *configs, by_name);
 	for (int i = 0; i < SWEEP_MAX && !cancel_is_set(c); i++) {
 		pthread_mutex_lock(&s->mu);
 		struct ep *ep = newest_unread_locked(s, configs, n);
