@@ -68,6 +68,12 @@ def fail(text):
     os._exit(1)
 
 
+def log_version(framework, version):
+    """Which version serves, beside the one that the image asked for."""
+    wanted = os.environ.get("SAGEMAKERFS_FRAMEWORK_VERSION") or "any"
+    log("INFO", "%s %s (asked for: %s)" % (framework, version, wanted))
+
+
 def not_installed(code, where):
     """A warning when code/ asks for packages, which the container would install, else "". """
     if not os.path.exists(os.path.join(code, "requirements.txt")):

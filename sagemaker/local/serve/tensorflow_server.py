@@ -212,8 +212,7 @@ def load(directory):
         hint = " (a file of it is truncated or damaged)" if error.code in DAMAGED else ""
         http.fail("cannot load model '%s' version %d from '%s': %s%s" % (
             name, number, os.path.relpath(models.paths[name][number], directory), error, hint))
-    wanted = os.environ.get("SAGEMAKERFS_FRAMEWORK_VERSION") or "any"
-    http.log("INFO", "TensorFlow %s (asked for: %s)" % (rest.tf.version, wanted))
+    http.log_version("TensorFlow", rest.tf.version)
     return rest, models, name
 
 
