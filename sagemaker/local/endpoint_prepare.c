@@ -1,5 +1,6 @@
 /* endpoint_prepare.c: a deployment's directory DIR/endpoints/ID: a directory N for each variant with model/ (the unpacked archive),
- * `whole`, written when that is complete, and INSTANCE/tmp/ (scratch); and the process that runs there. */
+ * code/ (the user's, for containers that download it), `whole`, written when that is complete, and INSTANCE/tmp/ (scratch); and the
+ * process that runs there. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +43,8 @@ int variant_choose(struct variant *v, struct err *e)
 	if (!images_parse(uri, &image))
 		return err_set(
 			e, EINVAL,
-			"the local backend cannot run the image '%s': it runs AWS's TensorFlow and MXNet inference images by "
-			"their URIs",
+			"the local backend cannot run the image '%s': it runs AWS's TensorFlow, MXNet, PyTorch, scikit-learn "
+			"and XGBoost inference images by their URIs",
 			uri);
 	if (runtime_server(image.framework, v->server, e) < 0)
 		return -1;
@@ -106,22 +107,32 @@ static int make_base(const struct variant *v, struct err *e)
 	return base < 0 ? err_errno(e, "cannot open the variant's directory") : base;
 }
 
+/* The data as base/name, which is made anew. */
+static int fetch_into(const struct variant *v, const struct model_data *data, int base,
+		      const char *name, struct err *e)
+{
+	if (fresh_dir(base, name, 0755, e))
+		return -1;
+	_cleanup_close_ int dir = openat(base, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_errno(e, "cannot open the endpoint's '%s'", name);
+	return model_data_fetch(fleet_of(v)->be, data, dir, fleet_of(v)->ending, e);
+}
+
 int variant_unpack(struct variant *v, struct err *e)
 {
 	_cleanup_close_ int base = make_base(v, e);
-	struct model_data data;
+	struct model_data data, code;
 
 	if (base < 0)
 		return -1;
 	if (is_whole(base))
 		return 0;
-	if (model_data_read(model_of(v), &data, e) || fresh_dir(base, "model", 0755, e))
+	if (model_data_read(model_of(v), &data, e) || fetch_into(v, &data, base, "model", e))
 		return -1;
-	_cleanup_close_ int dir = openat(base, "model", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return err_errno(e, "cannot open the endpoint's 'model'");
-	if (model_data_fetch(fleet_of(v)->be, &data, dir, fleet_of(v)->ending, e))
-		return -1;
+	model_data_code(model_of(v), v->runtime.framework, &code);
+	if (code.kind != DATA_NONE && fetch_into(v, &code, base, "code", e))
+		return err_prefix(e, "SAGEMAKER_SUBMIT_DIRECTORY");
 	return mark_whole(base, e);
 }
 

@@ -67,6 +67,19 @@ int model_data_read(const cJSON *container, struct model_data *out, struct err *
 	return 0;
 }
 
+void model_data_code(const cJSON *container, const char *framework, struct model_data *out)
+{
+	static const char *const downloading[] = {"sklearn", "xgboost"};
+	const cJSON *env = cJSON_GetObjectItemCaseSensitive(container, "Environment");
+	const char *url = member_string(env, "SAGEMAKER_SUBMIT_DIRECTORY");
+
+	*out = (struct model_data){DATA_NONE, url};
+	for (size_t i = 0; i < ARRAY_SIZE(downloading); i++) {
+		if (starts_with(url, "s3://") && streq(framework, downloading[i]))
+			out->kind = DATA_ARCHIVE;
+	}
+}
+
 /* What is there ------------------------------------------------------------------------------- */
 
 /* Called with each key under a prefix, in their order; non-zero ends it. */

@@ -25,4 +25,10 @@ int model_data_exists(struct backend *be, const struct model_data *d, struct err
 int model_data_fetch(struct backend *be, const struct model_data *d, int dirfd,
 		     struct cancel *cancel, struct err *e) _must_check_;
 
+/*
+ * model_data_code: what the container's Environment names as the user's code: for SAGEMAKER_SUBMIT_DIRECTORY with an s3:// URL in
+ * a container that downloads it (sagemaker-containers: scikit-learn, XGBoost) the archive, else DATA_NONE.
+ */
+void model_data_code(const cJSON *container, const char *framework, struct model_data *out);
+
 #endif

@@ -98,27 +98,35 @@ static int read_only(const char *path)
 	return mount_setattr(AT_FDCWD, path, 0, &a, sizeof a);
 }
 
+/* What is behind fd as the directory `to`, read-only. */
+static int show(int fd, const char *to, struct err *e)
+{
+	char from[FD_PATH];
+
+	fd_path(fd, "", from, sizeof from);
+	if (mkdir(to, 0755) < 0 || bind(from, to) < 0)
+		return err_errno(e, "cannot mount the model at '%s'", to);
+	return read_only(to) < 0 ? err_errno(e, "cannot make '%s' read-only", to) : 0;
+}
+
 /*
- * /opt becomes a small file system of our own: what was there, and ml/model. The machine's /opt stays as it is, and a
- * runtime that lives there is still found.
+ * /opt becomes a small file system of our own: what was there, ml/model, and ml/code when there is code. The machine's /opt
+ * stays as it is, and a runtime that lives there is still found.
  */
-static int show_model(int model, struct err *e)
+static int show_model(int model, int code, struct err *e)
 {
 	_cleanup_close_ int opt = open("/opt", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char from[FD_PATH];
 
 	if (opt < 0)
 		return err_errno(e, "cannot open '/opt'");
 	if (mount("tmpfs", "/opt", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755") < 0)
 		return err_errno(e, "cannot mount over '/opt'");
 	mirror(opt, "/opt", "ml");
-	fd_path(model, "", from, sizeof from);
-	if (mkdir("/opt/ml", 0755) < 0 || mkdir("/opt/ml/model", 0755) < 0 ||
-	    bind(from, "/opt/ml/model") < 0)
-		return err_errno(e, "cannot mount the model at '/opt/ml/model'");
-	if (read_only("/opt/ml/model") < 0 || read_only("/opt") < 0)
-		return err_errno(e, "cannot make '/opt/ml/model' read-only");
-	return 0;
+	if (mkdir("/opt/ml", 0755) < 0)
+		return err_errno(e, "cannot make '/opt/ml'");
+	if (show(model, "/opt/ml/model", e) < 0 || (code >= 0 && show(code, "/opt/ml/code", e) < 0))
+		return -1;
+	return read_only("/opt") < 0 ? err_errno(e, "cannot make '/opt' read-only") : 0;
 }
 
 static int make_dirs(const char *root, const char *path)
@@ -171,9 +179,10 @@ static void drop_own_mounts(void)
 
 int sandbox_mounts(const char *store, const char *base, const char *scratch, struct err *e)
 {
-	char model[PATH_SIZE];
+	char model[PATH_SIZE], code[PATH_SIZE];
 
 	if (snprintf(model, sizeof model, "%s/model", base) >= (int)sizeof model ||
+	    snprintf(code, sizeof code, "%s/code", base) >= (int)sizeof code ||
 	    strlen(scratch) >= PATH_SIZE)
 		return err_set(e, ENAMETOOLONG, "the store's path is too long");
 	if (enter_namespaces(e) < 0)
@@ -184,9 +193,10 @@ int sandbox_mounts(const char *store, const char *base, const char *scratch, str
 	drop_own_mounts();
 	_cleanup_close_ int model_fd = open(model, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_close_ int scratch_fd = open(scratch, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (model_fd < 0 || scratch_fd < 0)
+	_cleanup_close_ int code_fd = open(code, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (model_fd < 0 || scratch_fd < 0 || (code_fd < 0 && errno != ENOENT))
 		return err_errno(e, "cannot open the endpoint's directories");
-	if (show_model(model_fd, e) < 0)
+	if (show_model(model_fd, code_fd, e) < 0)
 		return -1;
 	return hide_store(store, scratch, scratch_fd, e);
 }
@@ -227,8 +237,10 @@ void sandbox_plain(const char *base)
 {
 	_cleanup_close_ int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (fd >= 0)
-		tree_writable(fd, "model", false);
+	if (fd < 0)
+		return;
+	tree_writable(fd, "model", false);
+	tree_writable(fd, "code", false);
 }
 
 /* All capabilities go but the one over file permissions: root's own files may be another user's, as a runtime's. */

@@ -5,12 +5,13 @@
 #include "sagemaker/err.h"
 
 /*
- * sandbox_mounts: a mount namespace of its own, in which BASE/model is /opt/ml/model, read-only, and of the store only
- * scratch is there. -1: the system does not allow it; nothing that matters has changed then (sandbox_plain follows).
+ * sandbox_mounts: a mount namespace of its own, in which BASE/model is /opt/ml/model and BASE/code, where there is one,
+ * /opt/ml/code, both read-only, and of the store only scratch is there. -1: the system does not allow it; nothing that matters
+ * has changed then (sandbox_plain follows).
  */
 int sandbox_mounts(const char *store, const char *base, const char *scratch, struct err *e)
 	_must_check_;
-/* sandbox_plain: without namespaces: BASE/model loses its write permissions. */
+/* sandbox_plain: without namespaces: BASE/model and BASE/code lose their write permissions. */
 void sandbox_plain(const char *base);
 /* sandbox_limits: no new privileges, no capabilities but those over files, limits, first to be killed when memory is
  * out, dies with its parent. */

@@ -28,9 +28,9 @@ ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_upd
          test_process)
 
 
-def make_runtime(runtimes):
+def make_runtime(runtimes, framework):
     """A runtime of no framework: what the echo model server needs is Python alone."""
-    runtime = runtimes + "/tensorflow-9.9.9"
+    runtime = "%s/%s-9.9.9" % (runtimes, framework)
     os.makedirs(runtime + "/bin")
     os.symlink("/usr/bin/python3", runtime + "/bin/python")
     with open(runtime + "/runtime.json", "w") as f:
@@ -53,7 +53,8 @@ def main():
     serve, echo, *wanted = sys.argv[1:]
     root = tempfile.mkdtemp(prefix="smfs-local-")
     setup = SimpleNamespace(serve=os.path.abspath(serve), echo=os.path.abspath(echo), root=root, runtimes=root + "/runtimes")
-    make_runtime(setup.runtimes)
+    for framework in ("tensorflow", "sklearn"):
+        make_runtime(setup.runtimes, framework)
     B.open(setup, "store")
     results = [run(name, test) for room in ROOMS for name, test in list(vars(room).items())
                if name.startswith("test_") and (not wanted or name in wanted)]

@@ -66,3 +66,29 @@ def test_keys_that_cannot_be_files():
         model(name, "s3://models/%s/" % name)
         reason = deploy(name, "Failed")["FailureReason"]
         assert "cannot be a file's name" in reason, (keys, reason)
+
+
+def script_mode(name, url, wait="InService", image="683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"):
+    put(**{"script/model.tar.gz": archive()})
+    B.client("sagemaker").create_model(ModelName=name, ExecutionRoleArn=B.run["role"], PrimaryContainer={
+        "Image": image, "ModelDataUrl": "s3://models/script/model.tar.gz",
+        "Environment": {"SAGEMAKER_PROGRAM": "entry.py", "SAGEMAKER_SUBMIT_DIRECTORY": url}})
+    return deploy(name, wait)
+
+
+def code_of(name):
+    return json.loads(invoke(name, b'{"files": "code"}')["Body"].read())
+
+
+def test_submitted_code():
+    """What the container would download is there; a container that does not download is left alone."""
+    put(**{"script/sourcedir.tar.gz": archive((("entry.py", b"pass"), ("lib/more.py", b"")))})
+    script_mode("submitted", "s3://models/script/sourcedir.tar.gz")
+    assert code_of("submitted") == {"entry.py": 4, "lib/more.py": 0}
+    assert files_of("submitted") == {"export/Servo/1/saved_model.pb": 100}
+    script_mode("beside", "/opt/ml/model/code")
+    assert code_of("beside") == {}
+    script_mode("ignored", "s3://models/script/nothing.tar.gz", image=IMAGE)
+    assert code_of("ignored") == {}
+    reason = script_mode("no-code", "s3://models/script/nothing.tar.gz", "Failed")["FailureReason"]
+    assert "SAGEMAKER_SUBMIT_DIRECTORY: Could not find model data at s3://models/script/nothing.tar.gz." in reason, reason

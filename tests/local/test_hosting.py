@@ -258,3 +258,6 @@ def test_unknown_image_and_no_runtime():
     mx = "763104351884.dkr.ecr.us-east-1.amazonaws.com/mxnet-inference:1.9.0-cpu-py38"
     reason = deploy("mx", image=mx, wait="Failed")["FailureReason"]
     assert "scripts/runtimes mxnet" in reason, reason
+    torch = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.1.0-cpu-py310"
+    reason = deploy("torch", image=torch, wait="Failed")["FailureReason"]
+    assert "no model server for 'pytorch'" in reason, reason  # echo-serve has none

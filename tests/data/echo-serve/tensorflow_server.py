@@ -10,7 +10,7 @@ that is a JSON object with control words:
   {"exit": N}                    ends the process with N
   {"env": true}                  answers the process's environment
   {"print": [S, ...]}            prints these lines
-  {"files": true}                answers the model's files, {path: size}
+  {"files": true}                answers the model's files, {path: size}; {"files": "code"} those of the code beside it
   {"stream": [S, ...]}           answers each text as a chunk of its own, with "pause" seconds between; "break": true: no end
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
 `never-ready` answers /ping with 503 for ever, one with `ready-in-N` for N seconds.
@@ -30,8 +30,8 @@ def log(text):
     os.write(1, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def model_files():
-    base = os.path.join(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"), "model")
+def model_files(which="model"):
+    base = os.path.join(os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml"), which)
     paths = [os.path.join(at, f) for at, _, files in os.walk(base) for f in files]
     return {os.path.relpath(p, base): os.path.getsize(p) for p in paths}
 
@@ -126,7 +126,7 @@ class Handler(BaseHTTPRequestHandler):
         elif "status" in words:
             self.answer(int(words["status"]), str(words.get("text", "")).encode(), "text/plain")
         elif "files" in words:
-            self.answer(200, json.dumps(model_files()).encode())
+            self.answer(200, json.dumps(model_files("code" if words["files"] == "code" else "model")).encode())
         elif "stream" in words:
             self.stream(words)
         elif "env" in words:
