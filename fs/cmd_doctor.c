@@ -46,7 +46,8 @@ static int check_runtimes(struct doctor *d, struct buf *out, struct err *e)
 		return 0;
 	return err_set(
 		e, ENOENT,
-		"no runtime is installed, so no model can run here: run scripts/runtimes tensorflow mxnet");
+		"no runtime is installed, so no model can run here: run scripts/runtimes tensorflow mxnet, or those "
+		"that you need of these, sklearn, xgboost and pytorch");
 }
 
 /* One signed call with these settings. */

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -38,6 +39,28 @@ def runtime(framework):
 def expected(name):
     with open(os.path.join(DATA, name, "expected.json")) as file:
         return json.load(file)["requests"]
+
+
+def load_json(path):
+    with open(path) as file:
+        return json.load(file)
+
+
+def trained(python, script):
+    """A directory with what a script of tests/data/train makes, run by a runtime's Python."""
+    out = tempfile.mkdtemp(prefix="serve-trained-")
+    subprocess.run([python, "-B", os.path.join(DATA, "train", script), out], check=True)
+    return out
+
+
+def npy(rows):
+    """A two-dimensional float32 array as numpy saves it."""
+    shape = (len(rows), len(rows[0]))
+    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }" % shape
+    head = head.ljust(117) + "\n"
+    numbers = [x for row in rows for x in row]
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode() +
+            struct.pack("<%df" % len(numbers), *numbers))
 
 
 def write_files(directory, files):

@@ -1,9 +1,7 @@
 """The MXNet server: AWS's handlers on real checkpoints."""
-import io
 import json
 import os
 import shutil
-import struct
 import tempfile
 import unittest
 
@@ -23,14 +21,6 @@ def packed_iris():
                          ("iris-shapes.json", "model-shapes.json")):
         shutil.copy(os.path.join(IRIS, name), os.path.join(target, packed))
     return target
-
-
-def npy(row):
-    """A float32 array of shape (1, len(row)) as numpy saves it."""
-    head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, %d), }" % len(row)
-    head = head.ljust(117) + "\n"
-    out = io.BytesIO(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head.encode())
-    return out.getvalue() + struct.pack("<%df" % len(row), *row)
 
 
 class Mxnet(unittest.TestCase):
@@ -68,7 +58,7 @@ class Mxnet(unittest.TestCase):
             row = request["body"][0]
             answer = server.invoke(",".join(map(str, row)), "text/csv")
             self.near(answer.json, request["output"])
-            self.near(server.invoke(npy(row), "application/x-npy").json, request["output"])
+            self.near(server.invoke(harness.npy([row]), "application/x-npy").json, request["output"])
             answer = server.invoke(request["body"], Accept="text/csv")
             self.assertEqual(answer.type, "text/csv")
             self.near([float(x) for x in answer.text.split(",")], request["output"][0])

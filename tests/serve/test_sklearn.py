@@ -1,0 +1,149 @@
+"""The scikit-learn server: users' scripts on a real pipeline, trained by the runtime itself."""
+import io
+import json
+import os
+import shutil
+import struct
+import tarfile
+import tempfile
+import unittest
+
+import harness
+
+PYTHON = harness.runtime("sklearn")
+MODEL_FN = ("import os, joblib\n"
+            "def model_fn(model_dir):\n"
+            "    return joblib.load(os.path.join(model_dir, 'model.joblib'))\n")
+SCRIPT = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+
+
+def read_npy(data):
+    """The numbers of a one-dimensional array of int64, without numpy."""
+    size = struct.unpack("<H", data[8:10])[0]
+    assert b"'<i8'" in data[10:10 + size], data[:128]
+    return list(struct.unpack("<%dq" % ((len(data) - 10 - size) // 8), data[10 + size:]))
+
+
+class Sklearn(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if PYTHON is None:
+            raise AssertionError("no scikit-learn runtime: run scripts/runtimes sklearn")
+        cls.trained = harness.trained(PYTHON, "sklearn_models.py")
+        cls.model = os.path.join(cls.trained, "model")
+        cls.expected = harness.load_json(os.path.join(cls.trained, "expected.json"))
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.trained)
+
+    def start(self, code, env=SCRIPT, files=None):
+        files = dict(files or {}, **({"code/inference.py": code} if code is not None else {}))
+        server = harness.Server(PYTHON, "sklearn_server.py", self.model, files, env)
+        self.addCleanup(server.close)
+        return server
+
+    def served(self, *arguments, **named):
+        server = self.start(*arguments, **named)
+        server.ready()
+        return server
+
+    def test_content_types(self):
+        server = self.served(MODEL_FN)
+        rows, labels = self.expected["rows"], self.expected["labels"]
+        text = "\n".join(",".join(map(str, row)) for row in rows)
+        bodies = ((json.dumps(rows), "application/json"), (text, "text/csv"),
+                  (harness.npy(rows), "application/x-npy"), (json.dumps(rows), None))
+        answers = ((None, "application/json", lambda a: a.json),
+                   ("*/*", "application/json", lambda a: a.json),
+                   ("text/csv", "text/csv; charset=utf-8", lambda a: [int(x) for x in a.text.split()]),
+                   ("application/x-npy", "application/x-npy", lambda a: read_npy(a.body)))
+        for body, content_type in bodies:
+            for accept, answered, read in answers:
+                answer = server.invoke(body, content_type, **({"Accept": accept} if accept else {}))
+                with self.subTest(content_type=content_type, accept=accept):
+                    self.assertEqual((answer.status, answer.type), (200, answered), answer.body[:200])
+                    self.assertEqual(read(answer), labels)
+
+    def test_errors_are_the_containers(self):
+        server = self.served(MODEL_FN)
+        rows = self.expected["rows"]
+        answer = server.invoke("x", "text/plain")
+        self.assertEqual((answer.status, answer.json["error"]), (415, "UnsupportedFormatError"))
+        self.assertIn("Content type text/plain is not supported by this framework.",
+                      answer.json["error-message"])
+        answer = server.invoke(rows, Accept="image/png")
+        self.assertEqual((answer.status, answer.json["error"]), (406, "UnsupportedFormatError"))
+        for body, kind in (("{nonsense", "application/json"), ("a,b,c,d\ne,f,g,h", "text/csv"),
+                           ("1,2,3,4", "text/csv"),  # one row is a vector there, too
+                           (b"no npy", "application/x-npy"), ("[[1, 2]]", "application/json")):
+            answer = server.invoke(body, kind)
+            self.assertEqual((answer.status, answer.type), (500, "text/html; charset=utf-8"), body)
+            self.assertIn("Internal Server Error", answer.text)
+        self.assertIn("Expected 2D array, got 1D array instead", server.output())
+        self.assertEqual(server.request("GET", "/invocations").status, 405)
+        self.assertEqual(server.request("GET", "/x").status, 404)
+        self.assertEqual(server.request("GET", "/ping").body, b"")
+        self.assertEqual(server.invoke(rows).json, self.expected["labels"])
+
+    def test_users_functions(self):
+        code = MODEL_FN + ("def predict_fn(data, model):\n    return model.predict_proba(data)\n")
+        answer = self.served(code).invoke(self.expected["rows"])
+        self.assertTrue(harness.close_to(answer.json, self.expected["probabilities"]), answer.text)
+        code = MODEL_FN + ("def transform_fn(model, data, content_type, accept):\n"
+                           "    return content_type + accept + data, 'text/x-own'\n")
+        answer = self.served(code).invoke("!", "text/csv", Accept="a/b")
+        self.assertEqual((answer.text, answer.type), ("text/csva/b!", "text/x-own; charset=utf-8"))
+
+    def test_the_containers_names(self):
+        """As AWS's examples for inference pipelines do it."""
+        code = MODEL_FN + ("from sagemaker_containers.beta.framework import (\n"
+                           "    content_types, encoders, env, modules, transformer, worker)\n"
+                           "def output_fn(prediction, accept):\n"
+                           "    assert accept == content_types.CSV\n"
+                           "    return worker.Response(encoders.encode(prediction, accept), mimetype=accept)\n")
+        answer = self.served(code).invoke(self.expected["rows"], Accept="text/csv")
+        self.assertEqual([int(x) for x in answer.text.split()], self.expected["labels"])
+
+    def test_where_the_script_is(self):
+        """code/ beside the model is what a source in S3 becomes; a tar file is unpacked."""
+        rows, labels = self.expected["rows"], self.expected["labels"]
+        env = dict(SCRIPT, SAGEMAKER_PROGRAM="entry.py", SAGEMAKER_SUBMIT_DIRECTORY="s3://bucket/sourcedir.tar.gz")
+        server = self.start(None, env, {"../code/entry.py": MODEL_FN})
+        server.ready()
+        self.assertEqual(server.invoke(rows).json, labels)
+        archive = tempfile.mkdtemp(prefix="serve-source-")
+        self.addCleanup(shutil.rmtree, archive)
+        shutil.copytree(self.model, os.path.join(archive, "model"))
+        with tarfile.open(os.path.join(archive, "model", "source.tar.gz"), "w:gz") as tar:
+            entry = tarfile.TarInfo("entry.py")
+            entry.size = len(MODEL_FN)
+            tar.addfile(entry, io.BytesIO(MODEL_FN.encode()))
+        env["SAGEMAKER_SUBMIT_DIRECTORY"] = "/opt/ml/model/source.tar.gz"
+        server = harness.Server(PYTHON, "sklearn_server.py", os.path.join(archive, "model"), {}, env)
+        self.addCleanup(server.close)
+        server.ready()
+        self.assertEqual(server.invoke(rows).json, labels)
+
+    def test_load_failures(self):
+        rows = (
+            (None, {}, "runs no model without a script"),
+            ("", SCRIPT, "cannot load the model: NotImplementedError: Please provide a model_fn implementation."),
+            ("import no_such_module", SCRIPT, "cannot import the user's module 'inference' of "),
+            (None, SCRIPT, "No module named 'inference'"),
+            ("def model_fn(d):\n    raise ValueError('not mine')", SCRIPT,
+             "cannot load the model: ValueError: not mine"),
+            (MODEL_FN + "transform_fn = predict_fn = len", SCRIPT, "Cannot use transform_fn implementation with"),
+        )
+        for code, env, said in rows:
+            server = self.start(code, env)
+            self.assertEqual(server.wait(), 1)
+            self.assertIn(said, server.last_error())
+        server = self.start("import no_such_module", SCRIPT, {"code/requirements.txt": "no_such_module\n"})
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("the packages of code/requirements.txt are not installed", server.last_error())
+
+    def test_sigterm(self):
+        server = self.served(MODEL_FN)
+        server.invoke(self.expected["rows"])
+        self.assertEqual(server.stop()[0], 0)

@@ -1,0 +1,150 @@
+"""The XGBoost server: boosters that the runtime itself trained, by themselves and with a script."""
+import json
+import os
+import shutil
+import unittest
+
+import harness
+
+PYTHON = harness.runtime("xgboost")
+SCRIPT = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+MODEL_FN = ("import os, xgboost\n"
+            "def model_fn(model_dir):\n"
+            "    booster = xgboost.Booster()\n"
+            "    booster.load_model(os.path.join(model_dir, 'xgboost-model'))\n"
+            "    return booster\n")
+JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
+
+
+class Xgboost(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if PYTHON is None:
+            raise AssertionError("no XGBoost runtime: run scripts/runtimes xgboost")
+        cls.trained = harness.trained(PYTHON, "xgboost_models.py")
+        cls.expected = harness.load_json(os.path.join(cls.trained, "expected.json"))
+        rows = cls.expected["rows"]
+        cls.csv = "\n".join(",".join(map(str, row)) for row in rows)
+        cls.libsvm = "\n".join(" ".join("%d:%s" % pair for pair in enumerate(row)) for row in rows)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.trained)
+
+    def start(self, model="model", files=None, env=None):
+        server = harness.Server(PYTHON, "xgboost_server.py", model and os.path.join(self.trained, model), files, env)
+        self.addCleanup(server.close)
+        return server
+
+    def served(self, *arguments):
+        server = self.start(*arguments)
+        server.ready()
+        return server
+
+    def near(self, one, other):
+        self.assertTrue(harness.close_to(one, other), "%s != %s" % (one, other))
+
+    def same(self, answer, numbers):
+        """Answers in CSV: what Python prints of each prediction, with commas."""
+        self.assertEqual((answer.status, answer.type), (200, "text/csv; charset=utf-8"), answer.text)
+        self.near(json.loads("[%s]" % answer.text), numbers)
+
+    def test_content_types(self):
+        for model in ("model", "pickled"):
+            server = self.served(model)
+            rows = self.expected["rows"]
+            for body, content_type in (
+                    (self.csv, CSV), (self.csv, "text/csv; label_size=0"), (self.csv, "TEXT/CSV"),
+                    (self.csv.replace(",", ";") + "\n", CSV), (self.libsvm, "text/libsvm"),
+                    (self.libsvm, "text/x-libsvm"), (self.libsvm, None),
+                    ("\n".join("1 " + line for line in self.libsvm.split("\n")), "text/libsvm")):
+                self.same(server.invoke(body, content_type), self.expected["probabilities"])
+            self.same(server.invoke(",".join(map(str, rows[0])), CSV), self.expected["probabilities"][:1])
+
+    def test_accepts(self):
+        server = self.served()
+        scores = [{"score": p} for p in self.expected["probabilities"]]
+        self.same(server.invoke(self.csv, CSV, Accept="*/*"), self.expected["probabilities"])
+        answer = server.invoke(self.csv, CSV, Accept=JSON)
+        self.assertEqual((answer.status, answer.type), (200, JSON))
+        self.near(answer.json, {"predictions": scores})
+        answer = server.invoke(self.csv, CSV, Accept=LINES)
+        self.near([json.loads(line) for line in answer.text.splitlines()], scores)
+        answer = server.invoke(self.csv, CSV, Accept="image/png")
+        self.assertEqual(answer.status, 406)
+        self.assertIn("Accept type image/png is not supported.", answer.text)
+
+    def test_errors_are_the_containers(self):
+        server = self.served("pickled")
+        for body, content_type, status, said in (
+                ("", CSV, 204, ""),
+                (self.csv, JSON, 415, "Content-type application/json is not supported."),
+                ("a,b,c,d", CSV, 415, "Loading csv data failed with Exception"),
+                ("1,2,3\n1,2", CSV, 415, "Loading csv data failed with Exception"),
+                ("x:y", "text/libsvm", 415, "Loading libsvm data failed with Exception"),
+                ("1,2", CSV, 400, "Feature size of csv inference data 2 is not consistent with feature size of "
+                                  "trained model 4."),
+                ("1 9:1", "text/libsvm", 400, "Feature size of libsvm inference data 10 is larger"),
+                ("1" * (7 << 20), CSV, 413, "capacity limit")):
+            answer = server.invoke(body, content_type)
+            self.assertEqual(answer.status, status, answer.text)
+            self.assertIn(said, answer.text)
+        self.assertEqual(server.request("GET", "/x").status, 404)
+        self.assertEqual(server.request("GET", "/execution-parameters").json["MaxPayloadInMB"], 6)
+        self.same(server.invoke(self.csv, CSV), self.expected["probabilities"])
+
+    def test_several_files_are_averaged(self):
+        one, other = self.expected["regressions"]
+        self.same(self.served("two").invoke(self.csv, CSV), [(a + b) / 2 for a, b in zip(one, other)])
+        server = self.served("two", None, {"SAGEMAKER_INFERENCE_ENSEMBLE": "false", "SAGEMAKER_BATCH": "true"})
+        answer = server.invoke(self.csv, CSV)
+        self.assertTrue(answer.text.endswith("\n"))
+        self.near([float(line) for line in answer.text.splitlines()], one)
+
+    def test_selected_output(self):
+        keys = {"SAGEMAKER_INFERENCE_OUTPUT": "predicted_label, probabilities,labels"}
+        best = [max(p) for p in self.expected["probabilities"]]
+        answer = self.served("model", None, keys).invoke(self.csv, CSV, Accept=JSON)
+        self.near(answer.json, {"predictions": [
+            {"predicted_label": p.index(b), "probabilities": p, "labels": [0, 1, 2]}
+            for p, b in zip(self.expected["probabilities"], best)]})
+        binary = self.served("binary", None, dict(keys, SAGEMAKER_INFERENCE_OUTPUT="predicted_label,probability,nothing"))
+        answer = binary.invoke(self.csv, CSV)
+        lines = [line.split(",") for line in answer.text.splitlines()]
+        self.assertEqual([line[0] for line in lines], [str(int(p > 0.5)) for p in self.expected["binary"]])
+        self.near([float(line[1]) for line in lines], self.expected["binary"])
+        self.assertEqual([line[2] for line in lines], ["nan"] * 3)
+
+    def test_script(self):
+        server = self.served("model", {"code/inference.py": MODEL_FN}, SCRIPT)
+        for body, content_type in ((self.csv, CSV), (self.libsvm, "text/libsvm")):
+            answer = server.invoke(body, content_type, Accept=JSON)
+            self.assertEqual((answer.status, answer.type), (200, JSON), answer.text)
+            self.near(answer.json, self.expected["probabilities"])
+        answer = server.invoke(self.csv, "text/plain")
+        self.assertEqual(answer.status, 500)
+        self.assertIn("Content type text/plain is not supported by this framework.", answer.text)
+        own = ("from sagemaker_xgboost_container import encoder as xgb_encoders\n"
+               "def input_fn(body, kind):\n    return xgb_encoders.libsvm_to_dmatrix(body)\n"
+               "def output_fn(prediction, accept):\n    return str(prediction.argmax(1).tolist())\n")
+        server = self.served("model", {"code/inference.py": MODEL_FN + own}, SCRIPT)
+        best = [p.index(max(p)) for p in self.expected["probabilities"]]
+        self.assertEqual(server.invoke(self.libsvm, "text/own").json, best)
+
+    def test_load_failures(self):
+        rows = (
+            (None, None, {}, "there is no file at the top of the model"),
+            (None, {"xgboost-model": "nonsense"}, {}, "xgboost-model cannot be loaded: "),
+            ("model", {"code/inference.py": ""}, SCRIPT, "Please provide a model_fn implementation."),
+            ("model", None, SCRIPT, "No module named 'inference'"),
+        )
+        for model, files, env, said in rows:
+            server = self.start(model, files, env)
+            self.assertEqual(server.wait(), 1)
+            self.assertRegex(server.last_error(), "^cannot (load the model|import the user's module)")
+            self.assertIn(said, server.last_error())
+
+    def test_sigterm(self):
+        server = self.served()
+        server.invoke(self.csv, CSV)
+        self.assertEqual(server.stop()[0], 0)
