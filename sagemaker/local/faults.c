@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sagemaker/local/logger.h"
 #include "sagemaker/local/routes.h"
 
 #define POLL_US 20000
@@ -34,6 +35,7 @@ struct faults {
 	struct held *held;
 	struct stat stat; /* of the file when it was read */
 	bool ending;
+	unsigned mistakes; /* rows left out when it was read */
 };
 
 static void free_row(struct fault *row)
@@ -50,14 +52,36 @@ static struct fault *find_text(struct fault *rows, const char *text)
 	return rows;
 }
 
+/* A row that could never be met is a mistake of who wrote it. NULL: none; else what is wrong with it. */
+static const char *mistake(const char *operation, const char *action)
+{
+	static const char *const actions[] = {"withhold", "delay", "reset", "truncate", "status"};
+
+	if (!operation || !action)
+		return "a row needs 'operation' and 'action'";
+	if (!route_named(operation))
+		return "no such operation";
+	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
+		if (streq(actions[i], action))
+			return NULL;
+	}
+	return "no such action";
+}
+
 /* A row of its JSON, which is taken out of the table and owned from here on; NULL: not a row. */
-static struct fault *make_row(cJSON *json)
+static struct fault *make_row(struct faults *f, cJSON *json)
 {
 	const char *operation = cJSON_GetStringValue(cJSON_GetObjectItem(json, "operation"));
 	const char *action = cJSON_GetStringValue(cJSON_GetObjectItem(json, "action"));
 	const cJSON *nth = cJSON_GetObjectItem(json, "nth");
-	struct fault *row = operation && action ? calloc(1, sizeof *row) : NULL;
+	const char *wrong = mistake(operation, action);
+	struct fault *row = wrong ? NULL : calloc(1, sizeof *row);
 
+	if (wrong) {
+		logger_line(f->be->log, "faults: operation '%.60s', action '%.60s': %s",
+			    text_or(operation, ""), text_or(action, ""), wrong);
+		f->mistakes++;
+	}
 	if (!row) {
 		cJSON_Delete(json);
 		return NULL;
@@ -79,8 +103,9 @@ static void replace_rows_locked(struct faults *f, cJSON *table)
 	struct fault *old = f->rows, **last = &f->rows;
 
 	f->rows = NULL;
+	f->mistakes = 0;
 	while (table && table->child) {
-		struct fault *row = make_row(cJSON_DetachItemViaPointer(table, table->child));
+		struct fault *row = make_row(f, cJSON_DetachItemViaPointer(table, table->child));
 		if (!row)
 			continue;
 		const struct fault *before = find_text(old, row->text);
@@ -112,6 +137,10 @@ static void reload_locked(struct faults *f)
 	_cleanup_json_ cJSON *table =
 		buf_read_file(&b, AT_FDCWD, f->path) == 0 ? cJSON_Parse(buf_cstr(&b)) : NULL;
 	replace_rows_locked(f, cJSON_IsArray(table) ? table : NULL);
+	if (st.st_size && !cJSON_IsArray(table)) {
+		logger_line(f->be->log, "faults: '%s' is not a JSON array of rows", f->path);
+		f->mistakes++;
+	}
 }
 
 /* Those whose time has come, taken out of the list. */
@@ -190,12 +219,18 @@ struct faults *faults_new(struct backend *be, const char *spec, struct err *e)
 	if (!f->path || (spec && text && write_table(f->path, spec, e) < 0))
 		goto fail;
 	reload_locked(f);
+	if (spec && f->mistakes) {
+		err_set(e, EINVAL, "the fault table '%s' has %u mistakes, which '%s/log' names",
+			f->path, f->mistakes, be->dir);
+		goto fail;
+	}
 	no = pthread_create(&f->thread, NULL, watch, f);
 	if (!no)
 		return f;
 	errno = no;
 	err_errno(e, "cannot start a thread");
 fail:
+	replace_rows_locked(f, NULL);
 	free(f->path);
 	pthread_mutex_destroy(&f->mu);
 	free(f);
@@ -229,11 +264,25 @@ static bool is_before(const struct fault *row)
 	       cJSON_IsTrue(cJSON_GetObjectItem(row->json, "before"));
 }
 
+/* AWS's name of the call; STS and IAM say it in the form. */
+static bool is_call(const struct request *r, const char *operation)
+{
+	const char *at = r->protocol == PROTO_QUERY && r->body.len ? buf_cstr(&r->body) : NULL;
+	size_t n = strlen(operation);
+
+	for (; at; at = strchr(at, '&')) {
+		at += *at == '&';
+		if (starts_with(at, "Action="))
+			return strcspn(at + 7, "&") == n && strncmp(at + 7, operation, n) == 0;
+	}
+	return streq(operation, r->route->name);
+}
+
 /* The row that this call meets, or NULL. Counts. */
 static struct fault *meet_locked(struct faults *f, const struct request *r, bool before)
 {
 	for (struct fault *row = f->rows; row; row = row->next) {
-		if (!streq(row->operation, r->route->name) || is_before(row) != before)
+		if (!is_call(r, row->operation) || is_before(row) != before)
 			continue;
 		row->seen++;
 		if (!row->nth || row->seen == (unsigned)row->nth)

@@ -141,3 +141,18 @@ const struct route *route_find(struct request *r)
 	}
 	return NULL;
 }
+
+bool route_named(const char *name)
+{
+	static const char *const queries[] = {"AssumeRole", "GetRole"}; /* identity.c */
+
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (streq(routes[i].name, name))
+			return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(queries); i++) {
+		if (streq(queries[i], name))
+			return true;
+	}
+	return route_named_s3(name);
+}

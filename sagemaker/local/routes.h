@@ -36,6 +36,9 @@ enum protocol route_protocol(const struct request *r);
 /* route_find: fills r->bucket and r->key for S3; NULL with the refusal replied. For PROTO_QUERY: a row that reads the
  * body for its Action. */
 const struct route *route_find(struct request *r);
+/* route_named: whether a call of that name is in the tables; route_named_s3: among S3's (routes_s3.c). */
+bool route_named(const char *name);
+bool route_named_s3(const char *name);
 /* route_find_s3: for PROTO_S3 (routes_s3.c). */
 const struct route *route_find_s3(struct request *r);
 

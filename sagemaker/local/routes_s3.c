@@ -288,3 +288,12 @@ bool host_read(struct request *r)
 	return n > strlen(".localhost") && is_suffix(host, n, ".localhost") &&
 	       read_virtual_host(r, host, n - strlen(".localhost"));
 }
+
+bool route_named_s3(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (streq(routes[i].name, name))
+			return true;
+	}
+	return false;
+}

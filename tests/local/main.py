@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import test_auth
 import test_conformance
 import test_data
+import test_faults
 import test_hosting
 import test_logs
 import test_process
@@ -24,7 +25,7 @@ import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_logs,
+ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_faults, test_logs,
          test_process)
 
 
