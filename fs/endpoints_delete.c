@@ -117,7 +117,7 @@ static void failed(struct deletion *d, struct err *e)
 {
 	mount_fail(d->s->m, ROOM_ENDPOINTS, e);
 	pthread_mutex_lock(&d->s->mu);
-	d->withdrawn = true;
+	d->withdrawn = d->promise != NULL; /* there is an rmdir to fail */
 	pthread_mutex_unlock(&d->s->mu);
 	if (settle(d, e->no ? e->no : EIO)) {
 		end(d, NULL);
@@ -501,6 +501,8 @@ static int resume_row(void *arg, int64_t id, const char *name, const char *json)
 	d->created = json_number(o, "created");
 	d->known = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "known"));
 	d->accepted = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "accepted"));
+	if (!d->known && !d->accepted) /* it may have been made the moment before the mount died */
+		d->again = now_ms() + VISIBLE_MS;
 	if (enter(d, false))
 		return 0;
 	deletion_unjournal(d);

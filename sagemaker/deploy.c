@@ -9,9 +9,11 @@
 #include "sagemaker/users.h"
 
 /* A name made a moment ago may not be visible to the next call yet: asked again for so long. */
-#define LATE_MS   60000
+#define LATE_MS       60000
+#define VISIBLE_MS    3000 /* what was made may be described as absent for so long */
+#define LOOK_AGAIN_MS 250
 /* Looking for other users of a part stops here: beyond it, the name alone (unique per attempt) has to do. */
-#define USERS_MAX 50
+#define USERS_MAX     50
 
 static const char suffix_alphabet[] = "abcdefghijklmnopqrstuvwxyz234567"; /* 32: no bias */
 
@@ -130,37 +132,47 @@ static int make_endpoint(struct attempt *t, const struct tag *tags, size_t n, st
 				       e);
 }
 
-/* same_*: 1: the service has exactly what this attempt asked for; 0: it has not; -1: it could not be asked. */
-static int same_model(struct attempt *t, struct err *e)
+/* What the service knows of a part. ABSENT may be said for a moment of what was just made: its reads are eventually consistent. */
+enum seen { SEEN_ABSENT = -2, SEEN_UNASKED = -1, SEEN_OTHER, SEEN_OURS };
+
+static enum seen unseen(const struct err *e)
+{
+	return control_not_found(e) ? SEEN_ABSENT : SEEN_UNASKED;
+}
+
+/* same_*: whether the service has exactly what this attempt asked for. */
+static enum seen same_model(struct attempt *t, struct err *e)
 {
 	struct model_state m;
 
 	if (control_describe_model(t->a, t->name, &m, t->c, e))
-		return control_not_found(e) ? 0 : -1;
-	return streq(m.data_url, t->d->data_url) && streq(m.image, t->d->image);
+		return unseen(e);
+	return streq(m.data_url, t->d->data_url) && streq(m.image, t->d->image) ? SEEN_OURS
+										: SEEN_OTHER;
 }
 
-static int same_config(struct attempt *t, struct err *e)
+static enum seen same_config(struct attempt *t, struct err *e)
 {
 	struct endpoint_config_state s;
 
 	if (control_describe_endpoint_config(t->a, t->name, &s, NULL, t->c, e))
-		return control_not_found(e) ? 0 : -1;
-	return streq(s.model, t->name) && streq(s.instance_type, t->d->instance_type);
+		return unseen(e);
+	return streq(s.model, t->name) && streq(s.instance_type, t->d->instance_type) ? SEEN_OURS
+										      : SEEN_OTHER;
 }
 
-static int endpoint_is_of(struct aws *a, const char *endpoint, const char *config, char arn[256],
-			  struct cancel *c, struct err *e)
+static enum seen endpoint_is_of(struct aws *a, const char *endpoint, const char *config,
+				char arn[256], struct cancel *c, struct err *e)
 {
 	struct endpoint_state s;
 
 	if (control_describe_endpoint(a, endpoint, &s, c, e))
-		return control_not_found(e) ? 0 : -1;
+		return unseen(e);
 	memcpy(arn, s.arn, sizeof s.arn);
-	return streq(s.config, config);
+	return streq(s.config, config) ? SEEN_OURS : SEEN_OTHER;
 }
 
-static int same_endpoint(struct attempt *t, struct err *e)
+static enum seen same_endpoint(struct attempt *t, struct err *e)
 {
 	return endpoint_is_of(t->a, t->d->endpoint, t->name, t->out->arn, t->c, e);
 }
@@ -170,7 +182,7 @@ static const struct step {
 	enum deploy_step id;
 	const char *what, *late;
 	int (*make)(struct attempt *t, const struct tag *tags, size_t n, struct err *e);
-	int (*same)(struct attempt *t, struct err *e);
+	enum seen (*same)(struct attempt *t, struct err *e);
 } steps[] = {
 	{DEPLOY_MODEL,    "create model",                  NULL,                                    make_model,    same_model},
 	{DEPLOY_CONFIG,   "create endpoint configuration", "Could not find model \"",               make_config,
@@ -220,6 +232,31 @@ static int step_send(struct attempt *t, const struct step *s, struct err *e)
 	}
 }
 
+/* Whether to ask again after a moment: what was just made may not be seen yet. Cancelled: nobody knows. */
+static bool look_again(enum seen *seen, int64_t until, struct cancel *c)
+{
+	if (*seen != SEEN_ABSENT || monotonic_ms() >= until)
+		return false;
+	if (cancel_sleep(c, LOOK_AGAIN_MS) == 0)
+		return true;
+	*seen = SEEN_UNASKED;
+	return false;
+}
+
+/* Whether the step was taken although its reply did not say so. One that exists is there, whether seen or not; an endpoint costs
+ * money, so that its absence must last. */
+static enum seen step_seen(struct attempt *t, const struct step *s, bool exists, struct err *e)
+{
+	const int64_t until = exists || s->id == DEPLOY_ENDPOINT ? monotonic_ms() + VISIBLE_MS : 0;
+	enum seen seen;
+
+	do {
+		err_clear(e);
+		seen = s->same(t, e);
+	} while (look_again(&seen, until, t->c));
+	return seen;
+}
+
 /* One step, whole. A lost reply is decided by asking; if nobody answers that either, the endpoint's step is left to
  * deploy_recover: its configuration must not be pulled from under an endpoint that may exist. */
 static int step_take(struct attempt *t, const struct step *s, struct err *e)
@@ -232,13 +269,13 @@ static int step_take(struct attempt *t, const struct step *s, struct err *e)
 		return 0;
 	if (!control_exists(e) && !unanswered(e))
 		return -1;
-	err_clear(&asked);
-	int same = s->same(t, &asked);
-	if (same > 0) {
+	enum seen seen = step_seen(t, s, control_exists(e), &asked);
+	if (seen == SEEN_OURS) {
 		err_clear(e);
 		return 0;
 	}
-	if (same < 0 && s->id == DEPLOY_ENDPOINT)
+	if (s->id == DEPLOY_ENDPOINT &&
+	    (seen == SEEN_UNASKED || (seen == SEEN_ABSENT && control_exists(e))))
 		t->out->leftovers = true;
 	return -1;
 }
@@ -301,10 +338,15 @@ int deploy_recover(struct aws *a, const char *endpoint, const char *suffix, bool
 
 	*adopted = false;
 	deploy_resource(endpoint, suffix, name);
-	int is = endpoint_is_of(a, endpoint, name, arn, c, e);
-	if (is < 0)
+	const int64_t until = monotonic_ms() + VISIBLE_MS;
+	enum seen seen;
+	do {
+		err_clear(e);
+		seen = endpoint_is_of(a, endpoint, name, arn, c, e);
+	} while (look_again(&seen, until, c));
+	if (seen == SEEN_UNASKED)
 		return err_prefix(e, "look for endpoint '%s'", endpoint);
-	if (is > 0) {
+	if (seen == SEEN_OURS) {
 		*adopted = true;
 		return 0;
 	}
@@ -335,21 +377,18 @@ int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out
 	}
 	if (!control_in_progress(e) && !unanswered(e))
 		return err_prefix(e, "delete endpoint '%s'", endpoint);
-	/* In progress may be our own deletion, whose reply was lost. */
+	/* In progress may be our own deletion, whose reply was lost. What a Describe does not find may have been made just now:
+	 * only DeleteEndpoint itself says for sure that there is none. */
 	struct err asked;
 	err_clear(&asked);
-	if (control_describe_endpoint(a, endpoint, &s, c, &asked)) {
-		if (!control_not_found(&asked))
-			return err_prefix(e, "delete endpoint '%s'", endpoint);
-		*out = DEPLOY_GONE;
-		return 0;
-	}
-	if (streq(s.status, "Deleting"))
+	bool seen = control_describe_endpoint(a, endpoint, &s, c, &asked) == 0;
+	if (seen && streq(s.status, "Deleting"))
 		return 0;
 	if (!control_in_progress(e))
 		return err_prefix(e, "delete endpoint '%s'", endpoint);
 	*out = DEPLOY_REFUSED;
-	tag_unwanted(a, s.arn, c);
+	if (seen)
+		tag_unwanted(a, s.arn, c);
 	return 0;
 }
 

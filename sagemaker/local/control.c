@@ -27,7 +27,6 @@ static const struct unsupported config_unsupported[] = {
 	{"ShadowProductionVariants",                  NOT_HERE},
 	{"VpcConfig",				 NOT_HERE},
 	{"CrossRegionTrafficConfig",                  NOT_HERE},
-	{"ProductionVariants.ServerlessConfig",       NOT_HERE},
 	{"ProductionVariants.InstancePools",          NOT_HERE},
 	{"ProductionVariants.AcceleratorType",        NOT_HERE},
 	{"ProductionVariants.CoreDumpConfig",         NOT_HERE},
@@ -212,6 +211,30 @@ void sm_create_model(struct request *r)
 		create(r, &KIND_MODEL, in);
 }
 
+/* NULL: good; else what is wrong with a variant, behind its name. */
+static const char *variant_mistake(const cJSON *v, bool alone)
+{
+	const cJSON *serverless = cJSON_GetObjectItemCaseSensitive(v, "ServerlessConfig");
+	double max = member_number(serverless, "MaxConcurrency", 0);
+	bool sized =
+		*member_string(v, "InstanceType") || cJSON_HasObjectItem(v, "InitialInstanceCount");
+
+	if (!*member_string(v, "ModelName"))
+		return "the local backend needs ModelName";
+	if (!serverless)
+		return *member_string(v, "InstanceType") &&
+				       cJSON_HasObjectItem(v, "InitialInstanceCount")
+			       ? NULL
+			       : "the local backend needs InstanceType and InitialInstanceCount, or ServerlessConfig";
+	if (sized)
+		return "ServerlessConfig goes without InstanceType and InitialInstanceCount";
+	if ((int)member_number(serverless, "MemorySizeInMB", 0) % 1024)
+		return "MemorySizeInMB must be a multiple of 1024";
+	if (member_number(serverless, "ProvisionedConcurrency", 0) > max)
+		return "ProvisionedConcurrency must not exceed MaxConcurrency";
+	return alone ? NULL : "a serverless variant must be the only one of its endpoint";
+}
+
 /* What the shapes of AWS's model leave open. */
 static bool check_variants(struct request *r, const cJSON *variants)
 {
@@ -219,13 +242,11 @@ static bool check_variants(struct request *r, const cJSON *variants)
 
 	cJSON_ArrayForEach(v, variants) {
 		const char *name = member_string(v, "VariantName");
+		const char *wrong = variant_mistake(v, cJSON_GetArraySize(variants) == 1);
 
-		if (!*member_string(v, "ModelName") || !*member_string(v, "InstanceType") ||
-		    !cJSON_HasObjectItem(v, "InitialInstanceCount")) {
-			reply_error(
-				r, 400, "ValidationException",
-				"Variant \"%s\": the local backend needs ModelName, InstanceType and InitialInstanceCount",
-				name);
+		if (wrong) {
+			reply_error(r, 400, "ValidationException", "Variant \"%s\": %s", name,
+				    wrong);
 			return false;
 		}
 		for (w = v->next; w; w = w->next) {

@@ -30,6 +30,10 @@ static int fill_variant(struct deployment *dep, struct variant *v, const cJSON *
 			      .json = json,
 			      .weight = member_number(json, "InitialVariantWeight", 1),
 			      .count = (int)member_number(json, "InitialInstanceCount", 1)};
+	const cJSON *s = cJSON_GetObjectItemCaseSensitive(json, "ServerlessConfig");
+	v->serverless = s != NULL;
+	v->max_concurrency = (int)member_number(s, "MaxConcurrency", 0);
+	v->provisioned = (int)member_number(s, "ProvisionedConcurrency", 0);
 	snprintf(v->name, sizeof v->name, "%s", member_string(json, "VariantName"));
 	v->base = str_printf("%s/endpoints/%s/%zu", dep->ep->all->be->dir, dep->id, index);
 	return v->base && v->name[0] ? 0 : -1;
@@ -75,6 +79,18 @@ void deployment_unref_locked(struct deployment *dep)
 		deployment_free(dep);
 }
 
+static cJSON *serverless_config(const struct variant *v)
+{
+	const cJSON *was = cJSON_GetObjectItemCaseSensitive(v->json, "ServerlessConfig");
+	cJSON *j = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(j, "MemorySizeInMB", member_number(was, "MemorySizeInMB", 0));
+	cJSON_AddNumberToObject(j, "MaxConcurrency", v->max_concurrency);
+	if (v->provisioned)
+		cJSON_AddNumberToObject(j, "ProvisionedConcurrency", v->provisioned);
+	return j;
+}
+
 /* What was changed since it was made is in the members that it began with. */
 cJSON *deployment_json(const struct deployment *dep)
 {
@@ -86,6 +102,11 @@ cJSON *deployment_json(const struct deployment *dep)
 
 		cJSON_DeleteItemFromObjectCaseSensitive(row, "InitialVariantWeight");
 		cJSON_AddNumberToObject(row, "InitialVariantWeight", v->weight);
+		if (v->serverless) {
+			cJSON_ReplaceItemInObjectCaseSensitive(row, "ServerlessConfig",
+							       serverless_config(v));
+			continue;
+		}
 		cJSON_DeleteItemFromObjectCaseSensitive(row, "InitialInstanceCount");
 		cJSON_AddNumberToObject(row, "InitialInstanceCount", v->count);
 	}
@@ -142,6 +163,11 @@ cJSON *variant_describe(const struct variant *v)
 	cJSON_AddItemToArray(images, i);
 	cJSON_AddNumberToObject(j, "CurrentWeight", v->weight);
 	cJSON_AddNumberToObject(j, "DesiredWeight", v->weight);
+	if (v->serverless) {
+		cJSON_AddItemToObject(j, "CurrentServerlessConfig", serverless_config(v));
+		cJSON_AddItemToObject(j, "DesiredServerlessConfig", serverless_config(v));
+		return j;
+	}
 	cJSON_AddNumberToObject(j, "CurrentInstanceCount", variant_ready(v));
 	cJSON_AddNumberToObject(j, "DesiredInstanceCount", v->count);
 	return j;

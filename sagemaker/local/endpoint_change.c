@@ -68,7 +68,8 @@ static void retain(struct deployment *dep, struct deployment *live, const cJSON 
 
 		if (v && !is_excluded(in, "DesiredWeight"))
 			dep->variants[k].weight = v->weight;
-		if (v && !is_excluded(in, "DesiredInstanceCount"))
+		if (v && !v->serverless && !dep->variants[k].serverless &&
+		    !is_excluded(in, "DesiredInstanceCount"))
 			dep->variants[k].count = v->count;
 	}
 }
@@ -102,6 +103,23 @@ enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, st
 	return CHANGE_BEGUN;
 }
 
+/* NULL: good; else what the variant cannot be asked. */
+static const char *wish_mistake(const struct variant *v, const cJSON *w)
+{
+	const cJSON *s = cJSON_GetObjectItem(w, "ServerlessUpdateConfig");
+
+	if (s && !v->serverless)
+		return "it is not serverless";
+	if (v->serverless && cJSON_HasObjectItem(w, "DesiredInstanceCount"))
+		return "it is serverless and has no DesiredInstanceCount";
+	if (member_number(w, "DesiredInstanceCount", 1) < 1)
+		return "DesiredInstanceCount must be at least 1";
+	if (s && member_number(s, "ProvisionedConcurrency", v->provisioned) >
+			 member_number(s, "MaxConcurrency", v->max_concurrency))
+		return "ProvisionedConcurrency must not exceed MaxConcurrency";
+	return NULL;
+}
+
 static int check_wishes(struct deployment *dep, const cJSON *wishes, struct err *e)
 {
 	const cJSON *w;
@@ -109,16 +127,14 @@ static int check_wishes(struct deployment *dep, const cJSON *wishes, struct err 
 	cJSON_ArrayForEach(w, wishes) {
 		const char *name = member_string(w, "VariantName");
 
-		if (!variant_find(dep, name))
+		const struct variant *v = variant_find(dep, name);
+
+		if (!v)
 			return err_set(e, EINVAL,
 				       "Could not find variant \"%s\" of endpoint \"%s\".", name,
 				       dep->ep->name);
-		if (member_number(w, "DesiredInstanceCount", 1) < 1)
-			return err_set(e, EINVAL,
-				       "DesiredInstanceCount of variant \"%s\" must be at least 1.",
-				       name);
-		if (cJSON_HasObjectItem(w, "ServerlessUpdateConfig"))
-			return err_set(e, EINVAL, "Variant \"%s\" is not serverless.", name);
+		if (wish_mistake(v, w))
+			return err_set(e, EINVAL, "Variant \"%s\": %s.", name, wish_mistake(v, w));
 	}
 	return 0;
 }
@@ -138,11 +154,18 @@ static int apply_locked(struct endpoint *ep, const cJSON *wishes, struct err *e)
 
 		v->weight = member_number(w, "DesiredWeight", v->weight);
 		v->count = (int)member_number(w, "DesiredInstanceCount", v->count);
+		const cJSON *s = cJSON_GetObjectItem(w, "ServerlessUpdateConfig");
+		v->max_concurrency = (int)member_number(s, "MaxConcurrency", v->max_concurrency);
+		v->provisioned = (int)member_number(s, "ProvisionedConcurrency", v->provisioned);
+		if (v->provisioned)
+			v->count = 1;
 	}
 	int rc = endpoint_save_locked(ep, UPDATING, e);
 	for (size_t k = 0; rc < 0 && k < dep->n; k++) {
 		dep->variants[k].weight = before[k].weight;
 		dep->variants[k].count = before[k].count;
+		dep->variants[k].max_concurrency = before[k].max_concurrency;
+		dep->variants[k].provisioned = before[k].provisioned;
 	}
 	return rc;
 }

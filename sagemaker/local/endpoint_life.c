@@ -125,6 +125,9 @@ void endpoint_end_locked(struct endpoint *ep)
 	struct deployment *both[] = {ep->live, ep->next_up};
 
 	ep->begun = true;
+	if (both[0] || both[1])
+		memcpy(ep->last_config, (both[0] ? both[0] : both[1])->config,
+		       sizeof ep->last_config);
 	ep->live = ep->next_up = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
 		if (both[i])

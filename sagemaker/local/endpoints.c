@@ -252,6 +252,11 @@ void fleet_tick(struct fleet *all)
 {
 	SCOPED_LOCK(&all->mu);
 	each_instance_locked(all, note_log, all->be);
+	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
+		for (size_t k = 0; ep->live && ep->status == IN_SERVICE && k < ep->live->n; k++)
+			variant_rest_locked(&ep->live->variants[k],
+					    all->be->options->serverless_idle);
+	}
 }
 
 struct search {
@@ -397,8 +402,7 @@ static cJSON *describe_locked(const struct endpoint *ep)
 	resource_arn(ep->all->be, &KIND_ENDPOINT, ep->name, arn);
 	cJSON_AddStringToObject(j, "EndpointName", ep->name);
 	cJSON_AddStringToObject(j, "EndpointArn", arn);
-	if (dep)
-		cJSON_AddStringToObject(j, "EndpointConfigName", dep->config);
+	cJSON_AddStringToObject(j, "EndpointConfigName", dep ? dep->config : ep->last_config);
 	cJSON_AddStringToObject(j, "EndpointStatus", status_names[ep->status]);
 	cJSON_AddNumberToObject(j, "CreationTime", ep->created);
 	cJSON_AddNumberToObject(j, "LastModifiedTime", ep->modified);

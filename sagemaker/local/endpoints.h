@@ -46,17 +46,26 @@ enum change fleet_scale(struct fleet *all, const char *name, const cJSON *wishes
 /* fleet_list: malloc'ed rows for reply_list; NULL and *n = 0: none (or out of memory). */
 struct listed *fleet_list(struct fleet *all, size_t *n);
 
-/* For invocations. RESTARTING: no process of the variant answers just now. */
-enum invokable { INVOKE_READY, INVOKE_UNKNOWN, INVOKE_NO_VARIANT, INVOKE_RESTARTING };
+/* For invocations. RESTARTING: no process of the variant answers just now. COLD: a serverless variant's process is being started:
+ * ask again with the same target. BUSY: it has as many invocations as it takes. */
+enum invokable {
+	INVOKE_READY,
+	INVOKE_UNKNOWN,
+	INVOKE_NO_VARIANT,
+	INVOKE_RESTARTING,
+	INVOKE_COLD,
+	INVOKE_BUSY
+};
 
 struct invoke_target {
 	char url[64]; /* of its /invocations */
 	char name[64], variant[64];
-	uint64_t process;
+	uint64_t process;         /* 0: none yet */
+	bool serverless, counted; /* counted: it is one of the variant's `serving` */
 };
 
 /* fleet_target: the process for one invocation: the variant by the weights (or the one asked for; NULL: any), its process with
- * the fewest invocations in flight. name need not end with NUL. READY counts it until fleet_release. */
+ * the fewest invocations in flight. name need not end with NUL. READY and COLD count it until fleet_release. */
 enum invokable fleet_target(struct fleet *all, const char *name, size_t len, const char *variant,
 			    struct invoke_target *out);
 void fleet_release(struct fleet *all, const struct invoke_target *t);

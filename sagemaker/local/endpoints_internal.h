@@ -33,6 +33,11 @@ struct variant {
 	char *base; /* DIR/endpoints/ID/N: model/, and a directory for each instance */
 	double weight;
 	int count; /* instances wanted */
+	/* Of a serverless one, which has a process only while it is used: */
+	bool serverless;
+	int max_concurrency, provisioned; /* provisioned > 0: its process stays */
+	int serving;                      /* invocations, also those that wait for the process */
+	double used;                      /* monotonic: when the last one came or went */
 	struct instance *first;
 	struct runtime runtime;
 	char server[512]; /* the model server's program */
@@ -62,6 +67,7 @@ struct endpoint {
 	/* Guarded by endpoints.mu: */
 	enum status status;
 	double modified;
+	char last_config[64]; /* of what served, once it has begun to go */
 	double settles; /* monotonic: Creating, Updating, Deleting last until then at least */
 	char failure[1025];
 	struct deployment *live;    /* serves; NULL: not yet */
@@ -132,6 +138,8 @@ void run_locked(struct deployment *dep, void (*job)(void *dep));
 
 /* --- instance.c */
 void instances_start_locked(struct variant *v); /* as many as are wanted */
+/* variant_rest_locked: a serverless one that was not used for so many seconds has no process any more. */
+void variant_rest_locked(struct variant *v, double seconds);
 /* instance_end_locked: now: no more invocations; those in flight may end first unless at once. */
 void instance_end_locked(struct instance *i, bool at_once);
 void instance_released_locked(struct instance *i); /* one invocation less */

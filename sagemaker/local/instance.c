@@ -10,6 +10,7 @@
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
 
+#define COLD_SECONDS    180 /* a serverless one has 3 minutes, files included */
 #define PING_TIMEOUT_MS 2000
 #define PING_EVERY_MS   50
 #define TERM_MS         30000 /* between SIGTERM and SIGKILL */
@@ -105,6 +106,7 @@ static void on_ping(void *arg, struct http_resp *resp, const struct err *err)
 	if (i && resp->status == 200) {
 		i->ready = !i->leaving;
 		i->proven = true;
+		i->variant->used = time_mono();
 		endpoint_check_locked(s->ep);
 	} else if (i && is_first_start(i) && time_mono() > i->deadline) {
 		fail_with_log_locked(i, "");
@@ -215,6 +217,8 @@ static void start_job(void *arg)
 
 static double health_seconds(const struct variant *v)
 {
+	if (v->serverless)
+		return MIN(v->dep->ep->all->be->options->health_timeout, COLD_SECONDS);
 	return member_number(v->json, "ContainerStartupHealthCheckTimeoutInSeconds",
 			     v->dep->ep->all->be->options->health_timeout);
 }
@@ -292,6 +296,22 @@ void instance_released_locked(struct instance *i)
 	i->in_flight--;
 	if (i->leaving && !i->in_flight)
 		instance_end_locked(i, true);
+}
+
+void variant_rest_locked(struct variant *v, double seconds)
+{
+	if (!v->serverless || v->provisioned || v->serving || !v->count ||
+	    time_mono() - v->used < seconds)
+		return;
+	v->count = 0;
+	logger_line(v->dep->ep->all->be->log, "endpoint %s: not used, its process ends until it is",
+		    v->dep->ep->name);
+	for (struct instance *i = v->first, *next; i; i = next) {
+		next = i->next;
+		instance_end_locked(i, true);
+		if (!i->alive)
+			instance_drop_locked(i);
+	}
 }
 
 static void restart(void *arg)

@@ -28,7 +28,8 @@ struct local_options {
 	double control_rate;   /* control calls a second, ThrottlingException beyond; 0: no limit */
 	double invoke_timeout; /* of a container's answer */
 	double health_timeout; /* of a container's first good ping, unless its variant says otherwise */
-	double max_payload; /* bytes of an invocation's body and of its answer */
+	double serverless_idle; /* until a serverless variant that is not used has no process */
+	double max_payload;     /* bytes of an invocation's body and of its answer */
 };
 
 /*

@@ -39,6 +39,7 @@ static const struct row rows[] = {
 	ROW("control-rate", NUMBER, control_rate, 0, 1e6),
 	ROW("invoke-timeout", NUMBER, invoke_timeout, 0.001, LONGEST_S),
 	ROW("health-timeout", NUMBER, health_timeout, 0.001, LONGEST_S),
+	ROW("serverless-idle", NUMBER, serverless_idle, 0.001, LONGEST_S),
 	ROW("max-payload", NUMBER, max_payload, 1, MOST_BYTES),
 };
 
@@ -149,6 +150,7 @@ int local_options_parse(struct local_options *o, int argc, char **argv, struct e
 	*o = (struct local_options){.ready_fd = -1,
 				    .invoke_timeout = 60,
 				    .health_timeout = 480,
+				    .serverless_idle = 300,
 				    .max_payload = 26214400};
 	if (take_environment(o, e))
 		return -1;

@@ -6,8 +6,11 @@
 #include "sagemaker/local/stream.h"
 #include "sagemaker/local/validate.h"
 
-#define MESSAGE_MAX  16384 /* of the container's text inside Message */
-#define ORIGINAL_MAX ((size_t)1 << 20)
+#define COLD_SECONDS   180 /* an invocation waits so long for a serverless variant's process */
+#define COLD_WAIT_MS   20
+#define SERVERLESS_MAX ((size_t)4 << 20) /* bytes: AWS's limit both ways */
+#define MESSAGE_MAX    16384             /* of the container's text inside Message */
+#define ORIGINAL_MAX   ((size_t)1 << 20)
 
 const char proxy_timeout[] =
 	"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "
@@ -183,48 +186,99 @@ static bool headers_ok(struct request *r)
 	return true;
 }
 
-static bool find_target(struct request *r, struct invoke_target *out)
+static void refuse(const struct call *c, enum invokable why, const char *name, int n)
 {
-	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
-	const char *variant = request_header(r, "X-Amzn-SageMaker-Target-Variant");
-	_cleanup_json_ cJSON *in = validate_headers(r, name, (size_t)(end - name));
-
-	if (!in)
-		return false;
-	switch (fleet_target(r->be->endpoints, name, (size_t)(end - name), variant, out)) {
-	case INVOKE_READY:
-		return true;
+	switch (why) {
 	case INVOKE_NO_VARIANT:
-		reply_error(r, 400, "ValidationError", "Variant %s not found for Endpoint %s.",
-			    variant, out->name);
-		return false;
+		reply_error(c->r, 400, "ValidationError", "Variant %s not found for Endpoint %s.",
+			    text_or(request_header(c->r, "X-Amzn-SageMaker-Target-Variant"), ""),
+			    c->target.name);
+		return;
 	case INVOKE_UNKNOWN:
-		reply_error(r, 400, "ValidationError",
-			    "Endpoint %.*s of account " LOCAL_ACCOUNT " not found.",
-			    (int)(end - name), name);
-		return false;
+		reply_error(c->r, 400, "ValidationError",
+			    "Endpoint %.*s of account " LOCAL_ACCOUNT " not found.", n, name);
+		return;
+	case INVOKE_BUSY:
+		reply_error(c->r, 400, "ThrottlingException", "Rate exceeded");
+		return;
+	case INVOKE_COLD:
+		reply_error(c->r, 503, "ServiceUnavailable",
+			    "The model server of endpoint %s did not get ready in time.",
+			    c->target.name);
+		return;
+	case INVOKE_READY:
 	case INVOKE_RESTARTING:
-		reply_error(r, 503, "ServiceUnavailable",
-			    "The model server of endpoint %s is being started again.", out->name);
-		return false;
+		reply_error(c->r, 503, "ServiceUnavailable",
+			    "The model server of endpoint %s is being started again.",
+			    c->target.name);
+		return;
 	}
+}
+
+static void seek(void *arg);
+
+/* false: no timer. */
+static bool wait_for_process(struct call *c)
+{
+	struct err e;
+
+	return time_mono() < c->until &&
+	       http_timer(c->be->http, COLD_WAIT_MS, NULL, seek, c, &e) == 0;
+}
+
+static bool body_fits(const struct call *c)
+{
+	if (c->r->body.len <= proxy_limit(c))
+		return true;
+	reply_error(c->r, 413, "RequestEntityTooLarge", "HTTP content length exceeded %zu bytes.",
+		    proxy_limit(c));
 	return false;
 }
 
-struct call *proxy_call(struct request *r)
+/* Finds a process, or comes back when there may be one. */
+static void seek(void *arg)
 {
-	struct call *c = headers_ok(r) ? calloc(1, sizeof *c) : NULL;
+	struct call *c = arg;
+	const char *name = c->r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
+	const char *variant = c->target.counted
+				      ? c->target.variant
+				      : request_header(c->r, "X-Amzn-SageMaker-Target-Variant");
+	enum invokable found =
+		fleet_target(c->be->endpoints, name, (size_t)(end - name), variant, &c->target);
 
-	if (c && find_target(r, &c->target)) {
-		c->be = r->be;
-		c->r = r;
-		return c;
+	if (found == INVOKE_COLD && body_fits(c) && wait_for_process(c))
+		return;
+	if (found == INVOKE_READY && body_fits(c)) {
+		c->go(c);
+		return;
 	}
-	free(c);
-	if (!r->reply.status)
-		reply_error(r, 500, "InternalFailure", "out of memory");
-	request_done(r);
-	return NULL;
+	if (!c->r->reply.status)
+		refuse(c, found, name, (int)(end - name));
+	proxy_end(c);
+}
+
+size_t proxy_limit(const struct call *c)
+{
+	return c->target.serverless ? MIN(c->be->max_invoke, (size_t)SERVERLESS_MAX)
+				    : c->be->max_invoke;
+}
+
+void proxy_call(struct request *r, void (*go)(struct call *c))
+{
+	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
+	_cleanup_json_ cJSON *in = NULL;
+	struct call *c = NULL;
+
+	if (headers_ok(r) && (in = validate_headers(r, name, (size_t)(end - name))))
+		c = calloc(1, sizeof *c);
+	if (!c) {
+		if (!r->reply.status)
+			reply_error(r, 500, "InternalFailure", "out of memory");
+		request_done(r);
+		return;
+	}
+	*c = (struct call){.be = r->be, .r = r, .go = go, .until = time_mono() + COLD_SECONDS};
+	seek(c);
 }
 
 /* On the engine's thread. */
@@ -237,12 +291,15 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 	proxy_end(c);
 }
 
+static void invoke(struct call *c)
+{
+	struct http_req q = {.max_reply = proxy_limit(c),
+			     .timeout_ms = (long)(c->be->options->invoke_timeout * 1e3)};
+
+	proxy_forward(c, "Accept", &q, on_reply);
+}
+
 void rt_invoke(struct request *r)
 {
-	struct http_req q = {.max_reply = r->be->max_invoke,
-			     .timeout_ms = (long)(r->be->options->invoke_timeout * 1e3)};
-	struct call *c = proxy_call(r);
-
-	if (c)
-		proxy_forward(c, "Accept", &q, on_reply);
+	proxy_call(r, invoke);
 }

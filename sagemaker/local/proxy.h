@@ -9,11 +9,17 @@ struct call {
 	struct backend *be;
 	struct request *r; /* not when stream is set: it may be gone before the stream is */
 	struct invoke_target target;
-	struct stream *stream; /* of a streamed answer that has begun */
+	void (*go)(struct call *c); /* once there is a process for it */
+	double until;               /* monotonic: waits for one until then */
+	struct stream *stream;      /* of a streamed answer that has begun */
 };
 
-/* proxy_call: the process for the request's invocation; NULL: refused, replied and done. */
-struct call *proxy_call(struct request *r);
+/* proxy_call: calls go as soon as there is a process for the request's invocation: at once, or on the engine's thread when a
+ * serverless variant's has started. What is refused is replied and done, without go. */
+void proxy_call(struct request *r, void (*go)(struct call *c));
+
+/* proxy_limit: bytes of an invocation's body and of its answer. */
+size_t proxy_limit(const struct call *c);
 
 /* proxy_forward: the request's body and the headers that a container gets. accept: the header that says what answer is wanted.
  * q: URL, headers and body are filled in. done has the call as its argument. When it cannot be begun, that is replied. */

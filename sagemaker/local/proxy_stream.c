@@ -91,15 +91,18 @@ static void on_end(void *arg, struct http_resp *resp, const struct err *e)
 	proxy_end(c);
 }
 
-void rt_invoke_stream(struct request *r)
+static void invoke(struct call *c)
 {
-	struct call *c = proxy_call(r);
 	struct http_req q = {.timeout_ms = TIMEOUT_MS,
 			     .silence_ms = TIMEOUT_MS,
 			     .on_reply = on_head,
 			     .on_body = on_body,
 			     .body_arg = c};
 
-	if (c)
-		proxy_forward(c, ACCEPT_NAME, &q, on_end);
+	proxy_forward(c, ACCEPT_NAME, &q, on_end);
+}
+
+void rt_invoke_stream(struct request *r)
+{
+	proxy_call(r, invoke);
 }

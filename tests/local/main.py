@@ -21,11 +21,12 @@ import test_hosting
 import test_logs
 import test_process
 import test_s3
+import test_serverless
 import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_faults, test_logs,
+ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_serverless, test_faults, test_logs,
          test_process)
 
 

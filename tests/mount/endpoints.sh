@@ -78,6 +78,7 @@ api DescribeModel "{\"ModelName\":\"$(api ListModels '{}' | jq -r '.Models[0].Mo
 api CreateModel "$(cat "$WORLD/model.json")" >/dev/null
 api CreateEndpointConfig '{"EndpointConfigName":"theirs","ProductionVariants":[{"VariantName":"AllTraffic","ModelName":"theirs","InitialInstanceCount":1,"InstanceType":"ml.c5.large"}]}' >/dev/null
 api CreateEndpoint '{"EndpointName":"theirs","EndpointConfigName":"theirs"}' >/dev/null
+check "others' endpoint comes to be seen" wait_until 15 test -d "$MNT/endpoints/theirs"
 check_out "others' endpoint serves" InService cat "$MNT/endpoints/theirs/wait"
 check_out 'its instance type' ml.c5.large cat "$MNT/endpoints/theirs/instance_type"
 check_out 'it runs our archive' ../../models/iris readlink "$MNT/endpoints/theirs/model"
@@ -116,7 +117,7 @@ tf_export "$WORLD/slow" && mkdir -p "$WORLD/slow/1/assets" && touch "$WORLD/slow
 cp -rT "$WORLD/slow" "$MNT/models/slow" && sync "$MNT/models/slow"
 mkdir "$MNT/endpoints/slow"
 check 'rmdir while Creating' rmdir "$MNT/endpoints/slow"
-check_match '.deleting says why it waits' 'while it is being created' cat "$MNT/endpoints/.deleting/slow/error"
+check '.deleting says why it waits' wait_until 10 grep -q 'while it is being created' "$MNT/endpoints/.deleting/slow/error"
 crash
 check_out 'the deletion is still wanted' slow ls "$MNT/endpoints/.deleting"
 check_not 'and it is not back' test -e "$MNT/endpoints/slow"
@@ -128,7 +129,7 @@ check 'rmdir although nobody answers' timeout 15 rmdir "$MNT/endpoints/cut"
 crash
 gone cut
 check_not 'it is gone' test -e "$MNT/endpoints/cut"
-check 'with its parts' wait_until 10 nothing_at_service cut
+check 'with its parts' wait_until 30 nothing_at_service cut
 check_out 'the other endpoint is as it was' InService cat "$MNT/endpoints/iris/wait"
 mount_stop || : # deletions of endpoints still Creating go on later
 done_testing

@@ -233,8 +233,18 @@ deploy_echo() {
 # api CALL JSON: one call of the control plane, past the mount (any that is there).
 api() {
 	[ "${AWS_ENDPOINT_URL:-}" ] || eval "$("$SAGEMAKERFS" env "$MNT")"
-	curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		-H 'Content-Type: application/x-amz-json-1.1' -H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/"
+	local reply
+	while :; do # as SDKs do: a call too many is sent again
+		reply=$(curl --fail-with-body -sS --aws-sigv4 "aws:amz:$AWS_REGION:sagemaker" \
+			--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -H 'Content-Type: application/x-amz-json-1.1' \
+			-H "X-Amz-Target: SageMaker.$1" -d "$2" "$AWS_ENDPOINT_URL/") && break
+		grep -q ThrottlingException <<<"$reply" || {
+			printf '%s\n' "$reply" >&2
+			return 22
+		}
+		sleep 0.3
+	done
+	printf '%s' "$reply"
 }
 
 # fault ROWS: the backend's fault table (JSON array), "[]" for none (docs/local-backend.md).

@@ -193,6 +193,36 @@ static void lost_requests_are_undone(void **state)
 	}
 }
 
+/* What was made a moment ago may be described as absent: nothing is undone, or believed to be gone, for that. */
+static void what_is_not_seen_yet_is_there(void **state)
+{
+	static const struct fault unseen = {
+		"DescribeEndpoint", 2, REFUSE, ENOENT, 400, "Could not find endpoint \"iris\"."};
+	enum deploy_deletion deletion;
+	struct deploy_result out;
+	bool adopted;
+	struct err e;
+
+	svc.faults[0] = (struct fault){"CreateEndpoint", 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
+	svc.faults[1] = unseen;
+	assert_int_equal(create_iris(&out, &e), 0);
+	assert_int_equal(world_count(CONFIG), 1);
+	svc.faults[1] = unseen;
+	assert_int_equal(deploy_delete(NULL, "iris", &deletion, NULL, &e), 0);
+	assert_int_equal(deletion, DEPLOY_REFUSED);
+	svc.faults[1] = unseen;
+	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), 0);
+	assert_true(adopted);
+
+	setup(state);
+	svc.faults[0] =
+		(struct fault){"CreateModel", 1,   LOSE_REPLY,
+			       EEXIST,        400, "Cannot create already existing model \"x\"."};
+	svc.faults[1] = (struct fault){"DescribeModel", 2,   REFUSE,
+				       ENOENT,          400, "Could not find model \"x\"."};
+	assert_int_equal(create_iris(&out, &e), 0);
+}
+
 /* The retry of a create whose reply was lost says that it exists: only the same one counts. */
 static void existing_is_compared(void **state)
 {
@@ -421,6 +451,7 @@ int main(void)
 		cmocka_unit_test_setup(failed_undo_is_appended, setup),
 		cmocka_unit_test_setup(lost_replies_are_no_failures, setup),
 		cmocka_unit_test_setup(lost_requests_are_undone, setup),
+		cmocka_unit_test_setup(what_is_not_seen_yet_is_there, setup),
 		cmocka_unit_test_setup(existing_is_compared, setup),
 		cmocka_unit_test_setup(unknown_end_is_left_to_recover, setup),
 		cmocka_unit_test_setup(late_visibility_is_waited_for, setup),
