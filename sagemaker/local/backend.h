@@ -1,7 +1,7 @@
 /*
  * backend.h: what the rooms of the local backend share: one context, made by serve.c, handed to everybody.
  *
- * Locks, in the order in which they may be taken: endpoints.mu, db.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
+ * Locks, in the order in which they may be taken: endpoints.mu, metrics.io, metrics.mu, db.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
  * pool.mu.
  * None is held across a wait for the network or for a model.
  */
@@ -20,10 +20,12 @@ struct faults;
 struct history;
 struct http;
 struct logger;
+struct metrics;
 struct objects;
 struct pool;
 struct server;
 struct spawner;
+struct usage;
 struct throttle;
 
 struct backend {
@@ -46,6 +48,8 @@ struct backend {
 	struct config http_config; /* borrowed by http */
 	struct http *http;         /* towards the model servers */
 	struct logger *log;
+	struct metrics *metrics;
+	struct usage *usage;
 	struct pool *quick; /* calls that touch the disk */
 	struct pool *slow;  /* unpacking models, removing their files */
 	struct server *server;

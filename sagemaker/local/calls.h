@@ -64,6 +64,11 @@ void logs_describe_groups(struct request *r);
 void logs_describe_streams(struct request *r);
 void logs_get_events(struct request *r);
 void logs_filter_events(struct request *r);
+/* metric_calls.c, metric_data.c, metric_wire.c */
+void metrics_get_statistics(struct request *r);
+void metrics_list(struct request *r);
+void metrics_get_data(struct request *r);
+void metrics_query(struct request *r);
 /* identity.c */
 void query_call(struct request *r);
 

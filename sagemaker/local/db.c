@@ -25,6 +25,11 @@ static const char schema[] =
 	" PRIMARY KEY(upload, number)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS resource(kind TEXT NOT NULL, name TEXT NOT NULL COLLATE NOCASE, created REAL NOT NULL,"
 	" json TEXT NOT NULL, PRIMARY KEY(kind, name)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS metric(endpoint TEXT NOT NULL, variant TEXT NOT NULL, name TEXT NOT NULL,"
+	" minute INTEGER NOT NULL, n REAL NOT NULL, sum REAL NOT NULL, low REAL NOT NULL, high REAL NOT NULL,"
+	" PRIMARY KEY(endpoint, variant, name, minute)) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS metric_seen(endpoint TEXT NOT NULL, variant TEXT NOT NULL, name TEXT NOT NULL,"
+	" minute INTEGER NOT NULL, PRIMARY KEY(endpoint, variant, name)) WITHOUT ROWID;"
 	"CREATE TABLE IF NOT EXISTS tag(arn TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY(arn, key))"
 	" WITHOUT ROWID;";
 

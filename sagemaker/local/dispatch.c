@@ -87,6 +87,7 @@ enum invokable fleet_target(struct fleet *all, const char *name, size_t len, con
 		return wake_locked(v);
 	i->in_flight++;
 	out->process = i->process;
+	out->instances = (unsigned)v->count;
 	snprintf(out->url, sizeof out->url, "http://127.0.0.1:%u/invocations", i->port);
 	return INVOKE_READY;
 }

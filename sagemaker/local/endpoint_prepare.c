@@ -259,7 +259,7 @@ static void introduce(const struct variant *v, int log)
 		v->runtime.dir);
 }
 
-int instance_spawn(const struct launch *l, long long *log_from, struct err *e)
+int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 {
 	const struct variant *v = l->variant;
 	struct backend *be = fleet_of(v)->be;
@@ -283,7 +283,7 @@ int instance_spawn(const struct launch *l, long long *log_from, struct err *e)
 			  .env = (const char *const *)env.rows,
 			  .listen_fd = l->listen_fd,
 			  .log_fd = log};
-	int r = spawner_start(be->spawner, &p, e);
+	int r = spawner_start(be->spawner, &p, &l->pid, e);
 	for (size_t i = 0; i < env.n; i++)
 		free(env.rows[i]);
 	return r;

@@ -259,6 +259,29 @@ void fleet_tick(struct fleet *all)
 	}
 }
 
+struct visit {
+	void (*fn)(void *arg, const char *endpoint, const char *variant, pid_t pid);
+	void *arg;
+};
+
+static void visit_process(struct instance *i, void *arg)
+{
+	const struct visit *v = arg;
+
+	if (i->alive && i->pid)
+		v->fn(v->arg, i->variant->dep->ep->name, i->variant->name, i->pid);
+}
+
+void fleet_processes(struct fleet *all,
+		     void (*fn)(void *arg, const char *endpoint, const char *variant, pid_t pid),
+		     void *arg)
+{
+	struct visit v = {fn, arg};
+
+	SCOPED_LOCK(&all->mu);
+	each_instance_locked(all, visit_process, &v);
+}
+
 struct search {
 	const char *id;
 	bool found;

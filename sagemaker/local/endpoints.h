@@ -25,6 +25,10 @@ unsigned fleet_alive(struct fleet *all);
 /* fleet_exited: a model server has ended. fleet_tick: once a second: notes when the logs grew. */
 void fleet_exited(struct fleet *all, uint64_t tag, int status);
 void fleet_tick(struct fleet *all);
+/* fleet_processes: fn for every model server's process that lives; called with the lock held: short. */
+void fleet_processes(struct fleet *all,
+		     void (*fn)(void *arg, const char *endpoint, const char *variant, pid_t pid),
+		     void *arg);
 /* fleet_has_instance: whether an endpoint has an instance of that id. */
 bool fleet_has_instance(struct fleet *all, const char *id);
 
@@ -62,6 +66,7 @@ struct invoke_target {
 	char name[64], variant[64];
 	uint64_t process;         /* 0: none yet */
 	bool serverless, counted; /* counted: it is one of the variant's `serving` */
+	unsigned instances;       /* of the variant */
 };
 
 /* fleet_target: the process for one invocation: the variant by the weights (or the one asked for; NULL: any), its process with

@@ -15,6 +15,7 @@ struct instance {
 	struct variant *variant;
 	char id[20];      /* "i-0123456789abcdef0", as in the names of log streams */
 	uint64_t process; /* tag of the last one started; 0: none yet */
+	pid_t pid;        /* of it; 0: not known yet */
 	bool alive;       /* it has not ended */
 	bool ready;       /* it answers pings */
 	bool proven;      /* one of its processes did once */
@@ -68,7 +69,7 @@ struct endpoint {
 	enum status status;
 	double modified;
 	char last_config[64]; /* of what served, once it has begun to go */
-	double settles; /* monotonic: Creating, Updating, Deleting last until then at least */
+	double settles;       /* monotonic: Creating, Updating, Deleting last until then at least */
 	char failure[1025];
 	struct deployment *live;    /* serves; NULL: not yet */
 	struct deployment *next_up; /* takes its place when healthy; NULL: none */
@@ -156,10 +157,11 @@ struct launch { /* what a start needs of an instance, copied under the lock */
 	uint64_t process;
 	int listen_fd;
 	unsigned port;
+	pid_t pid; /* set by instance_spawn */
 };
 
 /* instance_spawn: starts a process; log_from is where it writes. */
-int instance_spawn(const struct launch *l, long long *log_from, struct err *e) _must_check_;
+int instance_spawn(struct launch *l, long long *log_from, struct err *e) _must_check_;
 void deployment_remove_files(struct deployment *dep);
 /* instance_last_lines: the end of what its last process wrote, at most max bytes of it, clean UTF-8. */
 void instance_last_lines(const struct instance *i, size_t max, struct buf *out);

@@ -152,6 +152,7 @@ static void started(struct start *t, int rc, long long from, const struct err *e
 	struct instance *i = instance_find(ep, t->launch.process);
 	if (i && rc == 0) {
 		i->log_from = from;
+		i->pid = t->launch.pid;
 		s = step_new_locked(ep, i->process);
 	} else if (i) {
 		i->alive = false;
@@ -232,6 +233,7 @@ static void start_locked(struct instance *i)
 		return; /* the next start of the backend takes it up again */
 	i->process = ++ep->all->last_tag;
 	i->alive = true;
+	i->pid = 0;
 	i->in_flight = 0; /* what the process before it had is answered by its end */
 	i->started = time_mono();
 	i->deadline = i->started + health_seconds(i->variant);

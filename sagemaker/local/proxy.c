@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "sagemaker/local/calls.h"
+#include "sagemaker/local/metrics.h"
 #include "sagemaker/local/proxy.h"
 #include "sagemaker/local/stream.h"
 #include "sagemaker/local/validate.h"
@@ -131,6 +132,16 @@ bool proxy_failed(struct call *c, const struct http_resp *resp, const struct err
 	return true;
 }
 
+void proxy_answered(const struct call *c, const struct http_resp *resp, const struct err *e)
+{
+	metrics_invoked(c->be->metrics, &(struct invoked){.endpoint = c->target.name,
+							  .variant = c->target.variant,
+							  .instances = c->target.instances,
+							  .status = e->no ? 0 : resp->status,
+							  .model = time_mono() - c->sent,
+							  .overhead = c->before});
+}
+
 void proxy_end(struct call *c)
 {
 	fleet_release(c->be->endpoints, &c->target);
@@ -168,6 +179,8 @@ void proxy_forward(struct call *c, const char *accept, struct http_req *q, http_
 	q->headers = &headers;
 	q->body = buf_cstr(&r->body);
 	q->body_len = r->body.len;
+	c->sent = time_mono();
+	c->before = c->sent - r->began;
 	if (http_start(r->be->http, q, done, c, &e) == 0)
 		return;
 	reply_failure(r, &e);
@@ -286,6 +299,7 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 {
 	struct call *c = arg;
 
+	proxy_answered(c, resp, e);
 	if (!proxy_failed(c, resp, e))
 		pass_reply(c, resp);
 	proxy_end(c);

@@ -12,6 +12,8 @@ struct call {
 	void (*go)(struct call *c); /* once there is a process for it */
 	double until;               /* monotonic: waits for one until then */
 	struct stream *stream;      /* of a streamed answer that has begun */
+	double sent;                /* monotonic seconds: when the model server was asked */
+	double before;              /* seconds from the request's beginning until then */
 };
 
 /* proxy_call: calls go as soon as there is a process for the request's invocation: at once, or on the engine's thread when a
@@ -27,6 +29,9 @@ void proxy_forward(struct call *c, const char *accept, struct http_req *q, http_
 
 /* proxy_failed: replies for an exchange that failed or was refused by the container; false: it did neither. */
 bool proxy_failed(struct call *c, const struct http_resp *resp, const struct err *e);
+
+/* proxy_answered: the exchange is over: it is counted. First in each done function. */
+void proxy_answered(const struct call *c, const struct http_resp *resp, const struct err *e);
 
 /* proxy_end: the call is over, its reply is made (or its stream ended). */
 void proxy_end(struct call *c);

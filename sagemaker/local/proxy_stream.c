@@ -80,6 +80,7 @@ static void on_end(void *arg, struct http_resp *resp, const struct err *e)
 {
 	struct call *c = arg;
 
+	proxy_answered(c, resp, e);
 	if (!c->stream) {
 		if (!proxy_failed(c, resp, e)) /* unreachable: a success has begun a stream */
 			reply_error(c->r, 500, "InternalFailure", "the answer did not begin");

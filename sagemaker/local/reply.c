@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdarg.h>
 
+#include "sagemaker/local/json_cbor.h"
 #include "sagemaker/local/request.h"
 
 void reply_status(struct request *r, unsigned status)
@@ -174,6 +175,16 @@ static void json_error(struct buf *b, const char *type_name, const char *code, c
 	cJSON_free(s);
 }
 
+static void cbor_error(struct buf *b, const char *code, const char *text)
+{
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(j, "__type", code);
+	cJSON_AddStringToObject(j, "message", text);
+	if (cbor_from_json(j, b) < 0)
+		buf_reset(b);
+}
+
 static void error_body(struct request *r, struct buf *b, const char *code, const char *text)
 {
 	switch (r->protocol) {
@@ -189,16 +200,18 @@ static void error_body(struct request *r, struct buf *b, const char *code, const
 	case PROTO_RUNTIME:
 		json_error(b, NULL, code, text);
 		return;
+	case PROTO_CBOR:
+		cbor_error(b, code, text);
+		return;
 	}
 }
 
 void reply_error(struct request *r, unsigned status, const char *code, const char *fmt, ...)
 {
 	static const char *const types[] = {
-		[PROTO_S3] = "application/xml",
-		[PROTO_JSON] = "application/x-amz-json-1.1",
-		[PROTO_RUNTIME] = "application/json",
-		[PROTO_QUERY] = "text/xml",
+		[PROTO_S3] = "application/xml",       [PROTO_JSON] = "application/x-amz-json-1.1",
+		[PROTO_RUNTIME] = "application/json", [PROTO_QUERY] = "text/xml",
+		[PROTO_CBOR] = "application/cbor",
 	};
 	_cleanup_buf_ struct buf text = BUF_INIT((size_t)128 << 10),
 				 body = BUF_INIT((size_t)1 << 20);
@@ -214,6 +227,11 @@ void reply_error(struct request *r, unsigned status, const char *code, const cha
 	if (r->protocol == PROTO_RUNTIME)
 		reply_header(r, "x-amzn-ErrorType",
 			     "%s:http://internal.amazon.com/coral/com.amazon.sagemaker/", code);
+	if (r->protocol == PROTO_CBOR)
+		reply_header(r, "smithy-protocol", "rpc-v2-cbor");
+	if (streq(r->auth.service, "monitoring")) /* what the query protocol calls it */
+		reply_header(r, "x-amzn-query-error", "%s;%s", code,
+			     status < 500 ? "Sender" : "Receiver");
 	if (streq(r->method, "HEAD"))
 		r->reply.no_body = true;
 }

@@ -17,7 +17,7 @@ struct route;
 struct upload;
 struct reader;
 
-enum protocol { PROTO_S3, PROTO_JSON, PROTO_RUNTIME, PROTO_QUERY };
+enum protocol { PROTO_S3, PROTO_JSON, PROTO_RUNTIME, PROTO_QUERY, PROTO_CBOR };
 
 struct query_arg {
 	char *name, *value; /* decoded; value "" when there was no '=' */

@@ -3,6 +3,7 @@
 #include "sagemaker/local/calls.h"
 
 #define CONTROL_BODY ((size_t)1 << 20)
+#define CLOUDWATCH   "GraniteServiceVersion20100801"
 #define RUNTIME_BODY 0 /* backend.max_invoke */
 
 #define JSON(target, name, handler, logged)                                                      \
@@ -13,7 +14,8 @@
 #define CONTROL(name, handler) JSON("SageMaker", name, handler, true)
 #define LOOK(name, handler) \
  JSON("SageMaker", name, handler, false) /* the same, not worth a line in the log */
-#define LOGS(name, handler) JSON("Logs_20140328", name, handler, false)
+#define LOGS(name, handler)    JSON("Logs_20140328", name, handler, false)
+#define METRICS(name, handler) JSON(CLOUDWATCH, name, handler, false) /* by CBOR, too */
 
 static const struct route routes[] = {
 	CONTROL("CreateModel", sm_create_model),
@@ -37,11 +39,15 @@ static const struct route routes[] = {
 	LOGS("DescribeLogStreams", logs_describe_streams),
 	LOGS("GetLogEvents", logs_get_events),
 	LOGS("FilterLogEvents", logs_filter_events),
+	METRICS("GetMetricData", metrics_get_data),
+	METRICS("GetMetricStatistics", metrics_get_statistics),
+	METRICS("ListMetrics", metrics_list),
 
  /* clang-format off */
 	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, "/invocations", RUNTIME_BODY, false, false, false, NULL},
 	{"InvokeEndpointWithResponseStream", PROTO_RUNTIME, RUN_ASYNC, rt_invoke_stream,  "POST", LEVEL_ANY, "/invocations-response-stream", RUNTIME_BODY, false, false, false, NULL},
 	{"GetCallerIdentity", PROTO_QUERY,   RUN_HERE,  query_call, "POST", LEVEL_ANY, NULL, 65536,        false, false, false, NULL},
+	{"CloudWatch",        PROTO_QUERY,   RUN_WORKER, metrics_query, "POST", LEVEL_ANY, "monitoring", CONTROL_BODY, false, false, false, NULL},
   /* clang-format on */
 };
 
@@ -57,17 +63,20 @@ enum protocol route_protocol(const struct request *r)
 		enum protocol protocol;
 	} rows[] = {
 		{"s3",                      PROTO_S3   },
-                {"sts",                     PROTO_QUERY},
+		{"sts",                     PROTO_QUERY},
 		{"iam",                     PROTO_QUERY},
-                {"logs",                    PROTO_JSON },
-		{"monitoring",              PROTO_JSON },
-                {"application-autoscaling", PROTO_JSON },
+		{"logs",                    PROTO_JSON },
+		{"application-autoscaling", PROTO_JSON },
 	};
 
 	const char *type = request_header(r, "Content-Type");
 
 	if (streq(r->auth.service, "sagemaker"))
 		return starts_with(r->path, "/endpoints/") ? PROTO_RUNTIME : PROTO_JSON;
+	if (streq(r->auth.service, "monitoring"))
+		return starts_with(r->path, "/service/")   ? PROTO_CBOR
+		       : request_header(r, "X-Amz-Target") ? PROTO_JSON
+							   : PROTO_QUERY;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (streq(r->auth.service, rows[i].service))
 			return rows[i].protocol;
@@ -103,6 +112,21 @@ static const struct route *find_json(struct request *r)
 	return NULL;
 }
 
+/* "/service/GraniteServiceVersion20100801/operation/GetMetricData" */
+static const struct route *find_cbor(struct request *r)
+{
+	static const char prefix[] = "/service/" CLOUDWATCH "/operation/";
+
+	for (size_t i = 0; starts_with(r->path, prefix) && i < ARRAY_SIZE(routes); i++) {
+		if (routes[i].protocol == PROTO_JSON && streq(routes[i].arg, CLOUDWATCH) &&
+		    streq(routes[i].name, r->path + strlen(prefix)))
+			return &routes[i];
+	}
+	reply_error(r, 404, "UnknownOperationException",
+		    "the local backend does not have the call '%s'", r->path);
+	return NULL;
+}
+
 static const struct route *find_runtime(struct request *r)
 {
 	const char *name = r->path + strlen("/endpoints/");
@@ -120,7 +144,8 @@ static const struct route *find_runtime(struct request *r)
 static const struct route *find_query(struct request *r)
 {
 	for (size_t i = 0; streq(r->path, "/") && i < ARRAY_SIZE(routes); i++) {
-		if (routes[i].protocol == PROTO_QUERY)
+		if (routes[i].protocol == PROTO_QUERY &&
+		    (routes[i].arg != NULL) == streq(r->auth.service, "monitoring"))
 			return &routes[i];
 	}
 	reply_error(r, 404, "InvalidAction", "no such path");
@@ -136,6 +161,8 @@ const struct route *route_find(struct request *r)
 		return find_runtime(r);
 	case PROTO_QUERY:
 		return find_query(r);
+	case PROTO_CBOR:
+		return find_cbor(r);
 	case PROTO_S3:
 		return route_find_s3(r);
 	}

@@ -17,6 +17,7 @@
 #include "sagemaker/local/history.h"
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/logs.h"
+#include "sagemaker/local/metrics.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
@@ -235,6 +236,13 @@ static int start_fleet(struct backend *be, struct err *e)
 	return be->endpoints ? 0 : -1;
 }
 
+static int start_metrics(struct backend *be, struct err *e)
+{
+	be->metrics = metrics_new(be, e);
+	be->usage = be->metrics ? usage_new(be, e) : NULL;
+	return be->usage ? 0 : -1;
+}
+
 static int start_server(struct backend *be, struct err *e)
 {
 	return server_new(be, be->options->listen ? be->options->listen : "127.0.0.1:0", e);
@@ -244,8 +252,9 @@ static int start_server(struct backend *be, struct err *e)
 static int start(struct backend *be, struct err *e)
 {
 	static int (*const steps[])(struct backend * be, struct err * e) = {
-		open_store,    start_spawner, start_log,  load_keys,   open_database, start_objects,
-		start_manners, start_pools,   start_http, start_fleet, start_faults,  start_server,
+		open_store,    start_spawner, start_log,    load_keys,  open_database,
+		start_objects, start_manners, start_pools,  start_http, start_metrics,
+		start_fleet,   start_faults,  start_server,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -272,6 +281,8 @@ static void stop(struct backend *be)
 	pool_free(be->quick);
 	server_free(be->server);
 	fleet_free(be->endpoints);
+	usage_free(be->usage);
+	metrics_free(be->metrics);
 	spawner_free(be->spawner);
 	objects_free(be->objects);
 	db_close(be->db);
@@ -375,6 +386,8 @@ static void main_loop(struct loop *l)
 		tick = time_mono() + 1;
 		fleet_tick(l->be->endpoints);
 		check_logs(l);
+		usage_sample(l->be->usage);
+		metrics_tick(l->be->metrics);
 		if (l->users >= 0)
 			check_users(l);
 	}

@@ -27,6 +27,11 @@ struct ask { /* followed by the strings: the fixed ones, then the environment */
 	unsigned n_strings;
 };
 
+struct forked { /* the answer to ASK_START */
+	int no; /* errno, 0: it was */
+	pid_t pid;
+};
+
 struct event {
 	uint64_t tag;
 	int status;
@@ -121,9 +126,11 @@ static void become_server(char **strings, size_t n_strings, int listen_fd, int l
 	_exit(127);
 }
 
-static void answer(int no)
+static void answer(int no, pid_t pid)
 {
-	send(CALL_FD, &no, sizeof no, MSG_NOSIGNAL);
+	const struct forked f = {no, pid};
+
+	send(CALL_FD, &f, sizeof f, MSG_NOSIGNAL);
 }
 
 static void start_child(struct zygote *z, const struct ask *a, char **strings, const int fds[2])
@@ -134,13 +141,13 @@ static void start_child(struct zygote *z, const struct ask *a, char **strings, c
 	if (pid == 0)
 		become_server(strings, a->n_strings, fds[0], fds[1]);
 	if (pid < 0) {
-		answer(errno ? errno : ENOMEM);
+		answer(errno ? errno : ENOMEM, 0);
 		free(c);
 		return;
 	}
 	*c = (struct child){z->children, pid, a->tag};
 	z->children = c;
-	answer(0);
+	answer(0, pid);
 }
 
 static void kill_child(const struct zygote *z, uint64_t tag, int sig)
@@ -212,7 +219,7 @@ static bool serve_call(struct zygote *z, char *message)
 		kill_child(z, a.tag, a.signal);
 	else if (fds[0] < 0 ||
 		 !split_strings(message + sizeof a, (size_t)n - sizeof a, strings, a.n_strings))
-		answer(EINVAL);
+		answer(EINVAL, 0);
 	else
 		start_child(z, &a, strings, fds);
 	closep(&fds[0]);
@@ -338,7 +345,7 @@ static int add_strings(struct buf *b, const struct spawn *p)
 	return b->failed || n > STRINGS_MAX ? -1 : n;
 }
 
-static int call(struct spawner *s, struct buf *b, const int fds[2])
+static int call(struct spawner *s, struct buf *b, const int fds[2], pid_t *pid)
 {
 	char control[CMSG_SPACE(2 * sizeof(int))] = {0};
 	struct iovec io = {b->data, b->len};
@@ -347,7 +354,7 @@ static int call(struct spawner *s, struct buf *b, const int fds[2])
 			   .msg_control = control,
 			   .msg_controllen = sizeof control};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	int no = 0;
+	struct forked f = {0, 0};
 
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -356,11 +363,12 @@ static int call(struct spawner *s, struct buf *b, const int fds[2])
 	SCOPED_LOCK(&s->mu);
 	if (sendmsg(s->call, &m, MSG_NOSIGNAL) < 0)
 		return errno;
-	ssize_t n = recv(s->call, &no, sizeof no, 0);
-	return n == (ssize_t)sizeof no ? no : EPIPE;
+	ssize_t n = recv(s->call, &f, sizeof f, 0);
+	*pid = f.pid;
+	return n == (ssize_t)sizeof f ? f.no : EPIPE;
 }
 
-int spawner_start(struct spawner *s, const struct spawn *p, struct err *e)
+int spawner_start(struct spawner *s, const struct spawn *p, pid_t *pid, struct err *e)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(MESSAGE_MAX);
 	struct ask a = {.tag = p->tag, .what = ASK_START};
@@ -372,7 +380,7 @@ int spawner_start(struct spawner *s, const struct spawn *p, struct err *e)
 		return err_set(e, E2BIG, "the model's environment is too large");
 	a.n_strings = (unsigned)n;
 	memcpy(b.data, &a, sizeof a);
-	errno = call(s, &b, fds);
+	errno = call(s, &b, fds, pid);
 	return errno ? err_errno(e, "cannot start the model server") : 0;
 }
 

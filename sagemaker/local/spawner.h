@@ -24,8 +24,8 @@ struct spawn {
 	int listen_fd, log_fd;
 };
 
-/* spawner_start: 0 when the process was forked; what goes wrong later is in its log and its exit. Any thread. */
-int spawner_start(struct spawner *s, const struct spawn *p, struct err *e) _must_check_;
+/* spawner_start: 0 when the process was forked, *pid is its (and its session's); what goes wrong later is in its log and its exit. Any thread. */
+int spawner_start(struct spawner *s, const struct spawn *p, pid_t *pid, struct err *e) _must_check_;
 /* spawner_kill: signal the process and its group; nothing when it has ended. */
 void spawner_kill(struct spawner *s, uint64_t tag, int signal);
 

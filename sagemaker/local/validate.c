@@ -211,7 +211,7 @@ unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct bu
 	return f.n;
 }
 
-static const struct api_shape *input_of(const char *target)
+const struct api_shape *validate_shape(const char *target)
 {
 	const struct api_call *c = api_calls;
 
@@ -248,11 +248,12 @@ static const char *invalid_code(const struct request *r)
 }
 
 /* false: replied. */
-static bool judge(struct request *r, const cJSON *j, const struct unsupported *rows)
+static bool judge(struct request *r, const char *call, const cJSON *j,
+		  const struct unsupported *rows)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(65536);
 	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
-	const struct api_shape *model = input_of(request_header(r, "X-Amz-Target"));
+	const struct api_shape *model = validate_shape(call);
 
 	if (model)
 		check(&f, model, j);
@@ -276,6 +277,14 @@ static bool judge(struct request *r, const cJSON *j, const struct unsupported *r
 	return true;
 }
 
+cJSON *validate_as(struct request *r, const char *call, cJSON *j, const struct unsupported *rows)
+{
+	if (judge(r, call, j, rows))
+		return j;
+	cJSON_Delete(j);
+	return NULL;
+}
+
 cJSON *validate(struct request *r, const struct unsupported *rows)
 {
 	const char *text = r->body.len ? buf_cstr(&r->body) : "{}", *end = text;
@@ -286,10 +295,7 @@ cJSON *validate(struct request *r, const struct unsupported *rows)
 		cJSON_Delete(j);
 		return NULL;
 	}
-	if (judge(r, j, rows))
-		return j;
-	cJSON_Delete(j);
-	return NULL;
+	return validate_as(r, request_header(r, "X-Amz-Target"), j, rows);
 }
 
 static void add_header(cJSON *j, const struct api_member *m, const char *value)
@@ -323,7 +329,7 @@ cJSON *validate_headers(struct request *r, const char *endpoint, size_t n)
 			    *target = str_printf("sagemaker-runtime.%s", r->route->name);
 	_cleanup_buf_ struct buf text = BUF_INIT(65536);
 	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
-	const struct api_shape *model = input_of(target);
+	const struct api_shape *model = validate_shape(target);
 	_cleanup_json_ cJSON *j = model && name ? read_headers(r, model, name) : NULL;
 
 	if (!j) {

@@ -20,7 +20,13 @@ cJSON *validate(struct request *r, const struct unsupported *rows);
  * caller. */
 cJSON *validate_headers(struct request *r, const char *endpoint, size_t n);
 
+/* validate_as: the same of a request that came otherwise: call is its name as an X-Amz-Target; j is taken over. */
+cJSON *validate_as(struct request *r, const char *call, cJSON *j, const struct unsupported *rows);
+
 struct api_shape;
+
+/* validate_shape: the model of a call; NULL: there is none of that name. */
+const struct api_shape *validate_shape(const char *call);
 
 /* validate_value: the violations of j against a shape, appended to out in AWS's words; their number. For tests. */
 unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct buf *out);

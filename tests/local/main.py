@@ -19,6 +19,7 @@ import test_data
 import test_faults
 import test_hosting
 import test_logs
+import test_metrics
 import test_process
 import test_s3
 import test_serverless
@@ -27,7 +28,7 @@ import test_updates
 from harness import B
 
 ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_serverless, test_faults, test_logs,
-         test_process)
+         test_metrics, test_process)
 
 
 def make_runtime(runtimes, framework):
