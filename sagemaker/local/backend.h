@@ -23,6 +23,7 @@ struct logger;
 struct metrics;
 struct objects;
 struct pool;
+struct scaling;
 struct server;
 struct spawner;
 struct usage;
@@ -50,6 +51,7 @@ struct backend {
 	struct logger *log;
 	struct metrics *metrics;
 	struct usage *usage;
+	struct scaling *scaling;
 	struct pool *quick; /* calls that touch the disk */
 	struct pool *slow;  /* unpacking models, removing their files */
 	struct server *server;

@@ -69,6 +69,13 @@ void metrics_get_statistics(struct request *r);
 void metrics_list(struct request *r);
 void metrics_get_data(struct request *r);
 void metrics_query(struct request *r);
+/* scaling_calls.c */
+void scaling_register(struct request *r);
+void scaling_deregister(struct request *r);
+void scaling_describe_targets(struct request *r);
+void scaling_put_policy(struct request *r);
+void scaling_delete_policy(struct request *r);
+void scaling_describe_policies(struct request *r);
 /* identity.c */
 void query_call(struct request *r);
 

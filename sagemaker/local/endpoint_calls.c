@@ -1,6 +1,7 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/history.h"
+#include "sagemaker/local/scaling.h"
 #include "sagemaker/local/validate.h"
 
 #define NOT_HERE "the local backend does not have this; leave it out or deploy to AWS"
@@ -135,10 +136,12 @@ void sm_delete_endpoint(struct request *r)
 	if (!in)
 		return;
 	enum change result = fleet_delete(r->be->endpoints, name, &e);
-	if (result == CHANGE_BEGUN)
+	if (result == CHANGE_BEGUN) {
+		scaling_forget(r->be, name);
 		reply_status(r, 200);
-	else
+	} else {
 		reply_change(r, name, result, &e);
+	}
 }
 
 void sm_update_endpoint(struct request *r)

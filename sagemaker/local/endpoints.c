@@ -259,6 +259,19 @@ void fleet_tick(struct fleet *all)
 	}
 }
 
+bool fleet_variant(struct fleet *all, const char *name, const char *variant,
+		   struct variant_state *out)
+{
+	SCOPED_LOCK(&all->mu);
+	const struct endpoint *ep = endpoint_find_locked(all, name, strlen(name));
+	struct deployment *dep = !ep ? NULL : ep->live ? ep->live : ep->next_up;
+	const struct variant *v = dep ? variant_find(dep, variant) : NULL;
+
+	if (v)
+		*out = (struct variant_state){v->count, ep->status == IN_SERVICE, v->serverless};
+	return v != NULL;
+}
+
 struct visit {
 	void (*fn)(void *arg, const char *endpoint, const char *variant, pid_t pid);
 	void *arg;

@@ -29,6 +29,16 @@ void fleet_tick(struct fleet *all);
 void fleet_processes(struct fleet *all,
 		     void (*fn)(void *arg, const char *endpoint, const char *variant, pid_t pid),
 		     void *arg);
+
+/* fleet_variant: of the deployment that serves, or will; false: there is none of that name. */
+struct variant_state {
+	int count;   /* instances wanted */
+	bool steady; /* the endpoint is InService: it may be scaled */
+	bool serverless;
+};
+
+bool fleet_variant(struct fleet *all, const char *name, const char *variant,
+		   struct variant_state *out);
 /* fleet_has_instance: whether an endpoint has an instance of that id. */
 bool fleet_has_instance(struct fleet *all, const char *id);
 

@@ -15,6 +15,7 @@
 #define LOOK(name, handler) \
  JSON("SageMaker", name, handler, false) /* the same, not worth a line in the log */
 #define LOGS(name, handler)    JSON("Logs_20140328", name, handler, false)
+#define SCALING(name, handler) JSON("AnyScaleFrontendService", name, handler, true)
 #define METRICS(name, handler) JSON(CLOUDWATCH, name, handler, false) /* by CBOR, too */
 
 static const struct route routes[] = {
@@ -42,6 +43,12 @@ static const struct route routes[] = {
 	METRICS("GetMetricData", metrics_get_data),
 	METRICS("GetMetricStatistics", metrics_get_statistics),
 	METRICS("ListMetrics", metrics_list),
+	SCALING("RegisterScalableTarget", scaling_register),
+	SCALING("DeregisterScalableTarget", scaling_deregister),
+	SCALING("DescribeScalableTargets", scaling_describe_targets),
+	SCALING("PutScalingPolicy", scaling_put_policy),
+	SCALING("DeleteScalingPolicy", scaling_delete_policy),
+	SCALING("DescribeScalingPolicies", scaling_describe_policies),
 
  /* clang-format off */
 	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, "/invocations", RUNTIME_BODY, false, false, false, NULL},

@@ -21,6 +21,7 @@
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
+#include "sagemaker/local/scaling.h"
 #include "sagemaker/local/server.h"
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/throttle.h"
@@ -240,7 +241,8 @@ static int start_metrics(struct backend *be, struct err *e)
 {
 	be->metrics = metrics_new(be, e);
 	be->usage = be->metrics ? usage_new(be, e) : NULL;
-	return be->usage ? 0 : -1;
+	be->scaling = be->usage ? scaling_new(be, e) : NULL;
+	return be->scaling ? 0 : -1;
 }
 
 static int start_server(struct backend *be, struct err *e)
@@ -281,6 +283,7 @@ static void stop(struct backend *be)
 	pool_free(be->quick);
 	server_free(be->server);
 	fleet_free(be->endpoints);
+	scaling_free(be->scaling);
 	usage_free(be->usage);
 	metrics_free(be->metrics);
 	spawner_free(be->spawner);
@@ -388,6 +391,7 @@ static void main_loop(struct loop *l)
 		check_logs(l);
 		usage_sample(l->be->usage);
 		metrics_tick(l->be->metrics);
+		scaling_tick(l->be->scaling);
 		if (l->users >= 0)
 			check_users(l);
 	}
