@@ -26,6 +26,7 @@ struct pool;
 struct scaling;
 struct server;
 struct spawner;
+struct stats;
 struct usage;
 struct throttle;
 
@@ -52,6 +53,7 @@ struct backend {
 	struct metrics *metrics;
 	struct usage *usage;
 	struct scaling *scaling;
+	struct stats *stats;
 	struct pool *quick; /* calls that touch the disk */
 	struct pool *slow;  /* unpacking models, removing their files */
 	struct server *server;

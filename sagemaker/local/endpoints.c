@@ -240,6 +240,34 @@ unsigned fleet_alive(struct fleet *all)
 	return n;
 }
 
+struct census {
+	unsigned alive, in_flight;
+};
+
+static void count_work(struct instance *i, void *arg)
+{
+	struct census *c = arg;
+
+	c->alive += i->alive;
+	c->in_flight += i->in_flight;
+}
+
+void fleet_census(struct fleet *all, cJSON *j)
+{
+	unsigned n[N_STATUS] = {0};
+	struct census c = {0};
+	cJSON *endpoints = cJSON_AddObjectToObject(j, "endpoints");
+
+	SCOPED_LOCK(&all->mu);
+	for (const struct endpoint *ep = all->first; ep; ep = ep->next)
+		n[ep->status]++;
+	each_instance_locked(all, count_work, &c);
+	for (size_t i = 0; i < N_STATUS; i++)
+		cJSON_AddNumberToObject(endpoints, status_names[i], n[i]);
+	cJSON_AddNumberToObject(j, "model_servers", c.alive);
+	cJSON_AddNumberToObject(j, "invocations_in_flight", c.in_flight);
+}
+
 static void note_log(struct instance *i, void *arg)
 {
 	const struct variant *v = i->variant;

@@ -57,6 +57,8 @@ enum change fleet_delete(struct fleet *all, const char *name, struct err *e);
 enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, struct err *e);
 /* fleet_scale: wishes is DesiredWeightsAndCapacities. */
 enum change fleet_scale(struct fleet *all, const char *name, const cJSON *wishes, struct err *e);
+/* fleet_census: adds to j how many endpoints have which status, how many model servers live and how many invocations they have. */
+void fleet_census(struct fleet *all, cJSON *j);
 /* fleet_list: malloc'ed rows for reply_list; NULL and *n = 0: none (or out of memory). */
 struct listed *fleet_list(struct fleet *all, size_t *n);
 

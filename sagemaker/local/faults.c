@@ -264,18 +264,12 @@ static bool is_before(const struct fault *row)
 	       cJSON_IsTrue(cJSON_GetObjectItem(row->json, "before"));
 }
 
-/* AWS's name of the call; STS and IAM say it in the form. */
 static bool is_call(const struct request *r, const char *operation)
 {
-	const char *at = r->protocol == PROTO_QUERY && r->body.len ? buf_cstr(&r->body) : NULL;
-	size_t n = strlen(operation);
+	char name[64];
 
-	for (; at; at = strchr(at, '&')) {
-		at += *at == '&';
-		if (starts_with(at, "Action="))
-			return strcspn(at + 7, "&") == n && strncmp(at + 7, operation, n) == 0;
-	}
-	return streq(operation, r->route->name);
+	route_call(r, name);
+	return streq(operation, name);
 }
 
 /* The row that this call meets, or NULL. Counts. */

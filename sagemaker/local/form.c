@@ -96,7 +96,7 @@ static cJSON *number_of(const char *text)
 	if (read_time(text, &v))
 		return cJSON_CreateNumber(v);
 	v = strtod(text, &end);
-	return *text && !*end ? cJSON_CreateNumber(v) : cJSON_CreateString(text);
+	return *text && !*end && v - v == 0 ? cJSON_CreateNumber(v) : cJSON_CreateString(text);
 }
 
 static cJSON *meant(const struct api_shape *s, const cJSON *tree);

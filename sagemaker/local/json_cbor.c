@@ -92,54 +92,62 @@ static void begin(struct parser *p, cJSON *container, size_t items)
 	close_full(p);
 }
 
+static void number(struct parser *p, double v)
+{
+	if (v - v != 0)
+		fail(p, "a number that is none");
+	else
+		value(p, cJSON_CreateNumber(v));
+}
+
 static void on_uint8(void *p, uint8_t v)
 {
-	value(p, cJSON_CreateNumber(v));
+	number(p, v);
 }
 
 static void on_uint16(void *p, uint16_t v)
 {
-	value(p, cJSON_CreateNumber(v));
+	number(p, v);
 }
 
 static void on_uint32(void *p, uint32_t v)
 {
-	value(p, cJSON_CreateNumber(v));
+	number(p, v);
 }
 
 static void on_uint64(void *p, uint64_t v)
 {
-	value(p, cJSON_CreateNumber((double)v));
+	number(p, (double)v);
 }
 
 static void on_negint8(void *p, uint8_t v)
 {
-	value(p, cJSON_CreateNumber(-1.0 - v));
+	number(p, -1.0 - v);
 }
 
 static void on_negint16(void *p, uint16_t v)
 {
-	value(p, cJSON_CreateNumber(-1.0 - v));
+	number(p, -1.0 - v);
 }
 
 static void on_negint32(void *p, uint32_t v)
 {
-	value(p, cJSON_CreateNumber(-1.0 - v));
+	number(p, -1.0 - v);
 }
 
 static void on_negint64(void *p, uint64_t v)
 {
-	value(p, cJSON_CreateNumber(-1.0 - (double)v));
+	number(p, -1.0 - (double)v);
 }
 
 static void on_float(void *p, float v)
 {
-	value(p, cJSON_CreateNumber(v));
+	number(p, v);
 }
 
 static void on_double(void *p, double v)
 {
-	value(p, cJSON_CreateNumber(v));
+	number(p, v);
 }
 
 static void on_bool(void *p, bool v)

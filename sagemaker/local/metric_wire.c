@@ -3,6 +3,7 @@
 #include "sagemaker/local/form.h"
 #include "sagemaker/local/json_cbor.h"
 #include "sagemaker/local/metric_calls.h"
+#include "sagemaker/local/routes.h"
 #include "sagemaker/local/validate.h"
 
 #define REPLY_MOST ((size_t)64 << 20)
@@ -78,21 +79,6 @@ void metric_reply(struct request *r, const char *call, cJSON *j)
 		reply_header(r, "smithy-protocol", "rpc-v2-cbor");
 }
 
-/* The value of Action in a form, into out. */
-static void read_action(const char *form, char out[64])
-{
-	const char *p = form;
-
-	out[0] = '\0';
-	for (; p && *p; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL) {
-		if (starts_with(p, "Action=")) {
-			p += strlen("Action=");
-			copy_text(out, 64, p, strcspn(p, "&"));
-			return;
-		}
-	}
-}
-
 void metrics_query(struct request *r)
 {
 	static const struct {
@@ -106,13 +92,12 @@ void metrics_query(struct request *r)
 
 	char action[64];
 
-	read_action(buf_cstr(&r->body), action);
+	route_call(r, action);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		if (streq(rows[i].action, action)) {
 			rows[i].handler(r);
 			return;
 		}
 	}
-	reply_error(r, 400, "InvalidAction", "Could not find operation %s",
-		    *action ? action : "(none)");
+	reply_error(r, 400, "InvalidAction", "Could not find operation %s", action);
 }

@@ -190,3 +190,15 @@ bool route_named(const char *name)
 	}
 	return route_named_s3(name);
 }
+
+void route_call(const struct request *r, char out[64])
+{
+	const char *at = r->protocol == PROTO_QUERY && r->body.len ? buf_cstr(&r->body) : NULL;
+
+	for (; at; at = strchr(at, '&')) {
+		at += *at == '&';
+		if (starts_with(at, "Action=") && copy_text(out, 64, at + 7, strcspn(at + 7, "&")))
+			return;
+	}
+	snprintf(out, 64, "%s", r->route ? r->route->name : "refused");
+}

@@ -39,6 +39,8 @@ const struct route *route_find(struct request *r);
 /* route_named: whether a call of that name is in the tables; route_named_s3: among S3's (routes_s3.c). */
 bool route_named(const char *name);
 bool route_named_s3(const char *name);
+/* route_call: AWS's name of the call, which STS, IAM and CloudWatch may say in the form; "refused" before it has a route. */
+void route_call(const struct request *r, char out[64]);
 /* route_find_s3: for PROTO_S3 (routes_s3.c). */
 const struct route *route_find_s3(struct request *r);
 

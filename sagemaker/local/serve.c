@@ -24,6 +24,7 @@
 #include "sagemaker/local/scaling.h"
 #include "sagemaker/local/server.h"
 #include "sagemaker/local/spawner.h"
+#include "sagemaker/local/stats.h"
 #include "sagemaker/local/throttle.h"
 
 #define UNUSED_SECONDS 10
@@ -242,7 +243,8 @@ static int start_metrics(struct backend *be, struct err *e)
 	be->metrics = metrics_new(be, e);
 	be->usage = be->metrics ? usage_new(be, e) : NULL;
 	be->scaling = be->usage ? scaling_new(be, e) : NULL;
-	return be->scaling ? 0 : -1;
+	be->stats = be->scaling ? stats_new(be, e) : NULL;
+	return be->stats ? 0 : -1;
 }
 
 static int start_server(struct backend *be, struct err *e)
@@ -283,6 +285,7 @@ static void stop(struct backend *be)
 	pool_free(be->quick);
 	server_free(be->server);
 	fleet_free(be->endpoints);
+	stats_free(be->stats);
 	scaling_free(be->scaling);
 	usage_free(be->usage);
 	metrics_free(be->metrics);
@@ -392,6 +395,7 @@ static void main_loop(struct loop *l)
 		usage_sample(l->be->usage);
 		metrics_tick(l->be->metrics);
 		scaling_tick(l->be->scaling);
+		stats_tick(l->be->stats);
 		if (l->users >= 0)
 			check_users(l);
 	}

@@ -15,6 +15,7 @@
 #include "sagemaker/local/payload.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/routes.h"
+#include "sagemaker/local/stats.h"
 #include "sagemaker/local/stream.h"
 #include "sagemaker/local/throttle.h"
 #include "sagemaker/local/upload.h"
@@ -144,6 +145,7 @@ static enum MHD_Result send_reply(struct request *r)
 		return MHD_NO;
 	if (!p->status)
 		reply_error(r, 500, "InternalFailure", "the call made no reply");
+	stats_request(r->be->stats, r, p->reader ? reader_size(p->reader) : p->body.len);
 	struct MHD_Response *response = make_response(p);
 	if (!response)
 		return MHD_NO;

@@ -67,13 +67,18 @@ static void complain(struct faultfinder *f, const cJSON *j, const char *fmt, ...
 	va_end(ap);
 }
 
+static bool is_whole(double v)
+{
+	return v > -9e18 && v < 9e18 && v == (double)(long long)v;
+}
+
 static bool right_kind(const struct api_shape *s, const cJSON *j)
 {
 	switch (s->kind) {
 	case API_STRING:
 		return cJSON_IsString(j);
 	case API_INT:
-		return cJSON_IsNumber(j) && j->valuedouble == (double)(long long)j->valuedouble;
+		return cJSON_IsNumber(j) && is_whole(j->valuedouble);
 	case API_NUMBER:
 		return cJSON_IsNumber(j);
 	case API_BOOL:

@@ -24,12 +24,13 @@ import test_process
 import test_s3
 import test_scaling
 import test_serverless
+import test_stats
 import test_streams
 import test_updates
 from harness import B
 
 ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_serverless, test_faults, test_logs,
-         test_metrics, test_scaling, test_process)
+         test_metrics, test_scaling, test_stats, test_process)
 
 
 def make_runtime(runtimes, framework):
