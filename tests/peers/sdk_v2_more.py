@@ -21,6 +21,7 @@ SESSION = sagemaker.Session()
 EXPECTED = json.load(open(os.path.join(TRAINED, "expected.json"), encoding="utf-8"))
 
 SKLEARN_SCRIPT = """
+import inflection  # of requirements.txt
 import os
 import joblib
 
@@ -64,8 +65,9 @@ def upload():
     return SESSION.upload_data(path, key_prefix=FRAMEWORK)
 
 
-def script(text):
-    path = os.path.join(WORK, "entry.py")
+def script(text, name="entry.py"):
+    path = os.path.join(WORK, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
     return path
@@ -83,7 +85,10 @@ def ask(predictor, way, want, body, serializer=None, deserializer=None):
 
 
 def sklearn(data):
-    model = SKLearnModel(model_data=data, framework_version="1.2-1", entry_point=script(SKLEARN_SCRIPT), sagemaker_session=SESSION)
+    script("inflection==0.5.1\n", "source/requirements.txt")
+    source = os.path.dirname(script(SKLEARN_SCRIPT, "source/entry.py"))
+    model = SKLearnModel(model_data=data, framework_version="1.2-1", entry_point="entry.py", source_dir=source,
+                         sagemaker_session=SESSION)
     yield model
     rows = np.array(EXPECTED["rows"], "float32")
     ask(model.predictor, "npy", EXPECTED["labels"], rows)

@@ -1,5 +1,6 @@
 """Starts model servers as the backend does, and asks them over HTTP."""
 import http.client
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -53,6 +55,24 @@ def trained(python, script):
     return out
 
 
+def packaged(requirements, code):
+    """Files for a model whose script needs packages that pip finds beside it, offline: colours (import
+    colours; colours.RED), which itself needs numpy, that every runtime has."""
+    dist = "colours-1.0.dist-info/"
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("colours.py", "import numpy\nRED = 'red'\n")
+        archive.writestr(dist + "METADATA", "Metadata-Version: 2.1\nName: colours\nVersion: 1.0\nRequires-Dist: numpy\n")
+        archive.writestr(dist + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(dist + "RECORD", "colours.py,,\n%sMETADATA,,\n%sWHEEL,,\n%sRECORD,,\n" % (dist, dist, dist))
+    return {"code/inference.py": code, "code/wheels/colours-1.0-py3-none-any.whl": wheel.getvalue(),
+            "code/requirements.txt": "--no-index\n--find-links wheels\n%s\n" % requirements}
+
+
+NO_PACKAGE = ("cannot install the packages of code/requirements.txt (pip ended with 1): ERROR: No matching "
+              "distribution found for no-such-package")
+
+
 def npy(rows):
     """A two-dimensional float32 array as numpy saves it."""
     shape = (len(rows), len(rows[0]))
@@ -67,7 +87,7 @@ def write_files(directory, files):
     for path, text in files.items():
         target = os.path.join(directory, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "w") as file:
+        with open(target, "wb" if isinstance(text, bytes) else "w") as file:
             file.write(text)
 
 

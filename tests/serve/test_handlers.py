@@ -172,23 +172,23 @@ class Handlers(unittest.TestCase):
         self.assertEqual(server.last_error(), "cannot import code/inference.py: ModuleNotFoundError: "
                                               "No module named 'no_such_module'")
 
-    def test_requirements_are_named_in_the_log(self):
-        server = self.start(CONTEXT)
-        server.ready()
-        self.assertNotIn("requirements", server.output())
-        server.close()
-        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS,
-                                {"code/inference.py": CONTEXT, "code/requirements.txt": "six\n"})
+    def test_requirements(self):
+        code = ("import colours, sys\n"
+                "def handler(data, context):\n    return colours.RED + str('packages' in colours.__file__), 'text/plain'\n")
+        files = harness.packaged("colours", code)
+        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS, files)
         self.addCleanup(server.close)
         server.ready()
-        self.assertIn("packages of code/requirements.txt are not installed", server.output())
-        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS,
-                                {"code/inference.py": "import no_such_module",
-                                 "code/requirements.txt": "no_such_module\n"})
+        self.assertEqual(server.invoke("").text, "redTrue")
+        self.assertIn("Successfully installed colours-1.0\n", server.output())  # and no other numpy
+        files["code/lib/colours.py"] = "RED = 'rot'"
+        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS, files)
         self.addCleanup(server.close)
-        self.assertEqual(server.wait(), 1)
-        self.assertIn("No module named 'no_such_module'; the packages of code/requirements.txt are not "
-                      "installed: put them into code/lib", server.last_error())
+        server.ready()
+        self.assertEqual(server.invoke("").text, "rotFalse")
+        server = harness.Server(PYTHON, "tensorflow_server.py", KERAS, harness.packaged("no-such-package", code))
+        self.addCleanup(server.close)
+        self.assertEqual((server.wait(), server.last_error()), (1, harness.NO_PACKAGE))
 
     def test_read_only_model(self):
         server = self.start(CONTEXT, helper="")

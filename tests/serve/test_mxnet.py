@@ -100,6 +100,13 @@ class Mxnet(unittest.TestCase):
         answer = server.invoke(" ".join(map(str, request["body"][0])), "text/x-rows")
         self.assertEqual((answer.status, answer.type), (200, "text/csv"), answer.text)
 
+    def test_requirements(self):
+        code = "import colours\ndef transform_fn(model, data, kind, accept):\n    return colours.RED, 'text/x-own'\n"
+        server = self.start(DIGITS, harness.packaged("colours", code))
+        server.ready()
+        self.assertEqual(server.invoke("").text, "red")
+        self.assertIn("Successfully installed colours-1.0\n", server.output())  # and no other numpy
+
     def test_load_failures(self):
         bad = os.path.join(harness.DATA, "bad", "mxnet-no-shapes")
         server = self.start(bad)
@@ -109,11 +116,8 @@ class Mxnet(unittest.TestCase):
         server = self.start(DIGITS, {"notes": ""})
         self.assertEqual(server.wait(), 1)
         self.assertIn("No module named 'inference'", server.last_error())
-        server = self.start(DIGITS, {"code/inference.py": "import no_such_module",
-                                     "code/requirements.txt": "no_such_module\n"})
-        self.assertEqual(server.wait(), 1)
-        self.assertIn("No module named 'no_such_module'; the packages of code/requirements.txt are not "
-                      "installed: put them into code ", server.last_error())
+        server = self.start(DIGITS, harness.packaged("no-such-package", ""))
+        self.assertEqual((server.wait(), server.last_error()), (1, harness.NO_PACKAGE))
         server = self.start(DIGITS, {"code/inference.py": "", "model-0000.params": "nonsense"})
         self.assertEqual(server.wait(), 1)
         self.assertRegex(server.last_error(), "^cannot load the model: MXNetError: .+")

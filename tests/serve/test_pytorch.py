@@ -121,14 +121,19 @@ class Pytorch(unittest.TestCase):
         answer = self.served("model", {"code/inference.py": code}).invoke('"a"')
         self.assertEqual((answer.text, answer.type), ('"A"', "text/x-own"))
 
+    def test_requirements(self):
+        code = "import colours\ndef transform_fn(model, data, kind, accept):\n    return colours.RED, 'text/x-own'\n"
+        server = self.served("model", harness.packaged("colours", code))
+        self.assertEqual(server.invoke("").text, "red")
+        self.assertIn("Successfully installed colours-1.0\n", server.output())  # and no other numpy
+
     def test_load_failures(self):
         rows = (
             (None, None, "Exactly one .pth or .pt file is required for PyTorch models: []"),
             ("model", {"other.pt": "", "code/inference.py": ""}, None),
             ("weights", None, "Please ensure model is saved using torchscript."),
             (None, {"model.pt": "nonsense"}, "Please ensure model is saved using torchscript."),
-            ("model", {"code/inference.py": "import no_such_module", "code/requirements.txt": "no_such_module"},
-             "No module named 'no_such_module'; the packages of code/requirements.txt are not installed"),
+            ("model", harness.packaged("no-such-package", ""), harness.NO_PACKAGE),
         )
         for model, files, said in rows:
             server = self.start(model, files)

@@ -125,6 +125,13 @@ class Sklearn(unittest.TestCase):
         server.ready()
         self.assertEqual(server.invoke(rows).json, labels)
 
+    def test_requirements(self):
+        code = MODEL_FN + ("import colours\ndef transform_fn(model, data, kind, accept):\n"
+                           "    return colours.RED, 'text/x-own'\n")
+        server = self.served(None, SCRIPT, harness.packaged("colours", code))
+        self.assertEqual(server.invoke("").text, "red")
+        self.assertIn("Successfully installed colours-1.0\n", server.output())  # and no other numpy
+
     def test_load_failures(self):
         rows = (
             (None, {}, "runs no model without a script"),
@@ -139,9 +146,8 @@ class Sklearn(unittest.TestCase):
             server = self.start(code, env)
             self.assertEqual(server.wait(), 1)
             self.assertIn(said, server.last_error())
-        server = self.start("import no_such_module", SCRIPT, {"code/requirements.txt": "no_such_module\n"})
-        self.assertEqual(server.wait(), 1)
-        self.assertIn("the packages of code/requirements.txt are not installed", server.last_error())
+        server = self.start(None, SCRIPT, harness.packaged("no-such-package", MODEL_FN))
+        self.assertEqual((server.wait(), server.last_error()), (1, harness.NO_PACKAGE))
 
     def test_sigterm(self):
         server = self.served(MODEL_FN)

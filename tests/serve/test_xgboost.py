@@ -131,6 +131,13 @@ class Xgboost(unittest.TestCase):
         best = [p.index(max(p)) for p in self.expected["probabilities"]]
         self.assertEqual(server.invoke(self.libsvm, "text/own").json, best)
 
+    def test_requirements(self):
+        code = MODEL_FN + ("import colours\ndef transform_fn(model, data, kind, accept):\n"
+                           "    return colours.RED, 'text/x-own'\n")
+        server = self.served("model", harness.packaged("colours", code), SCRIPT)
+        self.assertEqual(server.invoke("").text, "red")
+        self.assertEqual(server.output().count("Successfully installed colours-1.0\n"), 1)
+
     def test_load_failures(self):
         rows = (
             (None, None, {}, "there is no file at the top of the model"),

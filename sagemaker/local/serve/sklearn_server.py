@@ -2,6 +2,7 @@
 import sys
 
 import smfs_http as http
+import smfs_packages as packages
 import smfs_toolkit as toolkit
 
 
@@ -29,6 +30,7 @@ def main():
         http.fail("the scikit-learn container runs no model without a script: put one with model_fn beside the "
                   "model and name it by SAGEMAKER_PROGRAM (inference.py) and SAGEMAKER_SUBMIT_DIRECTORY "
                   "(/opt/ml/model/code, or the s3:// URL of a sourcedir.tar.gz) in the model's Environment")
+    packages.install(toolkit.code_dir())
     import sklearn
     http.log_version("scikit-learn", sklearn.__version__)
     toolkit.offer_names()

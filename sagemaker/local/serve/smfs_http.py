@@ -74,19 +74,6 @@ def log_version(framework, version):
     log("INFO", "%s %s (asked for: %s)" % (framework, version, wanted))
 
 
-def not_installed(code, where):
-    """A warning when code/ asks for packages, which the container would install, else "". """
-    if not os.path.exists(os.path.join(code, "requirements.txt")):
-        return ""
-    return ("the packages of code/requirements.txt are not installed: put them into %s "
-            "(pip install --target %s -r requirements.txt)" % (where, where))
-
-
-def with_hint(text, hint):
-    """A failure of the user's code; with the hint when a package is missing."""
-    return text + ("; " + hint if hint and "No module named" in text else "")
-
-
 def base_dir():
     return os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")
 

@@ -10,6 +10,7 @@ import sys
 import threading
 
 import smfs_http as http
+import smfs_packages as packages
 
 ERROR_TYPES = {404: "ResourceNotFoundException", 405: "MethodNotAllowedException",
                503: "InternalServerException", 507: "InternalServerException"}
@@ -174,28 +175,26 @@ def application(invoke):
     return app
 
 
-def load(framework, import_service, reason=str):
+def load(framework, import_service, reason=str, code=None):
     """The handler service with the model loaded. import_service brings it and the
-    framework's version; reason makes an exception's text short."""
+    framework's version; reason makes an exception's text short; the user's module
+    is in code, if that is not the model's code/."""
     model_dir = http.model_dir()
+    code = code or os.path.join(model_dir, "code")
+    packages.install(code)
     try:
         service, version = import_service()
     except Exception as error:
         http.log_exception("cannot load %s" % framework)
         http.fail("cannot load %s: %s: %s" % (framework, type(error).__name__, error))
     http.log_version(framework, version)
-    # The user's module is looked for in code/, as MMS's workers do.
-    code = os.path.join(model_dir, "code")
+    # The user's module is looked for there, as MMS's workers do.
     sys.path.insert(0, code)
-    hint = http.not_installed(code, "code")
-    if hint:
-        http.log("WARNING", hint)
     try:
         service.initialize(Context(model_dir))
     except BaseException as error:
         http.log_exception("cannot load the model")
-        http.fail(http.with_hint("cannot load the model: %s: %s"
-                                 % (type(error).__name__, reason(error)), hint))
+        http.fail("cannot load the model: %s: %s" % (type(error).__name__, reason(error)))
     http.log("INFO", "Model %s loaded" % os.path.basename(model_dir))
     return service
 

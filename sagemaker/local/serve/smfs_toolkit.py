@@ -5,6 +5,7 @@ functions and the container's own make the answer, in Flask's form. The package
 itself needs a compiler, an old Flask and boto3; only its contract is kept here.
 """
 import csv
+import functools
 import importlib
 import io
 import json
@@ -174,6 +175,7 @@ def here(path):
     return http.base_dir() + path[len("/opt/ml"):] if path.startswith("/opt/ml/") else path
 
 
+@functools.lru_cache(maxsize=None)
 def code_dir():
     """Where the user's module is. What SAGEMAKER_SUBMIT_DIRECTORY names in S3 has been unpacked into
     code/ of the base directory, before the server began."""
@@ -195,18 +197,15 @@ def code_dir():
 
 
 def import_user_module():
-    """The module, and the hint about packages that are not installed. Ends the process without one."""
+    """Ends the process without one. Its packages are installed already."""
     name, code = program(), code_dir()
     sys.path.insert(0, code)
-    hint = http.not_installed(code, "code")
-    if hint:
-        http.log("WARNING", hint)
     try:
-        return importlib.import_module(name), hint
+        return importlib.import_module(name)
     except BaseException as error:
         http.log_exception("cannot import the user's module '%s'" % name)
-        http.fail(http.with_hint("cannot import the user's module '%s' of '%s': %s: %s"
-                                 % (name, code, type(error).__name__, error), hint))
+        http.fail("cannot import the user's module '%s' of '%s': %s: %s"
+                  % (name, code, type(error).__name__, error))
 
 
 class Handlers:
@@ -245,12 +244,12 @@ def refusal(error, status):
 
 
 def load_handlers(defaults):
-    module, hint = import_user_module()
+    module = import_user_module()
     try:
         handlers = Handlers(module, defaults)
     except BaseException as error:
         http.log_exception("cannot load the model")
-        http.fail(http.with_hint("cannot load the model: %s: %s" % (type(error).__name__, error), hint))
+        http.fail("cannot load the model: %s: %s" % (type(error).__name__, error))
     http.log("INFO", "Model loaded by %s" % module.__name__)
     return handlers
 

@@ -10,6 +10,7 @@ import re
 import sys
 
 import smfs_http as http
+import smfs_packages as packages
 
 ATTRIBUTES = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
 DAMAGED = (11, 15)  # OUT_OF_RANGE, DATA_LOSS
@@ -117,19 +118,15 @@ def import_handlers(path):
 
 
 def prepare_path(code):
-    """code/ and code/lib importable, as in the container; returns what to say when a package is missing."""
-    hint = http.not_installed(code, "code/lib")
+    """code/ importable, and as in the container the modules of code/lib, else the packages of requirements.txt."""
     sys.dont_write_bytecode = True
     lib = os.path.join(code, "lib")
     if os.path.isdir(lib):
+        http.log("INFO", "loading modules in 'code/lib', ignoring requirements.txt")
         sys.path.insert(0, lib)
-        if hint:
-            http.log("WARNING", "loading modules in 'code/lib', ignoring requirements.txt")
-        hint = ""
-    elif hint:
-        http.log("WARNING", hint)
+    else:
+        packages.install(code)
     sys.path.insert(0, code)
-    return hint
 
 
 def context_maker(default, port):
@@ -218,14 +215,12 @@ def load(directory):
 
 def user_invocation(rest, models, name, code):
     """Imports the user's code; it may use the REST API while it is imported."""
-    hint = prepare_path(code)
     port = http.serve_beside(rest.application(models), rest_port())
     try:
         handler = import_handlers(os.path.join(code, "inference.py"))
     except BaseException as error:
         http.log_exception("cannot import code/inference.py")
-        http.fail(http.with_hint("cannot import code/inference.py: %s: %s"
-                                 % (type(error).__name__, error), hint))
+        http.fail("cannot import code/inference.py: %s: %s" % (type(error).__name__, error))
     return handler_invocation(handler, context_maker(name, port))
 
 
@@ -249,6 +244,8 @@ def main():
     code = os.path.join(directory, "code")
     has_code = os.path.isfile(os.path.join(code, "inference.py"))
     http.log("INFO", "PYTHON SERVICE: %s" % has_code)
+    if has_code:
+        prepare_path(code)
     rest, models, name = load(directory)
     if has_code:
         invoke = user_invocation(rest, models, name, code)

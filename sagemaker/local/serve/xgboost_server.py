@@ -260,7 +260,7 @@ def main():
     # One thread a booster, as the container has it: its workers share the cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if toolkit.program():
-        mms.serve(mms.load("XGBoost", import_service))
+        mms.serve(mms.load("XGBoost", import_service, code=toolkit.code_dir()))
     import xgboost
     http.log_version("XGBoost", xgboost.__version__)
     serve_algorithm()
