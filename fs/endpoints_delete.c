@@ -501,7 +501,8 @@ static int resume_row(void *arg, int64_t id, const char *name, const char *json)
 	d->created = json_number(o, "created");
 	d->known = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "known"));
 	d->accepted = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, "accepted"));
-	if (!d->known && !d->accepted) /* it may have been made the moment before the mount died */
+	if (!(d->created > 0) &&
+	    !d->accepted) /* not seen yet: made the moment before the mount died? */
 		d->again = now_ms() + VISIBLE_MS;
 	if (enter(d, false))
 		return 0;

@@ -1,7 +1,7 @@
 /*
  * backend.h: what the rooms of the local backend share: one context, made by serve.c, handed to everybody.
  *
- * Locks, in the order in which they may be taken: endpoints.mu, metrics.io, metrics.mu, db.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
+ * Locks, in the order in which they may be taken: endpoints.mu, metrics.io, metrics.mu, db.mu, async.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
  * pool.mu.
  * None is held across a wait for the network or for a model.
  */
@@ -14,6 +14,7 @@
 #define LOCAL_ROLE_NAME "sagemakerfs-local"
 #define LOCAL_ROLE_ARN  "arn:aws:iam::" LOCAL_ACCOUNT ":role/service-role/" LOCAL_ROLE_NAME
 
+struct async;
 struct db;
 struct fleet;
 struct faults;
@@ -44,6 +45,7 @@ struct backend {
 	struct db *db;
 	struct objects *objects;
 	struct fleet *endpoints;
+	struct async *async; /* queued invocations */
 	struct history *history;   /* NULL: what is answered is the present */
 	struct throttle *throttle; /* of control calls; NULL: no limit */
 	struct faults *faults;     /* NULL: none asked for */

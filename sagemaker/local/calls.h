@@ -37,6 +37,8 @@ void s3_complete_multipart(struct request *r);
 void s3_abort_multipart(struct request *r);
 void s3_list_parts(struct request *r);
 void s3_list_uploads(struct request *r);
+/* async.c */
+void rt_invoke_async(struct request *r);
 /* control.c, tags.c */
 void sm_create_model(struct request *r);
 void sm_describe_model(struct request *r);

@@ -2,6 +2,7 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/history.h"
 #include "sagemaker/local/model_data.h"
+#include "sagemaker/local/objects.h"
 #include "sagemaker/local/resources.h"
 #include "sagemaker/local/validate.h"
 
@@ -21,17 +22,18 @@ static const struct unsupported model_unsupported[] = {
 };
 
 static const struct unsupported config_unsupported[] = {
-	{"DataCaptureConfig",                         NOT_HERE},
-	{"AsyncInferenceConfig",                      NOT_HERE},
-	{"ExplainerConfig",                           NOT_HERE},
-	{"ShadowProductionVariants",                  NOT_HERE},
-	{"VpcConfig",				 NOT_HERE},
-	{"CrossRegionTrafficConfig",                  NOT_HERE},
-	{"ProductionVariants.InstancePools",          NOT_HERE},
-	{"ProductionVariants.AcceleratorType",        NOT_HERE},
-	{"ProductionVariants.CoreDumpConfig",         NOT_HERE},
-	{"ProductionVariants.ManagedInstanceScaling", NOT_HERE},
-	{NULL,					NULL    },
+	{"DataCaptureConfig",				    NOT_HERE},
+	{"AsyncInferenceConfig.OutputConfig.NotificationConfig", NOT_HERE},
+	{"AsyncInferenceConfig.OutputConfig.KmsKeyId",           NOT_HERE},
+	{"ExplainerConfig",				      NOT_HERE},
+	{"ShadowProductionVariants",                             NOT_HERE},
+	{"VpcConfig",					    NOT_HERE},
+	{"CrossRegionTrafficConfig",                             NOT_HERE},
+	{"ProductionVariants.InstancePools",                     NOT_HERE},
+	{"ProductionVariants.AcceleratorType",                   NOT_HERE},
+	{"ProductionVariants.CoreDumpConfig",                    NOT_HERE},
+	{"ProductionVariants.ManagedInstanceScaling",            NOT_HERE},
+	{NULL,						   NULL    },
 };
 
 /* The kinds that are nothing but their stored request. */
@@ -260,6 +262,26 @@ static bool check_variants(struct request *r, const cJSON *variants)
 	return true;
 }
 
+static bool check_async(struct request *r, const cJSON *in)
+{
+	const cJSON *async = cJSON_GetObjectItemCaseSensitive(in, "AsyncInferenceConfig");
+	const char *path = member_string(cJSON_GetObjectItemCaseSensitive(async, "OutputConfig"),
+					 "S3OutputPath");
+	const cJSON *first = cJSON_GetObjectItemCaseSensitive(in, "ProductionVariants")->child;
+	char bucket[64];
+	const char *key, *wrong = NULL;
+
+	if (!async)
+		return true;
+	if (!starts_with(path, "s3://") || !s3_url_split(path, bucket, &key))
+		wrong = "the local backend needs OutputConfig.S3OutputPath, s3://BUCKET/PREFIX";
+	else if (cJSON_HasObjectItem(first, "ServerlessConfig") || first->next)
+		wrong = "an asynchronous endpoint has one variant, which is not serverless";
+	if (wrong)
+		reply_error(r, 400, "ValidationException", "AsyncInferenceConfig: %s", wrong);
+	return !wrong;
+}
+
 void sm_create_config(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, config_unsupported);
@@ -270,7 +292,7 @@ void sm_create_config(struct request *r)
 	if (!in)
 		return;
 	cJSON *variants = cJSON_GetObjectItemCaseSensitive(in, "ProductionVariants");
-	if (!check_variants(r, variants))
+	if (!check_variants(r, variants) || !check_async(r, in))
 		return;
 	cJSON_ArrayForEach(v, variants) {
 		_cleanup_json_ cJSON *model = NULL;

@@ -42,6 +42,8 @@ static const char *const upgrades[] = {
 	"ALTER TABLE segment ADD COLUMN sum TEXT NOT NULL DEFAULT '';"
 	"CREATE TABLE setting(bucket TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY(bucket, name))"
 	" WITHOUT ROWID;",
+	"CREATE TABLE async(id TEXT PRIMARY KEY, endpoint TEXT NOT NULL, json TEXT NOT NULL, created REAL NOT NULL, body BLOB)"
+	" WITHOUT ROWID; CREATE INDEX async_age ON async(created);",
 };
 
 static const char settings[] =

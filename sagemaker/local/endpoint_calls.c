@@ -40,6 +40,9 @@ static cJSON *make_variants(struct request *r, const char *config_name)
 			cJSON_Delete(variants);
 			return NULL;
 		}
+		const cJSON *async = cJSON_GetObjectItem(config, "AsyncInferenceConfig");
+		if (async)
+			cJSON_AddItemToObject(v, "Async", cJSON_Duplicate(async, true));
 		cJSON_AddItemToObject(v, "Model",
 				      cJSON_DetachItemFromObject(model, "PrimaryContainer"));
 	}

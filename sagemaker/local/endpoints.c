@@ -474,6 +474,9 @@ static cJSON *describe_locked(const struct endpoint *ep)
 		cJSON_AddStringToObject(j, "FailureReason", ep->failure);
 	if (dep && ep->status != FAILED)
 		cJSON_AddItemToObject(j, "ProductionVariants", describe_variants(dep));
+	const cJSON *async = dep ? cJSON_GetObjectItem(dep->variants[0].json, "Async") : NULL;
+	if (async)
+		cJSON_AddItemToObject(j, "AsyncInferenceConfig", cJSON_Duplicate(async, true));
 	if (ep->live && ep->next_up)
 		describe_pending(ep->next_up, j);
 	return j;

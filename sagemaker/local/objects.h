@@ -74,11 +74,16 @@ struct new_object {
 	char etag[80];
 	const char *type, *checksum, *meta, *tags;
 	const char *upload; /* multipart: this upload ends in the same step; NULL */
+	const char *async;  /* this queued invocation ends in the same step; NULL */
 };
 
 /* object_commit: make it r's bucket and key's object, under r's If-Match and If-None-Match; replaced files go. false:
  * refused or failed, replied. */
 bool object_commit(struct request *r, const struct new_object *n);
+/* object_put: bytes of our own become an object, and the queued invocation `async` (NULL: none) ends in the same step. -1: ENOENT
+ * (no such bucket), ESTALE (no such invocation), errors of disk and database. Blocking. */
+int object_put(struct backend *be, const char *bucket, const char *key, const char *type,
+	       const struct buf *bytes, const char *async, struct err *e) _must_check_;
 /* object_remove: true also when there is none; false: refused or failed, replied. */
 bool object_remove(struct request *r);
 /* files_remove: unlink n files of DIR/objects that no row names any more. */

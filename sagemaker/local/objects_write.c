@@ -78,6 +78,16 @@ int object_delete_locked(struct backend *be, int64_t id, struct err *e)
 	return db_run(be->db, e, "DELETE FROM object WHERE id=?", "i", id);
 }
 
+/* Its row is there once: who takes it away is the one that answers. */
+static int end_async_locked(struct db *db, const struct new_object *n, struct err *e)
+{
+	if (!n->async)
+		return 0;
+	if (db_run(db, e, "DELETE FROM async WHERE id=?", "s", n->async))
+		return -1;
+	return db_changes(db) == 1 ? 0 : err_set(e, ESTALE, "it is answered already");
+}
+
 /* In one transaction: the old object's rows go, the new one's (NULL: none) come. */
 static int swap_locked(struct request *r, const struct object *old, const struct new_object *n,
 		       struct err *e)
@@ -86,7 +96,7 @@ static int swap_locked(struct request *r, const struct object *old, const struct
 
 	if (db_begin(r->be->db, &change, e) < 0 ||
 	    (old && object_delete_locked(r->be, old->id, e) < 0) ||
-	    (n && insert_locked(r, n, e) < 0))
+	    (n && (insert_locked(r, n, e) < 0 || end_async_locked(r->be->db, n, e) < 0)))
 		return -1;
 	return db_commit(&change, e);
 }
@@ -131,6 +141,42 @@ bool object_commit(struct request *r, const struct new_object *n)
 	if (gone.files)
 		object_files_doomed(r->be->objects, gone.id, gone.files, gone.n);
 	return true;
+}
+
+static int put(struct request *r, const char *type, const struct buf *bytes, const char *async,
+	       struct err *e)
+{
+	char checksum[CHECKSUM_TEXT], etag[80];
+
+	r->upload = upload_new(r->be, SUM_BIT(SUM_CRC64NVME), bytes->len, e);
+	if (!r->upload || upload_write(r->upload, buf_cstr(bytes), bytes->len, e) ||
+	    upload_finish(r->upload, e))
+		return -1;
+	upload_checksum(r->upload, checksum);
+	struct new_object n = {.type = *type ? type : "binary/octet-stream",
+			       .checksum = checksum,
+			       .meta = "{}",
+			       .tags = "",
+			       .async = async};
+	if (commit_upload(r, &n, etag))
+		return 0;
+	return err_set(e, r->reply.status == 404 ? ENOENT : EIO, "s3://%s/%s: %s", r->bucket,
+		       r->key.data, buf_cstr(&r->reply.body));
+}
+
+int object_put(struct backend *be, const char *bucket, const char *key, const char *type,
+	       const struct buf *bytes, const char *async, struct err *e)
+{
+	struct request *r = request_new(be, "/");
+	int rc;
+
+	if (!r)
+		return err_set(e, ENOMEM, "out of memory");
+	snprintf(r->bucket, sizeof r->bucket, "%s", bucket);
+	buf_str(&r->key, key);
+	rc = put(r, type, bytes, async, e);
+	request_free(r);
+	return rc;
 }
 
 bool object_remove(struct request *r)

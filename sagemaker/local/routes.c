@@ -53,6 +53,7 @@ static const struct route routes[] = {
  /* clang-format off */
 	{"InvokeEndpoint",    PROTO_RUNTIME, RUN_ASYNC, rt_invoke,  "POST", LEVEL_ANY, "/invocations", RUNTIME_BODY, false, false, false, NULL},
 	{"InvokeEndpointWithResponseStream", PROTO_RUNTIME, RUN_ASYNC, rt_invoke_stream,  "POST", LEVEL_ANY, "/invocations-response-stream", RUNTIME_BODY, false, false, false, NULL},
+	{"InvokeEndpointAsync", PROTO_RUNTIME, RUN_WORKER, rt_invoke_async, "POST", LEVEL_ANY, "/async-invocations", RUNTIME_BODY, false, false, false, NULL},
 	{"GetCallerIdentity", PROTO_QUERY,   RUN_HERE,  query_call, "POST", LEVEL_ANY, NULL, 65536,        false, false, false, NULL},
 	{"CloudWatch",        PROTO_QUERY,   RUN_WORKER, metrics_query, "POST", LEVEL_ANY, "monitoring", CONTROL_BODY, false, false, false, NULL},
   /* clang-format on */
@@ -60,7 +61,7 @@ static const struct route routes[] = {
 
 static bool runtime_path(const char *path)
 {
-	return starts_with(path, "/endpoints/") && strstr(path, "/invocations");
+	return starts_with(path, "/endpoints/") && strstr(path, "invocations");
 }
 
 enum protocol route_protocol(const struct request *r)

@@ -10,6 +10,7 @@
 
 #include "sagemaker/hash.h"
 #include "sagemaker/http.h"
+#include "sagemaker/local/async.h"
 #include "sagemaker/local/backend.h"
 #include "sagemaker/local/db.h"
 #include "sagemaker/local/endpoints.h"
@@ -234,6 +235,9 @@ static int start_pools(struct backend *be, struct err *e)
 
 static int start_fleet(struct backend *be, struct err *e)
 {
+	be->async = async_new(be);
+	if (!be->async)
+		return err_set(e, ENOMEM, "out of memory");
 	be->endpoints = fleet_new(be, e);
 	return be->endpoints ? 0 : -1;
 }
@@ -275,6 +279,8 @@ static void stop(struct backend *be)
 
 	faults_free(be->faults); /* lets go what is withheld */
 	be->faults = NULL;
+	if (be->async)
+		async_stop(be->async);
 	if (be->endpoints)
 		fleet_stop(be->endpoints);
 	pool_free(be->slow);
@@ -289,6 +295,7 @@ static void stop(struct backend *be)
 	scaling_free(be->scaling);
 	usage_free(be->usage);
 	metrics_free(be->metrics);
+	async_free(be->async);
 	spawner_free(be->spawner);
 	objects_free(be->objects);
 	db_close(be->db);
@@ -391,6 +398,7 @@ static void main_loop(struct loop *l)
 			continue;
 		tick = time_mono() + 1;
 		fleet_tick(l->be->endpoints);
+		async_tick(l->be->async);
 		check_logs(l);
 		usage_sample(l->be->usage);
 		metrics_tick(l->be->metrics);

@@ -13,6 +13,7 @@ import time
 import traceback
 from types import SimpleNamespace
 
+import test_async
 import test_auth
 import test_conformance
 import test_data
@@ -29,8 +30,23 @@ import test_streams
 import test_updates
 from harness import B
 
-ROOMS = (test_s3, test_auth, test_conformance, test_hosting, test_data, test_updates, test_streams, test_serverless, test_faults, test_logs,
-         test_metrics, test_scaling, test_stats, test_process)
+ROOMS = (
+    test_s3,
+    test_auth,
+    test_conformance,
+    test_hosting,
+    test_data,
+    test_updates,
+    test_streams,
+    test_async,
+    test_serverless,
+    test_faults,
+    test_logs,
+    test_metrics,
+    test_scaling,
+    test_stats,
+    test_process,
+)
 
 
 def make_runtime(runtimes, framework):

@@ -10,7 +10,7 @@ SERVICES = {
     "sagemaker": ["CreateModel", "DescribeModel", "ListModels", "DeleteModel", "CreateEndpointConfig", "DescribeEndpointConfig",
                   "ListEndpointConfigs", "DeleteEndpointConfig", "CreateEndpoint", "DescribeEndpoint", "ListEndpoints", "DeleteEndpoint",
                   "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "AddTags", "ListTags", "DeleteTags"],
-    "sagemaker-runtime": ["InvokeEndpoint", "InvokeEndpointWithResponseStream"],
+    "sagemaker-runtime": ["InvokeEndpoint", "InvokeEndpointWithResponseStream", "InvokeEndpointAsync"],
     "s3": ["ListBuckets", "GetBucketLocation", "ListMultipartUploads", "ListObjects", "ListObjectsV2", "HeadBucket", "CreateBucket",
            "DeleteBucket", "DeleteObjects", "GetBucketTagging", "PutObject", "GetObject", "HeadObject", "DeleteObject", "CopyObject",
            "CreateMultipartUpload", "UploadPart", "UploadPartCopy", "ListParts", "AbortMultipartUpload", "CompleteMultipartUpload",
