@@ -92,8 +92,8 @@ def test_environment():
     assert env["SAGEMAKERFS_FRAMEWORK_VERSION"] == "2.19.0"
     assert not [k for k in env if k.startswith("AWS_")] and "SAGEMAKERFS_RUNTIMES" not in env
     assert env["SAGEMAKER_BASE_DIR"] == "/opt/ml" or env["SAGEMAKER_BASE_DIR"].startswith(B.store)
-    log = open(os.path.join(os.path.dirname(env["HOME"]) if os.path.exists(env["HOME"]) else B.store, "log")).read()
-    assert "served by tensorflow 9.9.9" in log
+    log = os.path.join(B.store, "logs/Echo/AllTraffic", os.path.basename(os.path.dirname(env["HOME"])), "log")
+    assert "served by tensorflow 9.9.9" in open(log).read()
 
 
 def test_invoke_errors():
