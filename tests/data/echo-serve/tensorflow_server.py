@@ -5,6 +5,7 @@ It keeps the contract of sagemaker/local/serve (socket, environment, /ping,
 POST /invocations answers {"echo": BODY, "content_type": TYPE}, but for a body
 that is a JSON object with control words:
   {"sleep": S}                   first waits S seconds (with any other word)
+  {"busy": S}                    first computes S seconds, one request at a time as Python does
   {"status": N, "text": "..."}   answers with this status and text
   {"bytes": N}                   answers N bytes of 'x' (application/octet-stream)
   {"exit": N}                    ends the process with N
@@ -118,6 +119,9 @@ class Handler(BaseHTTPRequestHandler):
             log(line)
         if "sleep" in words:
             time.sleep(float(words["sleep"]))
+        began = time.thread_time()
+        while time.thread_time() - began < float(words.get("busy", 0)):
+            pass
         if "exit" in words:
             log("exit %s was asked for" % words["exit"])
             os._exit(int(words["exit"]))
