@@ -71,7 +71,7 @@ static bool read_time(const char *s, double *out)
 	struct tm tm = {0};
 	const char *p = strptime(s, "%Y-%m-%dT%H:%M:%S", &tm);
 	double fraction = 0;
-	int hours = 0, minutes = 0;
+	long hours, minutes;
 	char *end;
 
 	if (!p)
@@ -80,12 +80,15 @@ static bool read_time(const char *s, double *out)
 		fraction = strtod(p, &end);
 		p = end;
 	}
-	if ((*p == '+' || *p == '-') && sscanf(p + 1, "%2d:%2d", &hours, &minutes) != 2)
+	*out = (double)timegm(&tm) + fraction;
+	if (*p != '+' && *p != '-')
+		return *p == '\0' || streq(p, "Z");
+	hours = strtol(p + 1, &end, 10);
+	if (*end != ':')
 		return false;
-	if (*p == '-')
-		hours = -hours, minutes = -minutes;
-	*out = (double)timegm(&tm) + fraction - hours * 3600.0 - minutes * 60.0;
-	return *p == '\0' || *p == 'Z' || *p == '+' || *p == '-';
+	minutes = strtol(end + 1, &end, 10);
+	*out -= (*p == '-' ? -1 : 1) * ((double)hours * 3600 + (double)minutes * 60);
+	return *end == '\0';
 }
 
 static cJSON *number_of(const char *text)

@@ -142,7 +142,7 @@ static void on_negint64(void *p, uint64_t v)
 
 static void on_float(void *p, float v)
 {
-	number(p, v);
+	number(p, (double)v);
 }
 
 static void on_double(void *p, double v)

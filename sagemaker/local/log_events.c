@@ -300,14 +300,17 @@ static void reply_found(struct request *r, const struct hunt *h)
 
 static bool read_place(const char *token, struct place *out)
 {
-	long long ms, at;
-	int n = 0;
+	char *end;
 
-	if (sscanf(token, "%19lld/%19lld/%n", &ms, &at, &n) != 2 || !n)
+	errno = 0;
+	out->ms = strtoll(token, &end, 10);
+	if (errno || end == token || *end != '/')
 		return false;
-	out->ms = ms;
-	out->at = at;
-	return copy_text(out->stream, sizeof out->stream, token + n, strlen(token + n));
+	token = end + 1;
+	out->at = strtoll(token, &end, 10);
+	if (errno || end == token || *end != '/')
+		return false;
+	return copy_text(out->stream, sizeof out->stream, end + 1, strlen(end + 1));
 }
 
 /* The streams that the request asks for; false: replied. */
@@ -344,9 +347,11 @@ static void filter_events(struct request *r, const cJSON *in, const char *endpoi
 
 	h->last_ms = (int64_t)member_number(in, "endTime", TIME_MOST);
 	h->rows = calloc(2 * h->most + 1, sizeof *h->rows);
-	if (!h->rows)
-		rc = err_set(&e, ENOMEM, "out of memory");
-	else if (!choose_streams(r, in, endpoint, &l))
+	if (!h->rows) {
+		reply_error(r, 500, "InternalFailure", "out of memory");
+		return;
+	}
+	if (!choose_streams(r, in, endpoint, &l))
 		return; /* replied */
 	for (size_t i = 0; rc == 0 && i < l.n; i++)
 		rc = hunt_stream(r, h, endpoint, l.rows[i], from, &e);

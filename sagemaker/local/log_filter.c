@@ -45,7 +45,7 @@ static const char *read_term(struct log_filter *f, const char *p, struct err *e)
 	char *out = f->terms[f->n].text;
 	const size_t size = sizeof f->terms[0].text;
 
-	f->terms[f->n].kind = *p == '?' || *p == '-' ? *p : '+';
+	f->terms[f->n].kind = (char)(*p == '?' || *p == '-' ? *p : '+');
 	p += *p == '?' || *p == '-';
 	if (*p != '"')
 		p = read_word(p, out, size, e);

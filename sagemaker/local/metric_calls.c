@@ -30,7 +30,7 @@ static bool read_dimensions(const cJSON *list, const char **endpoint, const char
 	return true;
 }
 
-bool metric_find(const cJSON *j, enum metric *metric, const char **endpoint, const char **variant)
+bool metric_find(const cJSON *j, struct metric_query *q)
 {
 	const char *namespace = member_string(j, "Namespace"),
 		   *name = member_string(j, "MetricName");
@@ -39,10 +39,10 @@ bool metric_find(const cJSON *j, enum metric *metric, const char **endpoint, con
 		if (!streq(metric_rows[i].namespace, namespace) ||
 		    !streq(metric_rows[i].name, name))
 			continue;
-		*metric = (enum metric)i;
-		return read_dimensions(cJSON_GetObjectItemCaseSensitive(j, "Dimensions"), endpoint,
-				       variant) &&
-		       *endpoint && *variant;
+		q->metric = (enum metric)i;
+		return read_dimensions(cJSON_GetObjectItemCaseSensitive(j, "Dimensions"),
+				       &q->endpoint, &q->variant) &&
+		       q->endpoint && q->variant;
 	}
 	return false;
 }
@@ -53,11 +53,11 @@ bool metric_stat(const struct bucket *b, const char *name, double *out)
 		const char *name;
 		double value;
 	} rows[] = {
-		{"Sum",         b->sum                  },
-                {"Average",     b->n ? b->sum / b->n : 0},
-		{"Minimum",     b->low                  },
-                {"Maximum",     b->high                 },
-		{"SampleCount", b->n                    },
+		{"Sum",         b->sum                      },
+                {"Average",     b->n > 0 ? b->sum / b->n : 0},
+		{"Minimum",     b->low                      },
+                {"Maximum",     b->high                     },
+		{"SampleCount", b->n                        },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -69,7 +69,7 @@ bool metric_stat(const struct bucket *b, const char *name, double *out)
 	return false;
 }
 
-bool metric_span(struct request *r, const cJSON *in, double period, struct span *out)
+bool metric_span(struct request *r, const cJSON *in, double period, struct metric_query *out)
 {
 	double start = member_number(in, "StartTime", 0), end = member_number(in, "EndTime", 0);
 
@@ -93,7 +93,7 @@ bool metric_span(struct request *r, const cJSON *in, double period, struct span 
 
 /* ---- GetMetricStatistics ---- */
 
-static bool check_statistics(struct request *r, const cJSON *in, const struct span *s)
+static bool check_statistics(struct request *r, const cJSON *in, const struct metric_query *s)
 {
 	int64_t n = (s->to - s->from) / s->period;
 
@@ -138,19 +138,16 @@ void metrics_get_statistics(struct request *r)
 {
 	_cleanup_json_ cJSON *in = metric_request(r, "GetMetricStatistics");
 	_cleanup_free_ struct point *points = NULL;
-	const char *endpoint, *variant, *unit = member_string(in, "Unit");
-	enum metric metric;
-	struct span s;
+	const char *unit = member_string(in, "Unit");
+	struct metric_query q = {0};
 	size_t n = 0;
 	struct err e;
 
-	if (!in || !metric_span(r, in, member_number(in, "Period", 0), &s) ||
-	    !check_statistics(r, in, &s))
+	if (!in || !metric_span(r, in, member_number(in, "Period", 0), &q) ||
+	    !check_statistics(r, in, &q))
 		return;
-	if (metric_find(in, &metric, &endpoint, &variant) &&
-	    (!*unit || streq(unit, metric_rows[metric].unit)))
-		points = metrics_points(r->be->metrics, endpoint, variant, metric, s.from, s.to,
-					s.period, &n, &e);
+	if (metric_find(in, &q) && (!*unit || streq(unit, metric_rows[q.metric].unit)))
+		points = metrics_points(r->be->metrics, &q, &n, &e);
 	if (n == SIZE_MAX) {
 		reply_failure(r, &e);
 		return;
@@ -160,7 +157,7 @@ void metrics_get_statistics(struct request *r)
 	cJSON *list = cJSON_AddArrayToObject(out, "Datapoints");
 	for (size_t i = 0; i < n; i++)
 		add_datapoint(list, &points[i], cJSON_GetObjectItem(in, "Statistics"),
-			      metric_rows[metric].unit);
+			      metric_rows[q.metric].unit);
 	metric_reply(r, "GetMetricStatistics", out);
 }
 
@@ -253,10 +250,16 @@ static cJSON *seen_json(const struct seen *s)
 /* A token is "ENDPOINT/VARIANT/METRIC" of the last row before the page. */
 static bool read_token(const char *token, struct seen *out)
 {
-	int metric = -1;
+	const char *first = strchr(token, '/'), *second = first ? strchr(first + 1, '/') : NULL;
+	char *end;
 
-	return sscanf(token, "%63[^/]/%63[^/]/%2d", out->endpoint, out->variant, &metric) == 3 &&
-	       metric >= 0 && metric < N_METRICS && (out->metric = (enum metric)metric, true);
+	if (!second ||
+	    !copy_text(out->endpoint, sizeof out->endpoint, token, (size_t)(first - token)) ||
+	    !copy_text(out->variant, sizeof out->variant, first + 1, (size_t)(second - first - 1)))
+		return false;
+	long metric = strtol(second + 1, &end, 10);
+	out->metric = (enum metric)metric;
+	return end != second + 1 && !*end && metric >= 0 && metric < N_METRICS;
 }
 
 static void reply_seen(struct request *r, struct list *l, const struct seen *after)

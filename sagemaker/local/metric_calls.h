@@ -10,18 +10,14 @@
 cJSON *metric_request(struct request *r, const char *call);
 void metric_reply(struct request *r, const char *call, cJSON *j);
 
-/* metric_find: the metric that a {Namespace, MetricName, Dimensions} names; false: there is none, so no data either. The texts are in j. */
-bool metric_find(const cJSON *j, enum metric *metric, const char **endpoint, const char **variant);
+/* metric_find: the metric that a {Namespace, MetricName, Dimensions} names, into q; false: there is none, so no data either. The texts
+ * are j's. */
+bool metric_find(const cJSON *j, struct metric_query *q);
 
 /* metric_stat: a statistic of a bucket, by its name; false: none of that name. */
 bool metric_stat(const struct bucket *b, const char *name, double *out);
 
-/* A span in minutes, in whole periods. */
-struct span {
-	int64_t from, to, period;
-};
-
-/* metric_span: of StartTime, EndTime and a period in seconds; false: refused and replied. */
-bool metric_span(struct request *r, const cJSON *in, double period, struct span *out);
+/* metric_span: StartTime, EndTime and a period in seconds as q's minutes, in whole periods; false: refused and replied. */
+bool metric_span(struct request *r, const cJSON *in, double period, struct metric_query *q);
 
 #endif

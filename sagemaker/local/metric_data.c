@@ -87,18 +87,14 @@ static bool answer_query(struct request *r, const cJSON *in, const cJSON *q, cJS
 	const char *label = member_string(q, "Label"), *unit = member_string(stat, "Unit");
 	bool ascending = streq(member_string(in, "ScanBy"), "TimestampAscending");
 	_cleanup_free_ struct point *points = NULL;
-	const char *endpoint, *variant;
-	enum metric metric;
-	struct span s;
+	struct metric_query ask = {0};
 	size_t n = 0;
 	struct err e;
 
-	if (!metric_span(r, in, member_number(stat, "Period", 0), &s))
+	if (!metric_span(r, in, member_number(stat, "Period", 0), &ask))
 		return false;
-	if (metric_find(metric_json, &metric, &endpoint, &variant) &&
-	    (!*unit || streq(unit, metric_rows[metric].unit)))
-		points = metrics_points(r->be->metrics, endpoint, variant, metric, s.from, s.to,
-					s.period, &n, &e);
+	if (metric_find(metric_json, &ask) && (!*unit || streq(unit, metric_rows[ask.metric].unit)))
+		points = metrics_points(r->be->metrics, &ask, &n, &e);
 	if (n == SIZE_MAX) {
 		reply_failure(r, &e);
 		return false;

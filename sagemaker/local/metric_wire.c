@@ -61,11 +61,11 @@ void metric_reply(struct request *r, const char *call, cJSON *j)
 	_cleanup_buf_ struct buf b = BUF_INIT(REPLY_MOST);
 
 	if (r->protocol == PROTO_QUERY)
-		put_xml(r, call, j, &b);
+		put_xml(r, call, owned, &b);
 	else if (r->protocol == PROTO_CBOR)
-		b.failed = cbor_from_json(j, &b) < 0;
+		b.failed = cbor_from_json(owned, &b) < 0;
 	else
-		put_json(j, &b);
+		put_json(owned, &b);
 	if (b.failed) {
 		reply_error(r, 500, "InternalFailure", "out of memory");
 		return;

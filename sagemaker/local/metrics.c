@@ -54,10 +54,10 @@ static int64_t this_minute(void)
 
 void bucket_merge(struct bucket *into, const struct bucket *b)
 {
-	if (!b->n)
+	if (b->n <= 0)
 		return;
-	into->low = into->n ? MIN(into->low, b->low) : b->low;
-	into->high = into->n ? MAX(into->high, b->high) : b->high;
+	into->low = into->n > 0 ? MIN(into->low, b->low) : b->low;
+	into->high = into->n > 0 ? MAX(into->high, b->high) : b->high;
 	into->n += b->n;
 	into->sum += b->sum;
 }
@@ -154,7 +154,7 @@ static int write_bucket(struct metrics *m, const struct series *s, size_t metric
 	const struct bucket *b = &s->buckets[metric];
 	const char *name = metric_rows[metric].name;
 
-	if (!b->n)
+	if (b->n <= 0)
 		return 0;
 	if (db_run(m->be->db, e,
 		   "INSERT INTO metric(endpoint, variant, name, minute, n, sum, low, high) VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
@@ -298,18 +298,13 @@ static int add_point(struct points *l, int64_t minute, const struct bucket *b)
 	return 0;
 }
 
-struct question {
-	const char *endpoint, *variant;
-	enum metric metric;
-	int64_t from, to, period;
-};
-
 static int64_t floor_to(int64_t v, int64_t period)
 {
 	return v - v % period;
 }
 
-static int from_store(struct metrics *m, const struct question *q, struct points *l, struct err *e)
+static int from_store(struct metrics *m, const struct metric_query *q, struct points *l,
+		      struct err *e)
 {
 	int r;
 
@@ -332,10 +327,10 @@ static int from_store(struct metrics *m, const struct question *q, struct points
 	return r;
 }
 
-static int from_series(const struct series *s, const struct question *q, struct points *l)
+static int from_series(const struct series *s, const struct metric_query *q, struct points *l)
 {
 	for (; s; s = s->next) {
-		if (s->minute >= q->from && s->minute < q->to && s->buckets[q->metric].n &&
+		if (s->minute >= q->from && s->minute < q->to && s->buckets[q->metric].n > 0 &&
 		    streq(s->endpoint, q->endpoint) && streq(s->variant, q->variant) &&
 		    add_point(l, floor_to(s->minute, q->period), &s->buckets[q->metric]) < 0)
 			return -1;
@@ -343,7 +338,8 @@ static int from_series(const struct series *s, const struct question *q, struct 
 	return 0;
 }
 
-static int from_memory(struct metrics *m, const struct question *q, struct points *l, struct err *e)
+static int from_memory(struct metrics *m, const struct metric_query *q, struct points *l,
+		       struct err *e)
 {
 	SCOPED_LOCK(&m->mu);
 	if (from_series(m->full, q, l) < 0 ||
@@ -352,15 +348,13 @@ static int from_memory(struct metrics *m, const struct question *q, struct point
 	return 0;
 }
 
-struct point *metrics_points(struct metrics *m, const char *endpoint, const char *variant,
-			     enum metric metric, int64_t from, int64_t to, int64_t period,
-			     size_t *n, struct err *e)
+struct point *metrics_points(struct metrics *m, const struct metric_query *q, size_t *n,
+			     struct err *e)
 {
-	const struct question q = {endpoint, variant, metric, from, to, period};
 	struct points l = {0};
 
 	SCOPED_LOCK(&m->io);
-	if (from_store(m, &q, &l, e) < 0 || from_memory(m, &q, &l, e) < 0) {
+	if (from_store(m, q, &l, e) < 0 || from_memory(m, q, &l, e) < 0) {
 		free(l.rows);
 		*n = SIZE_MAX;
 		return NULL;
@@ -384,7 +378,7 @@ static void each_seen(const struct series *s, seen_fn *fn, void *arg)
 {
 	for (; s; s = s->next) {
 		for (size_t i = 0; i < N_METRICS; i++) {
-			if (s->buckets[i].n)
+			if (s->buckets[i].n > 0)
 				fn(arg, s->endpoint, s->variant, (enum metric)i);
 		}
 	}

@@ -62,11 +62,15 @@ struct point {
 	struct bucket bucket;
 };
 
-/* metrics_points: of one metric, minutes [from, to) in periods of `period` minutes (>= 1), by time, without empty ones. malloc'ed; NULL with *n 0:
- * none; NULL with *n SIZE_MAX: e. Blocks. */
-struct point *metrics_points(struct metrics *m, const char *endpoint, const char *variant,
-			     enum metric metric, int64_t from, int64_t to, int64_t period,
-			     size_t *n, struct err *e);
+struct metric_query {
+	const char *endpoint, *variant;
+	enum metric metric;
+	int64_t from, to, period; /* minutes [from, to) in periods of so many (>= 1) */
+};
+
+/* metrics_points: by time, without empty ones. malloc'ed; NULL with *n 0: none; NULL with *n SIZE_MAX: e. Blocks. */
+struct point *metrics_points(struct metrics *m, const struct metric_query *q, size_t *n,
+			     struct err *e);
 
 /* metrics_each: every metric that got a value in `since` (a minute) or later; some twice. */
 int metrics_each(struct metrics *m, int64_t since,

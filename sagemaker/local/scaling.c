@@ -85,10 +85,10 @@ static int read_minutes(struct backend *be, const struct target *t, double out[S
 			struct err *e)
 {
 	int64_t now = (int64_t)(time_now() / 60);
+	const struct metric_query q = {t->endpoint,           t->variant, METRIC_PER_INSTANCE,
+				       now - SCALING_MINUTES, now,        1};
 	size_t n;
-	_cleanup_free_ struct point *points =
-		metrics_points(be->metrics, t->endpoint, t->variant, METRIC_PER_INSTANCE,
-			       now - SCALING_MINUTES, now, 1, &n, e);
+	_cleanup_free_ struct point *points = metrics_points(be->metrics, &q, &n, e);
 
 	if (n == SIZE_MAX)
 		return -1;

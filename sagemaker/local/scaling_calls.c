@@ -377,7 +377,8 @@ static void add_row(void *arg, const char *key, double created, cJSON *json)
 static void reply_rows(struct request *r, struct list *l, const char *member)
 {
 	const char *token = member_string(l->in, "NextToken");
-	int most = (int)member_number(l->in, "MaxResults", PAGE), at = atoi(token);
+	int most = (int)member_number(l->in, "MaxResults", PAGE),
+	    at = (int)MIN(strtoul(token, NULL, 10), 100000ul);
 	cJSON *out = cJSON_CreateObject();
 	char next[16];
 
@@ -386,7 +387,7 @@ static void reply_rows(struct request *r, struct list *l, const char *member)
 	for (int i = 0; i < at && cJSON_GetArraySize(l->rows); i++)
 		cJSON_DeleteItemFromArray(l->rows, 0);
 	if (cJSON_GetArraySize(l->rows) > most) {
-		snprintf(next, sizeof next, "%d", MAX(at, 0) + most);
+		snprintf(next, sizeof next, "%d", at + most);
 		cJSON_AddStringToObject(out, "NextToken", next);
 	}
 	while (cJSON_GetArraySize(l->rows) > most)

@@ -108,12 +108,11 @@ static cJSON *describe(struct stats *s)
 static double resident(void)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(256);
-	long pages = 0;
 
-	if (buf_read_file(&b, AT_FDCWD, "/proc/self/statm") < 0 ||
-	    sscanf(buf_cstr(&b), "%*d %ld", &pages) != 1)
+	if (buf_read_file(&b, AT_FDCWD, "/proc/self/statm") < 0)
 		return 0;
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+	const char *second = strchr(buf_cstr(&b), ' ');
+	return second ? strtod(second, NULL) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 /* Replaced in one step; after a crash of the machine the one before may be there. */

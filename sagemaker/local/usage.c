@@ -82,23 +82,30 @@ static struct process *find(const struct list *l, pid_t pid)
 	return l->n ? bsearch(&key, l->rows, l->n, sizeof key, by_pid) : NULL;
 }
 
-/* proc(5), /proc/PID/stat behind the name: session is the 6th field, utime to cstime the 14th to 17th, rss the 24th. */
+/* proc(5): fields of /proc/PID/stat by their numbers there. Behind the name, which may hold anything, comes the 3rd. */
+enum { F_SESSION = 6, F_UTIME = 14, F_CSTIME = 17, F_RSS = 24 };
+
 static bool read_stat(int proc, const char *pid, pid_t *session, double *cpu, double *bytes)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(4096);
-	long long sid, utime, stime, cutime, cstime, rss;
-	char path[32];
+	double fields[F_RSS + 1] = {0};
+	char path[32], *end;
+	int i = 4;
 
 	snprintf(path, sizeof path, "%.16s/stat", pid);
 	const char *p = buf_read_file(&b, proc, path) == 0 ? strrchr(buf_cstr(&b), ')') : NULL;
-	if (!p ||
-	    sscanf(p + 1,
-		   " %*c %*d %*d %lld %*d %*d %*u %*u %*u %*u %*u %lld %lld %lld %lld %*d %*d %*d %*d %*u %*u %lld",
-		   &sid, &utime, &stime, &cutime, &cstime, &rss) != 6)
+	if (!p || strlen(p) < 4)
 		return false;
-	*session = (pid_t)sid;
-	*cpu = (double)(utime + stime + cutime + cstime) / (double)sysconf(_SC_CLK_TCK);
-	*bytes = (double)rss * (double)sysconf(_SC_PAGESIZE);
+	for (p += strlen(") S"); i <= F_RSS; p = end) {
+		fields[i++] = strtod(p, &end);
+		if (end == p)
+			return false;
+	}
+	*session = (pid_t)fields[F_SESSION];
+	*cpu = 0;
+	for (i = F_UTIME; i <= F_CSTIME; i++)
+		*cpu += fields[i] / (double)sysconf(_SC_CLK_TCK);
+	*bytes = fields[F_RSS] * (double)sysconf(_SC_PAGESIZE);
 	return true;
 }
 
