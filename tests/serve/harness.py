@@ -10,6 +10,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import unittest
 import zipfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -199,6 +200,40 @@ class Server:
             self.process.kill()
             self.process.wait()
         shutil.rmtree(self.base, ignore_errors=True)
+
+
+class Trained(unittest.TestCase):
+    """Tests of a framework's server on models that its own runtime trains, once for all of them."""
+    framework = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.python = runtime(cls.framework)
+        if cls.python is None:
+            raise AssertionError("no runtime: run scripts/runtimes %s" % cls.framework)
+        cls.trained = trained(cls.python, cls.framework + "_models.py")
+        cls.expected = load_json(os.path.join(cls.trained, "expected.json"))
+        cls.rows = cls.expected["rows"]
+        cls.csv = "\n".join(",".join(map(str, row)) for row in cls.rows)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.trained)
+
+    def start(self, model="model", files=None, env=None):
+        """A server on one of the trained models, or on files alone."""
+        server = Server(self.python, self.framework + "_server.py", model and os.path.join(self.trained, model),
+                        files, env)
+        self.addCleanup(server.close)
+        return server
+
+    def served(self, *arguments):
+        server = self.start(*arguments)
+        server.ready()
+        return server
+
+    def near(self, one, other):
+        self.assertTrue(close_to(one, other), "%s != %s" % (one, other))
 
 
 def close_to(one, other, limit=1e-5):

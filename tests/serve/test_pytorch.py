@@ -1,15 +1,11 @@
 """The PyTorch server: AWS's handlers on a TorchScript that the runtime itself trained."""
 import io
 import json
-import os
-import shutil
 import struct
-import unittest
 import zipfile
 
 import harness
 
-PYTHON = harness.runtime("pytorch")
 JSON, CSV, NPY = "application/json", "text/csv", "application/x-npy"
 MODEL_FN = ("import os, torch\n"
             "def model_fn(model_dir):\n"
@@ -48,32 +44,13 @@ def npz(rows):
     return out.getvalue()
 
 
-class Pytorch(unittest.TestCase):
+class Pytorch(harness.Trained):
+    framework = "pytorch"
+
     @classmethod
     def setUpClass(cls):
-        if PYTHON is None:
-            raise AssertionError("no PyTorch runtime: run scripts/runtimes pytorch")
-        cls.trained = harness.trained(PYTHON, "pytorch_models.py")
-        cls.expected = harness.load_json(os.path.join(cls.trained, "expected.json"))
-        cls.rows, cls.scores = cls.expected["rows"], cls.expected["scores"]
-        cls.csv = "\n".join(",".join(map(str, row)) for row in cls.rows)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.trained)
-
-    def start(self, model="model", files=None, env=None):
-        server = harness.Server(PYTHON, "pytorch_server.py", model and os.path.join(self.trained, model), files, env)
-        self.addCleanup(server.close)
-        return server
-
-    def served(self, *arguments):
-        server = self.start(*arguments)
-        server.ready()
-        return server
-
-    def near(self, one, other):
-        self.assertTrue(harness.close_to(one, other, 1e-4), "%s != %s" % (one, other))
+        super().setUpClass()
+        cls.scores = cls.expected["scores"]
 
     def test_content_types(self):
         server = self.served()
@@ -136,12 +113,14 @@ class Pytorch(unittest.TestCase):
             ("model", harness.packaged("no-such-package", ""), harness.NO_PACKAGE),
         )
         for model, files, said in rows:
-            server = self.start(model, files)
+            server = self.start(model, files, {"SAGEMAKERFS_FRAMEWORK_VERSION": "0.4.0"})
             if said is None:  # model.pt is taken whatever else is there
                 server.ready()
                 continue
             self.assertEqual(server.wait(), 1)
             self.assertIn(said, server.last_error())
+            if "cannot load the model" in server.last_error():
+                self.assertIn("; the image has pytorch 0.4.0, this runtime ", server.last_error())
 
     def test_sigterm(self):
         server = self.served()

@@ -6,11 +6,9 @@ import shutil
 import struct
 import tarfile
 import tempfile
-import unittest
 
 import harness
 
-PYTHON = harness.runtime("sklearn")
 MODEL_FN = ("import os, joblib\n"
             "def model_fn(model_dir):\n"
             "    return joblib.load(os.path.join(model_dir, 'model.joblib'))\n")
@@ -24,29 +22,13 @@ def read_npy(data):
     return list(struct.unpack("<%dq" % ((len(data) - 10 - size) // 8), data[10 + size:]))
 
 
-class Sklearn(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        if PYTHON is None:
-            raise AssertionError("no scikit-learn runtime: run scripts/runtimes sklearn")
-        cls.trained = harness.trained(PYTHON, "sklearn_models.py")
-        cls.model = os.path.join(cls.trained, "model")
-        cls.expected = harness.load_json(os.path.join(cls.trained, "expected.json"))
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.trained)
+class Sklearn(harness.Trained):
+    framework = "sklearn"
 
     def start(self, code, env=SCRIPT, files=None):
+        """A script beside the model, or none."""
         files = dict(files or {}, **({"code/inference.py": code} if code is not None else {}))
-        server = harness.Server(PYTHON, "sklearn_server.py", self.model, files, env)
-        self.addCleanup(server.close)
-        return server
-
-    def served(self, *arguments, **named):
-        server = self.start(*arguments, **named)
-        server.ready()
-        return server
+        return super().start("model", files, env)
 
     def test_content_types(self):
         server = self.served(MODEL_FN)
@@ -114,13 +96,13 @@ class Sklearn(unittest.TestCase):
         self.assertEqual(server.invoke(rows).json, labels)
         archive = tempfile.mkdtemp(prefix="serve-source-")
         self.addCleanup(shutil.rmtree, archive)
-        shutil.copytree(self.model, os.path.join(archive, "model"))
+        shutil.copytree(os.path.join(self.trained, "model"), os.path.join(archive, "model"))
         with tarfile.open(os.path.join(archive, "model", "source.tar.gz"), "w:gz") as tar:
             entry = tarfile.TarInfo("entry.py")
             entry.size = len(MODEL_FN)
             tar.addfile(entry, io.BytesIO(MODEL_FN.encode()))
         env["SAGEMAKER_SUBMIT_DIRECTORY"] = "/opt/ml/model/source.tar.gz"
-        server = harness.Server(PYTHON, "sklearn_server.py", os.path.join(archive, "model"), {}, env)
+        server = harness.Server(self.python, "sklearn_server.py", os.path.join(archive, "model"), {}, env)
         self.addCleanup(server.close)
         server.ready()
         self.assertEqual(server.invoke(rows).json, labels)
@@ -140,6 +122,8 @@ class Sklearn(unittest.TestCase):
             (None, SCRIPT, "No module named 'inference'"),
             ("def model_fn(d):\n    raise ValueError('not mine')", SCRIPT,
              "cannot load the model: ValueError: not mine"),
+            ("def model_fn(d):\n    raise ValueError('not mine')", dict(SCRIPT, SAGEMAKERFS_FRAMEWORK_VERSION="0.23-1"),
+             "ValueError: not mine; the image has sklearn 0.23-1, this runtime "),
             (MODEL_FN + "transform_fn = predict_fn = len", SCRIPT, "Cannot use transform_fn implementation with"),
         )
         for code, env, said in rows:

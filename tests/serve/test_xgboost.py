@@ -1,12 +1,8 @@
 """The XGBoost server: boosters that the runtime itself trained, by themselves and with a script."""
 import json
-import os
-import shutil
-import unittest
 
 import harness
 
-PYTHON = harness.runtime("xgboost")
 SCRIPT = {"SAGEMAKER_PROGRAM": "inference.py", "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
 MODEL_FN = ("import os, xgboost\n"
             "def model_fn(model_dir):\n"
@@ -16,33 +12,13 @@ MODEL_FN = ("import os, xgboost\n"
 JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 
 
-class Xgboost(unittest.TestCase):
+class Xgboost(harness.Trained):
+    framework = "xgboost"
+
     @classmethod
     def setUpClass(cls):
-        if PYTHON is None:
-            raise AssertionError("no XGBoost runtime: run scripts/runtimes xgboost")
-        cls.trained = harness.trained(PYTHON, "xgboost_models.py")
-        cls.expected = harness.load_json(os.path.join(cls.trained, "expected.json"))
-        rows = cls.expected["rows"]
-        cls.csv = "\n".join(",".join(map(str, row)) for row in rows)
-        cls.libsvm = "\n".join(" ".join("%d:%s" % pair for pair in enumerate(row)) for row in rows)
-
-    @classmethod
-    def tearDownClass(cls):
-        shutil.rmtree(cls.trained)
-
-    def start(self, model="model", files=None, env=None):
-        server = harness.Server(PYTHON, "xgboost_server.py", model and os.path.join(self.trained, model), files, env)
-        self.addCleanup(server.close)
-        return server
-
-    def served(self, *arguments):
-        server = self.start(*arguments)
-        server.ready()
-        return server
-
-    def near(self, one, other):
-        self.assertTrue(harness.close_to(one, other), "%s != %s" % (one, other))
+        super().setUpClass()
+        cls.libsvm = "\n".join(" ".join("%d:%s" % pair for pair in enumerate(row)) for row in cls.rows)
 
     def same(self, answer, numbers):
         """Answers in CSV: what Python prints of each prediction, with commas."""
@@ -142,6 +118,8 @@ class Xgboost(unittest.TestCase):
         rows = (
             (None, None, {}, "there is no file at the top of the model"),
             (None, {"xgboost-model": "nonsense"}, {}, "xgboost-model cannot be loaded: "),
+            (None, {"xgboost-model": "nonsense"}, {"SAGEMAKERFS_FRAMEWORK_VERSION": "1.7-1"},
+             "; the image has xgboost 1.7-1, this runtime "),
             ("model", {"code/inference.py": ""}, SCRIPT, "Please provide a model_fn implementation."),
             ("model", None, SCRIPT, "No module named 'inference'"),
         )

@@ -34,7 +34,7 @@ def main():
     import sklearn
     http.log_version("scikit-learn", sklearn.__version__)
     toolkit.offer_names()
-    handlers = toolkit.load_handlers(DEFAULTS)
+    handlers = toolkit.load_handlers(DEFAULTS, http.version_hint("sklearn", sklearn.__version__))
     module = sys.modules[toolkit.program()]
     http.run(toolkit.application(toolkit.invocation(handlers),
                                  getattr(module, "execution_parameters_fn", None)))

@@ -6,6 +6,7 @@ Modules here are called smfs_* so that a user's modules never clash with them.
 """
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -72,6 +73,15 @@ def log_version(framework, version):
     """Which version serves, beside the one that the image asked for."""
     wanted = os.environ.get("SAGEMAKERFS_FRAMEWORK_VERSION") or "any"
     log("INFO", "%s %s (asked for: %s)" % (framework, version, wanted))
+
+
+def version_hint(name, version):
+    """What to add when a model does not load: it may be another version's than the runtime's."""
+    wanted = os.environ.get("SAGEMAKERFS_FRAMEWORK_VERSION", "")
+    if not wanted or re.findall(r"\d+", wanted)[:2] == re.findall(r"\d+", version)[:2]:
+        return ""
+    return ("; the image has %s %s, this runtime %s, and a model may need its own version: "
+            "'scripts/runtimes %s==VERSION' installs one" % (name, wanted, version, name))
 
 
 def base_dir():

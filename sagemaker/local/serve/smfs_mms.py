@@ -194,7 +194,8 @@ def load(framework, import_service, reason=str, code=None):
         service.initialize(Context(model_dir))
     except BaseException as error:
         http.log_exception("cannot load the model")
-        http.fail("cannot load the model: %s: %s" % (type(error).__name__, reason(error)))
+        http.fail("cannot load the model: %s: %s%s" % (
+            type(error).__name__, reason(error), http.version_hint(framework.lower(), version)))
     http.log("INFO", "Model %s loaded" % os.path.basename(model_dir))
     return service
 

@@ -243,13 +243,14 @@ def refusal(error, status):
     return Response(body, status=status, mimetype=JSON)
 
 
-def load_handlers(defaults):
+def load_handlers(defaults, hint):
+    """The handlers with the model loaded; hint is added to the reason when it cannot be."""
     module = import_user_module()
     try:
         handlers = Handlers(module, defaults)
     except BaseException as error:
         http.log_exception("cannot load the model")
-        http.fail("cannot load the model: %s: %s" % (type(error).__name__, error))
+        http.fail("cannot load the model: %s: %s%s" % (type(error).__name__, error, hint))
     http.log("INFO", "Model loaded by %s" % module.__name__)
     return handlers
 

@@ -203,11 +203,13 @@ def algorithm_mode(ensemble):
 
 
 def serve_algorithm():
+    import xgboost
+    http.log_version("XGBoost", xgboost.__version__)
     try:
         ensemble = Ensemble(http.model_dir())
     except Exception as error:
         http.log_exception("cannot load the model")
-        http.fail("cannot load the model: %s" % error)
+        http.fail("cannot load the model: %s%s" % (error, http.version_hint("xgboost", xgboost.__version__)))
     http.log("INFO", "%d booster(s) loaded" % len(ensemble.boosters))
     http.run(toolkit.application(algorithm_mode(ensemble), execution_parameters))
 
@@ -261,8 +263,6 @@ def main():
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if toolkit.program():
         mms.serve(mms.load("XGBoost", import_service, code=toolkit.code_dir()))
-    import xgboost
-    http.log_version("XGBoost", xgboost.__version__)
     serve_algorithm()
 
 
