@@ -7,6 +7,7 @@
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/logger.h"
+#include "sagemaker/local/metrics.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/validate.h"
@@ -27,6 +28,7 @@ struct job {
 	double created;
 	struct buf body;
 	struct invoke_target target;
+	double sent; /* monotonic: when the model server was asked */
 	/* The end: */
 	struct buf answer;
 	char type[256];
@@ -139,6 +141,16 @@ static void fail(struct job *j, const char *fmt, ...)
 	va_end(ap);
 }
 
+/* What waited in the queue is not the overhead of an answer. */
+static void count_answer(const struct job *j, long status)
+{
+	metrics_invoked(j->a->be->metrics, &(struct invoked){.endpoint = j->target.name,
+							     .variant = j->target.variant,
+							     .instances = j->target.instances,
+							     .status = status,
+							     .model = time_mono() - j->sent});
+}
+
 /* On the engine's thread. */
 static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 {
@@ -146,6 +158,8 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 	const char *type = http_header_get(&resp->headers, "Content-Type");
 
 	fleet_release(j->a->be->endpoints, &j->target);
+	if (e->no != ECONNREFUSED && e->no != ECANCELED)
+		count_answer(j, e->no ? 0 : resp->status);
 	if (e->no == ECONNREFUSED || e->no == ECANCELED) {
 		j->again = true;
 	} else if (e->no == ETIMEDOUT) {
@@ -248,6 +262,7 @@ static bool send(struct job *j)
 	}
 	q.body = buf_cstr(&j->body);
 	q.body_len = j->body.len;
+	j->sent = time_mono();
 	bool sent = add_headers(j, &headers) == 0 &&
 		    http_start(j->a->be->http, &q, on_reply, j, &e) == 0;
 	http_headers_release(&headers);

@@ -268,18 +268,58 @@ void fleet_census(struct fleet *all, cJSON *j)
 	cJSON_AddNumberToObject(j, "invocations_in_flight", c.in_flight);
 }
 
-static void note_log(struct instance *i, void *arg)
-{
-	const struct variant *v = i->variant;
+struct printing { /* an instance whose process may print */
+	char endpoint[64], variant[64], id[20];
+};
 
-	if (i->alive && logs_note(arg, v->dep->ep->name, v->name, i->id))
+struct printers {
+	struct printing *rows;
+	size_t n, cap;
+};
+
+static void add_printer(struct instance *i, void *arg)
+{
+	struct printers *l = arg;
+
+	if (i->alive && l->n < l->cap) {
+		struct printing *p = &l->rows[l->n++];
+
+		memcpy(p->endpoint, i->variant->dep->ep->name, sizeof p->endpoint);
+		memcpy(p->variant, i->variant->name, sizeof p->variant);
+		memcpy(p->id, i->id, sizeof p->id);
+	}
+}
+
+static void restart_log(struct instance *i, void *id)
+{
+	if (streq(i->id, id))
 		i->log_from = 0;
+}
+
+/* The disk is not asked with the lock held: invocations need it. */
+static void note_logs(struct fleet *all)
+{
+	struct printers l = {.cap = fleet_alive(all)};
+
+	l.rows = calloc(l.cap + 1, sizeof *l.rows);
+	if (!l.rows)
+		return;
+	pthread_mutex_lock(&all->mu);
+	each_instance_locked(all, add_printer, &l);
+	pthread_mutex_unlock(&all->mu);
+	for (size_t k = 0; k < l.n; k++) {
+		if (!logs_note(all->be, l.rows[k].endpoint, l.rows[k].variant, l.rows[k].id))
+			continue;
+		SCOPED_LOCK(&all->mu);
+		each_instance_locked(all, restart_log, l.rows[k].id);
+	}
+	free(l.rows);
 }
 
 void fleet_tick(struct fleet *all)
 {
+	note_logs(all);
 	SCOPED_LOCK(&all->mu);
-	each_instance_locked(all, note_log, all->be);
 	for (struct endpoint *ep = all->first; ep; ep = ep->next) {
 		for (size_t k = 0; ep->live && ep->status == IN_SERVICE && k < ep->live->n; k++)
 			variant_rest_locked(&ep->live->variants[k],

@@ -27,6 +27,15 @@ jq -c '.requests[0].body' "$DATA/tensorflow-keras/expected.json" >"$WORLD/body.j
 check_out 'invoke-endpoint' application/json aws sagemaker-runtime invoke-endpoint --endpoint-name cli --content-type application/json \
 	--body "fileb://$WORLD/body.json" --query ContentType "$WORLD/answer.json"
 check_match 'the answer is a prediction' '"predictions"' cat "$WORLD/answer.json"
+check_match 'logs filter-log-events' 'served by tensorflow' aws logs filter-log-events \
+	--log-group-name /aws/sagemaker/Endpoints/cli --filter-pattern served --query 'events[].message'
+check_out 'cloudwatch get-metric-statistics' 1 aws cloudwatch get-metric-statistics --namespace AWS/SageMaker \
+	--metric-name Invocations --dimensions Name=EndpointName,Value=cli Name=VariantName,Value=AllTraffic \
+	--start-time "$(date -u -d '-1 hour' +%FT%TZ)" --end-time "$(date -u -d '+1 minute' +%FT%TZ)" --period 86400 \
+	--statistics Sum --query 'Datapoints[0].Sum'
+check_match 'application-autoscaling register-scalable-target' ':scalable-target/' aws application-autoscaling \
+	register-scalable-target --service-namespace sagemaker --resource-id endpoint/cli/variant/AllTraffic \
+	--scalable-dimension sagemaker:variant:DesiredInstanceCount --min-capacity 1 --max-capacity 1
 check 'delete-endpoint' aws sagemaker delete-endpoint --endpoint-name cli
 check_match 'describe-endpoint of what is gone' 'Could not find endpoint|Deleting' aws sagemaker describe-endpoint --endpoint-name cli
 check 'delete-endpoint-config' aws sagemaker delete-endpoint-config --endpoint-config-name cli
