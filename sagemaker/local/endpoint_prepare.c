@@ -133,6 +133,8 @@ int variant_unpack(struct variant *v, struct err *e)
 	model_data_code(model_of(v), v->runtime.framework, &code);
 	if (code.kind != DATA_NONE && fetch_into(v, &code, base, "code", e))
 		return err_prefix(e, "SAGEMAKER_SUBMIT_DIRECTORY");
+	tree_writable(base, "code", true);
+	tree_writable(base, "model", true); /* and readable: the model server may be another user */
 	return mark_whole(base, e);
 }
 
@@ -277,7 +279,6 @@ int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 	struct spawn p = {.tag = l->process,
 			  .python = python,
 			  .script = v->server,
-			  .store = be->dir,
 			  .base = v->base,
 			  .home = home,
 			  .env = (const char *const *)env.rows,

@@ -151,16 +151,17 @@ static int write_sdk_config(struct backend *be, struct err *e)
 
 static int publish(struct backend *be, const char *url, struct err *e)
 {
-	char text[1024];
+	char text[2048], sandbox[SANDBOX_TEXT];
 
 	if (write_sdk_config(be, e) < 0)
 		return -1;
-
+	spawner_sandbox(be->spawner, sandbox);
+	logger_line(be->log, "sandbox of models: %s", sandbox);
 	snprintf(text, sizeof text,
 		 "{\"pid\":%d,\"url\":\"%s\",\"region\":\"%s\",\"account\":\"" LOCAL_ACCOUNT
 		 "\",\"access_key\":\"%s\",\"secret_key\":\"%s\","
-		 "\"role\":\"" LOCAL_ROLE_ARN "\"}\n",
-		 (int)getpid(), url, be->region, be->access_key, be->secret_key);
+		 "\"role\":\"" LOCAL_ROLE_ARN "\",\"sandbox\":\"%s\"}\n",
+		 (int)getpid(), url, be->region, be->access_key, be->secret_key, sandbox);
 	return write_private(be, "run.json", text, e);
 }
 

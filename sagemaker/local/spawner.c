@@ -7,16 +7,17 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "sagemaker/buf.h"
-#include "sagemaker/local/sandbox.h"
 
 #define CALL_FD       3 /* in the spawner's process */
 #define EVENT_FD      4
 #define MESSAGE_MAX   ((size_t)160 << 10)
 #define STRINGS_MAX   140
-#define FIXED_STRINGS 5 /* python, script, store, base, home */
+#define FIXED_STRINGS 4   /* python, script, base, home */
+#define CODE_SIGNAL   128 /* an exit code above it tells of a signal, as a shell does */
 
 enum { ASK_START, ASK_KILL };
 
@@ -40,6 +41,7 @@ struct event {
 struct spawner {
 	pid_t pid;
 	int call, event;
+	struct sandbox sandbox;
 	pthread_mutex_t mu; /* one call and its answer at a time */
 };
 
@@ -53,7 +55,9 @@ struct child {
 
 struct zygote {
 	struct child *children;
+	const struct sandbox *sandbox;
 	int signals;
+	int self; /* pidfd */
 };
 
 static void note(const char *what, const struct err *e)
@@ -61,13 +65,25 @@ static void note(const char *what, const struct err *e)
 	dprintf(2, "sagemakerfs: %s: %s\n", what, e->text);
 }
 
-static void fill_environment(char **env, size_t n, char **strings, size_t n_strings, char *base_dir)
+/* Where the model's files are; and the only port that Landlock leaves it, by the name that AWS's containers have for such. */
+static void fill_environment(const struct sandbox *s, char **env, size_t n, char **strings,
+			     size_t n_strings)
 {
+	static char base[2100] = "SAGEMAKER_BASE_DIR=/opt/ml", ports[64];
+	static const char range[] = "SAGEMAKER_SAFE_PORT_RANGE=";
 	size_t out = 0;
 
-	for (size_t i = FIXED_STRINGS; i < n_strings && out + 2 < n; i++)
-		env[out++] = strings[i];
-	env[out++] = base_dir;
+	for (size_t i = FIXED_STRINGS; i < n_strings && out + 3 < n; i++) {
+		if (!s->port || !starts_with(strings[i], range))
+			env[out++] = strings[i];
+	}
+	if (!s->root)
+		snprintf(base, sizeof base, "SAGEMAKER_BASE_DIR=%s", s->base);
+	env[out++] = base;
+	if (s->port) {
+		snprintf(ports, sizeof ports, "%s%u-%u", range, s->port - 1, s->port);
+		env[out++] = ports;
+	}
 	env[out] = NULL;
 }
 
@@ -81,49 +97,98 @@ static int empty_input(void)
 	return pipe2(ends, O_CLOEXEC) < 0 || close(ends[1]) < 0 ? -1 : ends[0];
 }
 
-/* In the child: never returns. fds 0-2 and 3 are what the model server gets. */
-static void become_server(char **strings, size_t n_strings, int listen_fd, int log_fd)
+/* fds 0-2 and 3 are what the model server gets. */
+static void take_files(int listen_fd, int log_fd)
 {
-	static char in_namespace[] = "SAGEMAKER_BASE_DIR=/opt/ml";
-	char *env[STRINGS_MAX + 2], base_dir[4200], scratch[4200];
-	char *argv[] = {strings[0], strings[1], NULL};
-	const char *base = strings[3], *home = strings[4];
-	struct err e;
-	sigset_t none;
-
-	setsid();
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
 	int null = empty_input();
 	int keep = fcntl(listen_fd, F_DUPFD, 10); /* clear of the numbers that are filled next */
+
 	if (keep < 0 || dup2(null, 0) < 0 || dup2(log_fd, 1) < 0 || dup2(log_fd, 2) < 0 ||
 	    dup2(keep, 3) < 0)
 		_exit(125);
 	close_range(4, ~0U, 0);
-	snprintf(base_dir, sizeof base_dir, "SAGEMAKER_BASE_DIR=%s", base);
-	snprintf(scratch, sizeof scratch, "%s/tmp", home);
-	bool isolated = sandbox_mounts(strings[2], base, scratch, &e) == 0;
-	if (!isolated) {
-		note("no mount namespace for this model, it finds its files through SAGEMAKER_BASE_DIR",
-		     &e);
-		sandbox_plain(base);
-	}
-	fill_environment(env, ARRAY_SIZE(env), strings, n_strings,
-			 isolated ? in_namespace : base_dir);
-	if (chdir(scratch) < 0) {
-		err_errno(&e, "cannot enter '%s'", scratch);
+}
+
+/* The first process of a process namespace: it waits for the model server and for what that leaves, and ends with it, which
+ * ends whatever is left. The server cannot look into it: it is a copy of the backend. */
+static void be_init(pid_t server)
+{
+	int status;
+	pid_t pid;
+
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	prctl(PR_SET_NAME, "smfs-init", 0, 0, 0);
+	close_range(0, ~0U, 0);
+	do {
+		pid = waitpid(-1, &status, 0);
+	} while (pid != server && (pid > 0 || errno == EINTR));
+	_exit(pid != server         ? 125
+	      : WIFSIGNALED(status) ? CODE_SIGNAL + WTERMSIG(status)
+				    : WEXITSTATUS(status));
+}
+
+/* Below the first process of its namespace, if it has one: signals that it does not handle have their usual effect. */
+static void split(const struct sandbox *s)
+{
+	pid_t pid = s->namespaces ? fork() : 0;
+
+	if (pid < 0)
+		_exit(125);
+	if (pid > 0)
+		be_init(pid);
+}
+
+static void run_server(struct sandbox *s, char **strings, size_t n_strings)
+{
+	char *env[STRINGS_MAX + 3], text[SANDBOX_TEXT];
+	char *argv[] = {strings[0], strings[1], NULL};
+	pid_t parent = getppid();
+	struct err e;
+
+	fill_environment(s, env, ARRAY_SIZE(env), strings, n_strings);
+	if (chdir(s->scratch) < 0) {
+		err_errno(&e, "cannot enter '%s'", s->scratch);
 		note("start", &e);
 		_exit(126);
 	}
-	pid_t parent = getppid();
-	sandbox_limits();
+	sandbox_drop(s);
 	if (getppid() != parent)
 		_exit(126); /* it ended before the death signal was set */
+	sandbox_describe(s, text);
+	dprintf(2, "sagemakerfs: sandbox: %s\n", text);
 	execve(strings[0], argv, env);
 	err_errno(&e, "cannot run '%s'", strings[0]);
 	note("start", &e);
 	_exit(127);
+}
+
+/* In the child: never returns. */
+static void become_server(const struct zygote *z, char **strings, size_t n_strings,
+			  const int fds[2])
+{
+	struct pollfd parent = {z->self, POLLIN, 0};
+	char scratch[2100];
+	struct sandbox s = *z->sandbox;
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (poll(&parent, 1, 0) != 0)
+		_exit(126); /* it ended before the death signal was set */
+	setsid();
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	take_files(fds[0], fds[1]);
+	snprintf(scratch, sizeof scratch, "%s/tmp", strings[3]);
+	s.python = strings[0];
+	s.script = strings[1];
+	s.base = strings[2];
+	s.scratch = scratch;
+	sandbox_enter(&s);
+	if (!s.root)
+		sandbox_plain(s.base);
+	split(&s);
+	run_server(&s, strings, n_strings);
 }
 
 static void answer(int no, pid_t pid)
@@ -136,10 +201,10 @@ static void answer(int no, pid_t pid)
 static void start_child(struct zygote *z, const struct ask *a, char **strings, const int fds[2])
 {
 	struct child *c = calloc(1, sizeof *c);
-	pid_t pid = c ? fork() : -1;
+	pid_t pid = c ? sandbox_fork(z->sandbox) : -1;
 
 	if (pid == 0)
-		become_server(strings, a->n_strings, fds[0], fds[1]);
+		become_server(z, strings, a->n_strings, fds);
 	if (pid < 0) {
 		answer(errno ? errno : ENOMEM, 0);
 		free(c);
@@ -168,6 +233,9 @@ static void reap(struct zygote *z)
 		struct child **p = &z->children;
 		kill(-info.si_pid, SIGKILL);
 		waitpid(info.si_pid, &ev.status, 0);
+		if (z->sandbox->namespaces && WIFEXITED(ev.status) &&
+		    WEXITSTATUS(ev.status) > CODE_SIGNAL)
+			ev.status = WEXITSTATUS(ev.status) - CODE_SIGNAL; /* as wait(2) has it */
 		while (*p && (*p)->pid != info.si_pid)
 			p = &(*p)->next;
 		if (*p) {
@@ -227,9 +295,9 @@ static bool serve_call(struct zygote *z, char *message)
 	return true;
 }
 
-static void zygote_main(pid_t parent)
+static void zygote_main(pid_t parent, const struct sandbox *sandbox)
 {
-	struct zygote z = {NULL, -1};
+	struct zygote z = {NULL, sandbox, -1, (int)syscall(SYS_pidfd_open, getpid(), 0)};
 	sigset_t set;
 	char *message = malloc(MESSAGE_MAX);
 	struct signalfd_siginfo drop[8];
@@ -274,14 +342,14 @@ static int make_pairs(int call[2], int event[2])
 	return 0;
 }
 
-static void run_zygote(pid_t parent, int call, int event)
+static void run_zygote(pid_t parent, int call, int event, const struct sandbox *sandbox)
 {
 	int c = fcntl(call, F_DUPFD, 10), v = fcntl(event, F_DUPFD, 10);
 
 	if (c < 0 || v < 0 || dup2(c, CALL_FD) < 0 || dup2(v, EVENT_FD) < 0)
 		_exit(1);
 	close_range(5, ~0U, 0);
-	zygote_main(parent);
+	zygote_main(parent, sandbox);
 }
 
 struct spawner *spawner_new(struct err *e)
@@ -295,9 +363,10 @@ struct spawner *spawner_new(struct err *e)
 		free(s);
 		return NULL;
 	}
+	sandbox_probe(&s->sandbox);
 	s->pid = fork();
 	if (s->pid == 0)
-		run_zygote(parent, call[1], event[1]);
+		run_zygote(parent, call[1], event[1], &s->sandbox);
 	close(call[1]);
 	close(event[1]);
 	s->call = call[0];
@@ -337,7 +406,6 @@ static int add_strings(struct buf *b, const struct spawn *p)
 
 	add_string(b, p->python);
 	add_string(b, p->script);
-	add_string(b, p->store);
 	add_string(b, p->base);
 	add_string(b, p->home);
 	for (; p->env[n - FIXED_STRINGS]; n++)
@@ -390,6 +458,11 @@ void spawner_kill(struct spawner *s, uint64_t tag, int signal)
 
 	SCOPED_LOCK(&s->mu);
 	send(s->call, &a, sizeof a, MSG_NOSIGNAL);
+}
+
+void spawner_sandbox(const struct spawner *s, char out[SANDBOX_TEXT])
+{
+	sandbox_describe(&s->sandbox, out);
 }
 
 int spawner_events(const struct spawner *s)

@@ -6,7 +6,7 @@
 #ifndef SAGEMAKER_LOCAL_SPAWNER_H
 #define SAGEMAKER_LOCAL_SPAWNER_H
 
-#include "sagemaker/err.h"
+#include "sagemaker/local/sandbox.h"
 
 struct spawner;
 
@@ -17,7 +17,6 @@ void spawner_free(struct spawner *s); /* the process ends, and all it started */
 struct spawn {
 	uint64_t tag; /* the caller's name for the process, never used twice */
 	const char *python, *script;
-	const char *store;      /* hidden from the process */
 	const char *base;       /* has model/ */
 	const char *home;       /* has tmp/, its scratch and working directory */
 	const char *const *env; /* NULL-ended "NAME=value"; SAGEMAKER_BASE_DIR is added */
@@ -28,6 +27,9 @@ struct spawn {
 int spawner_start(struct spawner *s, const struct spawn *p, pid_t *pid, struct err *e) _must_check_;
 /* spawner_kill: signal the process and its group; nothing when it has ended. */
 void spawner_kill(struct spawner *s, uint64_t tag, int signal);
+
+/* spawner_sandbox: what keeps model servers in, as sandbox_describe() has it. */
+void spawner_sandbox(const struct spawner *s, char out[SANDBOX_TEXT]);
 
 /* spawner_events: readable when a process has ended; then spawner_next gives (1) tag and wait status, 0: none, -1: the
  * spawner is gone. */

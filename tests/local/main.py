@@ -19,6 +19,7 @@ import test_conformance
 import test_data
 import test_faults
 import test_hosting
+import test_isolation
 import test_logs
 import test_metrics
 import test_process
@@ -45,6 +46,7 @@ ROOMS = (
     test_metrics,
     test_scaling,
     test_stats,
+    test_isolation,
     test_process,
 )
 

@@ -12,6 +12,7 @@ that is a JSON object with control words:
   {"env": true}                  answers the process's environment
   {"print": [S, ...]}            prints these lines
   {"files": true}                answers the model's files, {path: size}; {"files": "code"} those of the code beside it
+  {"run": CODE}                  runs this Python and answers what it leaves in `out`
   {"stream": [S, ...]}           answers each text as a chunk of its own, with "pause" seconds between; "break": true: no end
 A model with a file `crash-at-start` anywhere exits 3 at start; one with
 `never-ready` answers /ping with 503 for ever, one with `ready-in-N` for N seconds.
@@ -131,6 +132,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(int(words["status"]), str(words.get("text", "")).encode(), "text/plain")
         elif "files" in words:
             self.answer(200, json.dumps(model_files("code" if words["files"] == "code" else "model")).encode())
+        elif "run" in words:
+            names = {"out": None}
+            exec(words["run"], names)
+            self.answer(200, json.dumps(names["out"]).encode())
         elif "stream" in words:
             self.stream(words)
         elif "env" in words:
