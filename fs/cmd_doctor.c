@@ -50,6 +50,22 @@ static int check_runtimes(struct doctor *d, struct buf *out, struct err *e)
 		"that you need of these, sklearn, xgboost and pytorch");
 }
 
+static int check_sandbox(struct doctor *d, struct buf *out, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(1024);
+	bool whole = local_sandbox(&text);
+
+	(void)d;
+	if (!whole)
+		return err_set(
+			e, EPERM,
+			"a model would see your files, for this system has neither namespaces nor "
+			"Landlock: %s",
+			buf_cstr(&text));
+	buf_str(out, buf_cstr(&text));
+	return 0;
+}
+
 /* One signed call with these settings. */
 static int call(const struct config *c, struct buf *out, struct err *e)
 {
@@ -119,6 +135,7 @@ static const struct check machine[] = {
 
 static const struct check local[] = {
 	{"runtimes",      check_runtimes},
+	{"sandbox",       check_sandbox },
 	{"local backend", check_backend },
 	{NULL,            NULL          },
 };

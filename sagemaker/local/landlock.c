@@ -92,10 +92,10 @@ static int allow_files(int set, const struct sandbox *s, uint64_t all)
 	return 0;
 }
 
-int landlock_enter(const struct sandbox *s, bool own_network)
+/* What is handled is refused but for the rules. */
+static struct ruleset_attr handled(const struct sandbox *s, bool own_network)
 {
 	struct ruleset_attr a = {.fs = s->root ? 0 : FS_ALL_1};
-	struct port_rule port = {NET_TCP, s->port};
 
 	if (a.fs && s->landlock >= 2)
 		a.fs |= FS_REFER;
@@ -105,6 +105,14 @@ int landlock_enter(const struct sandbox *s, bool own_network)
 		a.net = NET_TCP;
 	if (s->landlock >= 6)
 		a.scoped = SCOPE_ALL;
+	return a;
+}
+
+int landlock_enter(const struct sandbox *s, bool own_network)
+{
+	const struct ruleset_attr a = handled(s, own_network);
+	const struct port_rule port = {NET_TCP, s->port};
+
 	_cleanup_close_ int set = (int)syscall(SYS_landlock_create_ruleset, &a, sizeof a, 0);
 	if (set < 0 || (a.fs && allow_files(set, s, a.fs) < 0))
 		return -1;

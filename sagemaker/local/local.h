@@ -52,5 +52,8 @@ int local_serve(const struct local_options *o, struct err *e) _must_check_;
 /* local_runtimes: what `doctor` shows: one line per runtime found ("tensorflow 2.20.0  DIR/tensorflow-2.20.0"), into out; the number. */
 struct buf;
 int local_runtimes(struct buf *out);
+/* local_sandbox: what would keep models in, one line; false: they would see other files or processes of the user. Before there are
+ * threads. */
+bool local_sandbox(struct buf *out);
 
 #endif

@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "sagemaker/buf.h"
+#include "sagemaker/local/local.h"
+
 #define NAMESPACES (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC)
 #define OWN_UIDS   0x60000000U /* nobody's: where distributions and containers have theirs is below */
 
@@ -131,6 +134,17 @@ void sandbox_describe(const struct sandbox *s, char out[SANDBOX_TEXT])
 		 s->why.no ? "; " : "");
 	size_t n = strlen(out);
 	snprintf(out + n, SANDBOX_TEXT - n, "%s", s->why.no ? s->why.text : "");
+}
+
+bool local_sandbox(struct buf *out)
+{
+	struct sandbox s;
+	char text[SANDBOX_TEXT];
+
+	sandbox_probe(&s);
+	sandbox_describe(&s, text);
+	buf_str(out, text);
+	return s.root || s.landlock;
 }
 
 /* ---- entering ---- */
