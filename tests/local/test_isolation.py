@@ -146,7 +146,7 @@ class Sandboxed(Backend):
             os.makedirs(m.root + "/root", exist_ok=True)
             inner = "mount --rbind / '%s/root' && exec chroot '%s/root' \"$@\"" % (m.root, m.root)
             command = ["unshare", "-m", "sh", "-c", inner, "sh"] + command
-        self.process = subprocess.Popen(command + [self.setup.serve, self.store], stdout=subprocess.PIPE, env=self.env, text=True)
+        self.process = subprocess.Popen(command + [self.setup.serve, "--store", self.store], stdout=subprocess.PIPE, env=self.env, text=True)
         line = self.process.stdout.readline().strip()
         assert line.startswith("ready http://127.0.0.1:"), line
         self.run = json.load(open(self.store + "/run.json"))
