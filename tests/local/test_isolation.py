@@ -172,21 +172,22 @@ class Sandboxed(Backend):
         return json.loads(reply["Body"].read())
 
     def logs(self):
-        return "".join(open(os.path.join(at, f)).read() for at, _, files in os.walk(self.store + "/endpoints")
+        return "".join(open(os.path.join(at, f)).read() for at, _, files in os.walk(self.store + "/logs")
                        for f in files if f == "log")
 
 
 def prepare(store_of, listener, machine):
     """What the hostile code is told: all that it would have to find out."""
-    other = [os.path.join(at, f) for at, _, files in os.walk(store_of.store + "/endpoints") for f in files
-             if f in ("saved_model.pb", "log", "whole")]
+    other = [os.path.join(at, f) for d in ("endpoints", "logs") for at, _, files in os.walk(store_of.store + "/" + d)
+             for f in files if f in ("saved_model.pb", "log", "whole")]
     return {"addresses": [["127.0.0.1", int(store_of.url.rsplit(":", 1)[1])], list(listener.getsockname()),
                           ["127.0.0.53", 53], ["192.0.2.1", 80]],
             "abstract": "smfs-test-%d" % os.getpid(),
             "secret": [store_of.store + "/" + f for f in ("keys.json", "run.json", "store.db", "log", "lock")] +
                       [machine.home + "/" + f for f in (".aws/credentials", ".ssh/id_ed25519", "notes")],
             "others": other,
-            "directories": [machine.home, store_of.store, store_of.store + "/objects", store_of.store + "/endpoints"],
+            "directories": [machine.home, store_of.store, store_of.store + "/objects", store_of.store + "/endpoints",
+                            store_of.store + "/logs"],
             "pids": [store_of.process.pid, os.getpid()], "setuid": machine.setuid}
 
 
