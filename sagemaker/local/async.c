@@ -141,13 +141,15 @@ static void fail(struct job *j, const char *fmt, ...)
 	va_end(ap);
 }
 
-/* What waited in the queue is not the overhead of an answer. */
-static void count_answer(const struct job *j, long status)
+/* What waited in the queue is not the overhead of an answer; what will be asked again is none. */
+static void count_answer(const struct job *j, const struct http_resp *resp, const struct err *e)
 {
+	if (e->no == ECONNREFUSED || e->no == ECANCELED)
+		return;
 	metrics_invoked(j->a->be->metrics, &(struct invoked){.endpoint = j->target.name,
 							     .variant = j->target.variant,
 							     .instances = j->target.instances,
-							     .status = status,
+							     .status = e->no ? 0 : resp->status,
 							     .model = time_mono() - j->sent});
 }
 
@@ -158,8 +160,7 @@ static void on_reply(void *arg, struct http_resp *resp, const struct err *e)
 	const char *type = http_header_get(&resp->headers, "Content-Type");
 
 	fleet_release(j->a->be->endpoints, &j->target);
-	if (e->no != ECONNREFUSED && e->no != ECANCELED)
-		count_answer(j, e->no ? 0 : resp->status);
+	count_answer(j, resp, e);
 	if (e->no == ECONNREFUSED || e->no == ECANCELED) {
 		j->again = true;
 	} else if (e->no == ETIMEDOUT) {
