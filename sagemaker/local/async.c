@@ -1,6 +1,7 @@
 #include "sagemaker/local/async.h"
 
 #include <errno.h>
+#include <limits.h>
 
 #include "sagemaker/hash.h"
 #include "sagemaker/http.h"
@@ -17,7 +18,7 @@
 #define TTL_SECONDS 21600               /* in the queue, unless the request says otherwise */
 #define TIMEOUT_S   900                 /* of the container, unless the request says otherwise */
 #define CONCURRENCY 4                   /* per instance, unless the configuration says otherwise */
-#define LOOKED_AT   64                  /* rows that one pass looks at */
+#define LOOKED_AT   64                  /* of an endpoint's rows, in one pass */
 
 /* A request that is being answered. */
 struct job {
@@ -309,16 +310,11 @@ static bool expired(const struct job *j)
 	return time_now() > j->created + member_number(j->json, "RequestTTLSeconds", TTL_SECONDS);
 }
 
-static void begin(struct async *a, struct job *j)
+static void begin(struct async *a, struct job *j, int room)
 {
 	bool old = expired(j);
-	int room = old ? 1 << 20 : capacity(a, j->endpoint);
-	struct err e;
 
-	if (room < 0 && forget(a->be, j->id, &e) == 0)
-		logger_line(a->be->log, "async invocation %s: endpoint %s is gone", j->id,
-			    j->endpoint);
-	if (!claim(a, j, room)) {
+	if (!claim(a, j, old ? INT_MAX : room)) {
 		job_free(j);
 		return;
 	}
@@ -363,17 +359,17 @@ static bool runs(struct async *a, const char *id)
 	return false;
 }
 
-/* The oldest that wait. */
-static size_t read_queue(struct async *a, struct job *out[LOOKED_AT])
+/* The endpoint's oldest that wait. */
+static size_t read_queue(struct async *a, const char *endpoint, struct job *out[LOOKED_AT])
 {
 	size_t n = 0;
 	struct err e;
 
 	SCOPED_LOCK(db_lock(a->be->db));
-	_cleanup_stmt_ sqlite3_stmt *s =
-		db_prepare(a->be->db, &e,
-			   "SELECT id, endpoint, json, created, body FROM async ORDER BY created",
-			   "");
+	_cleanup_stmt_ sqlite3_stmt *s = db_prepare(
+		a->be->db, &e,
+		"SELECT id, endpoint, json, created, body FROM async WHERE endpoint=? ORDER BY created",
+		"s", endpoint);
 	while (s && n < LOOKED_AT && db_step(s, &e) > 0) {
 		if (!runs(a, db_text(s, 0)) && (out[n] = read_job(a, s)))
 			n++;
@@ -381,16 +377,57 @@ static size_t read_queue(struct async *a, struct job *out[LOOKED_AT])
 	return n;
 }
 
+/* Those that somebody waits for, as a JSON list. */
+static cJSON *read_endpoints(struct async *a)
+{
+	cJSON *list = cJSON_CreateArray();
+	struct err e;
+
+	SCOPED_LOCK(db_lock(a->be->db));
+	_cleanup_stmt_ sqlite3_stmt *s =
+		db_prepare(a->be->db, &e, "SELECT DISTINCT endpoint FROM async", "");
+	while (s && db_step(s, &e) > 0)
+		cJSON_AddItemToArray(list, cJSON_CreateString(db_text(s, 0)));
+	return list;
+}
+
+static void forget_all(struct async *a, const char *endpoint)
+{
+	struct err e;
+
+	SCOPED_LOCK(db_lock(a->be->db));
+	if (db_run(a->be->db, &e, "DELETE FROM async WHERE endpoint=?", "s", endpoint) == 0)
+		logger_line(a->be->log,
+			    "async invocations: endpoint %s is gone and %d that waited with it",
+			    endpoint, db_changes(a->be->db));
+}
+
+/* One endpoint does not keep another waiting. */
+static void serve_endpoint(struct async *a, const char *endpoint)
+{
+	struct job *jobs[LOOKED_AT];
+	int room = capacity(a, endpoint);
+
+	if (room < 0) {
+		forget_all(a, endpoint);
+		return;
+	}
+	size_t n = read_queue(a, endpoint, jobs);
+	for (size_t i = 0; i < n; i++)
+		begin(a, jobs[i], room);
+}
+
 /* One pass at a time; one that is asked for meanwhile follows. */
 static void pass(void *arg)
 {
 	struct async *a = arg;
-	struct job *jobs[LOOKED_AT];
 
 	for (bool more = true; more;) {
-		size_t n = read_queue(a, jobs);
-		for (size_t i = 0; i < n; i++)
-			begin(a, jobs[i]);
+		_cleanup_json_ cJSON *endpoints = read_endpoints(a);
+		const cJSON *name;
+
+		cJSON_ArrayForEach(name, endpoints)
+			serve_endpoint(a, name->valuestring);
 		pthread_mutex_lock(&a->mu);
 		more = a->pumping = a->more && !a->stopping;
 		a->more = false;

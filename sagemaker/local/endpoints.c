@@ -90,7 +90,8 @@ static int read_row(struct endpoint *ep, cJSON *row)
 static void load(void *arg, const char *name, double created, cJSON *json)
 {
 	struct fleet *all = arg;
-	struct endpoint *ep = make_endpoint(all, name, created);
+	struct endpoint *ep =
+		make_endpoint(all, name, member_number(json, "CreationTime", created));
 	bool good = ep && read_row(ep, json) == 0;
 
 	cJSON_Delete(json);
@@ -404,6 +405,7 @@ static cJSON *make_row(const struct endpoint *ep, enum status status, const char
 	cJSON_AddStringToObject(row, "Status", status_names[status]);
 	if (*failure)
 		cJSON_AddStringToObject(row, "FailureReason", failure);
+	cJSON_AddNumberToObject(row, "CreationTime", ep->created);
 	cJSON_AddNumberToObject(row, "LastModifiedTime", modified);
 	if (ep->live && ep->next_up)
 		cJSON_AddItemToObject(row, "Pending", deployment_json(ep->next_up));

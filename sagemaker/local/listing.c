@@ -84,31 +84,34 @@ static void add_row(struct request *r, const struct resource_kind *k, cJSON *lis
 /* A token says where its page ended, in which order: rows that came or went in between neither repeat nor hide others. */
 static void put_token(struct buf *out, const struct order *o, const struct listed *l)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(1024);
+	_cleanup_json_ cJSON *j = cJSON_CreateObject();
 
-	buf_printf(&text, "%s %d %a %s %zu %s", o->name, o->ascending, l->created,
-		   l->status ? l->status : "-", strlen(l->name), l->name);
-	base64(buf_cstr(&text), text.len, out);
+	cJSON_AddStringToObject(j, "SortBy", o->name);
+	cJSON_AddBoolToObject(j, "Ascending", o->ascending);
+	cJSON_AddNumberToObject(j, "Created", l->created);
+	cJSON_AddStringToObject(j, "Status", l->status ? l->status : "");
+	cJSON_AddStringToObject(j, "Name", l->name);
+	char *text = cJSON_PrintUnformatted(j);
+	if (text)
+		base64(text, strlen(text), out);
+	cJSON_free(text);
 }
 
-/* false: no token of a list in this order. */
-static bool read_token(const char *token, const struct order *o, char status[32],
-		       struct listed *out)
+/* What a token holds; out->status points into it. NULL: no token of a list in this order. */
+static cJSON *read_token(const char *token, const struct order *o, struct listed *out)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(1024);
-	char by[32];
-	int ascending, end = 0;
-	size_t len;
+	_cleanup_buf_ struct buf text = BUF_INIT(8192);
+	_cleanup_json_ cJSON *j =
+		unbase64(token, strlen(token), &text) < 0 ? NULL : cJSON_Parse(buf_cstr(&text));
+	const char *name = member_string(j, "Name");
 
-	*out = (struct listed){.status = status};
-	if (unbase64(token, strlen(token), &text) < 0 ||
-	    sscanf(buf_cstr(&text), "%31s %d %la %31s %zu %63s%n", by, &ascending, &out->created,
-		   status, &len, out->name, &end) != 6 ||
-	    (size_t)end != text.len || len != strlen(out->name))
-		return false;
-	if (streq(status, "-"))
-		*status = '\0';
-	return streq(by, o->name) && ascending == o->ascending;
+	if (!*name || !streq(member_string(j, "SortBy"), o->name) ||
+	    cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(j, "Ascending")) != o->ascending)
+		return NULL;
+	*out = (struct listed){.created = member_number(j, "Created", 0),
+			       .status = member_string(j, "Status")};
+	snprintf(out->name, sizeof out->name, "%s", name);
+	return steal(j);
 }
 
 /* The first row behind the one that the token names. */
@@ -129,11 +132,11 @@ static void reply_page(struct request *r, const struct resource_kind *k, const s
 	_cleanup_buf_ struct buf token = BUF_INIT(2048);
 	const char *given = member_string(in, "NextToken");
 	const struct listed *last = NULL;
-	char status[32];
-	struct listed after;
+	struct listed after = {0};
 	size_t i = 0;
 
-	if (*given && !read_token(given, o, status, &after)) {
+	_cleanup_json_ cJSON *held = *given ? read_token(given, o, &after) : NULL;
+	if (*given && !held) {
 		reply_error(r, 400, "ValidationException",
 			    "NextToken is not one that this call gave for this order");
 		return;

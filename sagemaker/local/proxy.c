@@ -276,14 +276,19 @@ size_t proxy_limit(const struct call *c)
 				    : c->be->max_invoke;
 }
 
-void proxy_call(struct request *r, void (*go)(struct call *c))
+static bool may_call(struct request *r)
 {
 	const char *name = r->path + strlen("/endpoints/"), *end = strchrnul(name, '/');
-	_cleanup_json_ cJSON *in = NULL;
-	struct call *c = NULL;
+	_cleanup_json_ cJSON *in =
+		headers_ok(r) ? validate_headers(r, name, (size_t)(end - name)) : NULL;
 
-	if (headers_ok(r) && (in = validate_headers(r, name, (size_t)(end - name))))
-		c = calloc(1, sizeof *c);
+	return in != NULL;
+}
+
+void proxy_call(struct request *r, void (*go)(struct call *c))
+{
+	struct call *c = may_call(r) ? calloc(1, sizeof *c) : NULL;
+
 	if (!c) {
 		if (!r->reply.status)
 			reply_error(r, 500, "InternalFailure", "out of memory");

@@ -174,7 +174,7 @@ double time_now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return (double)(t.tv_sec * 100000LL + t.tv_nsec / 10000) / 1e5;
 }
 
 double time_mono(void)

@@ -26,7 +26,7 @@ cJSON *validate_as(struct request *r, const char *call, cJSON *j, const struct u
 struct api_shape;
 
 /* validate_shape: the model of a call; NULL: there is none of that name. */
-const struct api_shape *validate_shape(const char *call);
+const struct api_shape *validate_shape(const char *target);
 
 /* validate_value: the violations of j against a shape, appended to out in AWS's words; their number. For tests. */
 unsigned validate_value(const struct api_shape *shape, const cJSON *j, struct buf *out);

@@ -105,4 +105,4 @@ def test_async_of_a_deleted_endpoint():
     await_status("later", "gone")
     time.sleep(1.5)
     log = open(B.store + "/log").read()
-    assert "endpoint queue is gone" in log and asked
+    assert "endpoint queue is gone and " in log and asked

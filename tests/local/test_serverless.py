@@ -93,10 +93,13 @@ def test_serverless():
         assert v["CurrentServerlessConfig"] == dict(CONFIG, MaxConcurrency=3, ProvisionedConcurrency=1), v
         time.sleep(2.5)
         assert len(processes()) == 1, "a provisioned one stays"
+        created = sm.describe_endpoint(EndpointName="less")["CreationTime"]
         B.kill()
         B.start()
         sm = B.client("sagemaker")
-        v = await_status("less", "InService")["ProductionVariants"][0]
+        d = await_status("less", "InService")
+        assert d["CreationTime"] == created, "the same endpoint, to the last digit"
+        v = d["ProductionVariants"][0]
         assert v["CurrentServerlessConfig"]["MaxConcurrency"] == 3, v
         create("bad", (("crash-at-start", b""),))
         assert "did not pass the ping health check" in await_status("bad", "Failed")["FailureReason"]
