@@ -275,24 +275,30 @@ static void make_runtime(const char *root, const char *name, bool whole)
 	close(fd);
 }
 
-static void chooses(const char *wish, bool strict, const char *version)
+static void chooses_of(const char *framework, const char *wish, bool strict, const char *version)
 {
 	struct runtime rt;
 	struct err e = {0};
-	int r = runtime_choose("tensorflow", wish, strict, &rt, &e);
+	int r = runtime_choose(framework, wish, strict, &rt, &e);
 
 	assert_int_equal(r, version ? 0 : -1);
 	if (version)
 		assert_string_equal(rt.version, version);
 	else
-		assert_non_null(strstr(e.text, "scripts/runtimes tensorflow=="));
+		assert_non_null(strstr(e.text, "scripts/runtimes "));
+}
+
+static void chooses(const char *wish, bool strict, const char *version)
+{
+	chooses_of("tensorflow", wish, strict, version);
 }
 
 static void the_nearest_runtime_is_chosen(void **state)
 {
 	static const char *const names[] = {"tensorflow-2.15.1", "tensorflow-2.20.0",
 					    "tensorflow-2.20.1", "tensorflow-1.15.5",
-					    "mxnet-1.9.1"};
+					    "mxnet-1.9.1",       "sklearn-1.2.2",
+					    "sklearn-1.9.1",     "xgboost-1.7.6"};
 	char root[] = "/tmp/smfs-runtimes-XXXXXX", command[64];
 	struct runtime rt;
 	struct err e;
@@ -313,6 +319,11 @@ static void the_nearest_runtime_is_chosen(void **state)
 	chooses("3.0.0", false, "2.20.1");
 	chooses("2.15.0", true, "2.15.1");
 	chooses("2.19.0", true, NULL);
+	chooses_of("sklearn", "1.2-1", true, "1.2.2"); /* as the images are named */
+	chooses_of("sklearn", "1.9-0", true, "1.9.1");
+	chooses_of("sklearn", "0.23-1", false, "1.9.1");
+	chooses_of("xgboost", "1.7-1", true, "1.7.6");
+	chooses_of("xgboost", "3.0-5", true, NULL);
 	assert_int_equal(runtime_choose("pytorch", "2.0", false, &rt, &e), -1);
 	assert_non_null(strstr(e.text, "run 'scripts/runtimes pytorch'"));
 	snprintf(command, sizeof command, "rm -r %s", root);
