@@ -253,17 +253,41 @@ int cmd_error(int argc, char **argv, _unused_ int *status, struct err *e)
 	return path ? print_error(mountpoint, path, e) : -1;
 }
 
+static int print_store(const char *store, struct err *e)
+{
+	_cleanup_(local_run_release)
+	struct local_run run = {0};
+
+	if (local_read(store, &run, e) < 0)
+		return -1;
+	local_env(store, &run, stdout);
+	return 0;
+}
+
+/* No mount, but perhaps a backend that was started by hand; if not, what was said of mounts stands. */
+static int print_own_store(void)
+{
+	struct err why;
+	_cleanup_free_ char *store = local_store("local", &why);
+
+	return store && print_store(store, &why) == 0 ? 0 : -1;
+}
+
 int cmd_env(int argc, char **argv, _unused_ int *status, struct err *e)
 {
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
-	_cleanup_(local_run_release)
-	struct local_run run = {0};
 
+	if (argc == 3 && streq(argv[1], "--store")) {
+		_cleanup_free_ char *store = path_absolute(argv[2], e);
+		return store ? print_store(store, e) : -1;
+	}
 	if (argc > 2)
 		return usage_error("env", e);
 	_cleanup_free_ char *mountpoint = find_mount(argc == 2 ? argv[1] : NULL, e);
-	if (!mountpoint || mountinfo_read(&mounts, e) < 0)
+	if (!mountpoint)
+		return argc == 1 ? print_own_store() : -1;
+	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
 	const struct mount_line *m = mountinfo_find(&mounts, mountpoint);
 	if (!m || !starts_with(m->source, "local:"))
@@ -271,8 +295,5 @@ int cmd_env(int argc, char **argv, _unused_ int *status, struct err *e)
 			e, EINVAL,
 			"'%s' is a mount of AWS: boto3 and the AWS CLI find it by their own settings",
 			mountpoint);
-	if (local_read(m->source + strlen("local:"), &run, e) < 0)
-		return -1;
-	local_env(m->source + strlen("local:"), &run, stdout);
-	return 0;
+	return print_store(m->source + strlen("local:"), e);
 }

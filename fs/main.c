@@ -7,20 +7,21 @@
 
 const struct command commands[] = {
 	{"serve",   "serve [--store DIR] [--listen ADDRESS:PORT] [--profile aws] [--OPTION VALUE...]",
-	 "the local backend alone, in the foreground; prints how to reach it",													    cmd_serve  },
+	 "the local backend alone, in the foreground; prints how to reach it",														    cmd_serve  },
 	{"pack",    "pack DIR [-o FILE]",
-	 "what would be uploaded for this model, and why; -o writes the archive",													 cmd_pack   },
-	{"status",  "status [MOUNT]",							  "where mounts are, uploads, endpoints, deletions still billed",
-	 cmd_status																						  },
+	 "what would be uploaded for this model, and why; -o writes the archive",														 cmd_pack   },
+	{"status",  "status [MOUNT]",								  "where mounts are, uploads, endpoints, deletions still billed",
+	 cmd_status																							  },
 	{"unmount", "unmount MOUNT",
-	 "finish uploads, unmount, wait until the mount's process has left",													      cmd_unmount},
-	{"error",   "error [PATH]",							    "the last failure there: the nearest error file",                                          cmd_error  },
-	{"env",     "env [MOUNT]",
-	 "exports that point boto3 and the AWS CLI at a local mount: eval \"$(sagemakerfs env)\"",											cmd_env    },
+	 "finish uploads, unmount, wait until the mount's process has left",														      cmd_unmount},
+	{"error",   "error [PATH]",								    "the last failure there: the nearest error file",                                          cmd_error  },
+	{"env",     "env [MOUNT | --store DIR]",
+	 "exports that point boto3 and the AWS CLI at a local mount or store: eval \"$(sagemakerfs env)\"",
+	 cmd_env																							     },
 	{"doctor",
-	 "doctor [SOURCE] [-o OPTIONS] [--policy read|invoke|deploy [--for user|role|trust]]", "check what mounts (of SOURCE) need, each with its fix; --policy prints the IAM policies",
-	 cmd_doctor																						  },
-	{NULL,      NULL,								      NULL,										      NULL       },
+	 "doctor [SOURCE] [-o OPTIONS] [--policy read|invoke|deploy [--for user|role|trust]]",	 "check what mounts (of SOURCE) need, each with its fix; --policy prints the IAM policies",
+	 cmd_doctor																							  },
+	{NULL,      NULL,									      NULL,										      NULL       },
 };
 
 static void help(FILE *to)

@@ -19,6 +19,7 @@
 #include "sagemaker/local/logger.h"
 #include "sagemaker/local/logs.h"
 #include "sagemaker/local/metrics.h"
+#include "sagemaker/local/notify.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
@@ -438,7 +439,11 @@ static int run(struct backend *be, int signals, struct err *e)
 	logger_line(be->log, "serving %s, process %d, region %s", url, (int)getpid(), be->region);
 	fleet_start(be->endpoints);
 	tell(be->options, "ready", url);
+	if (!be->options->until_unused)
+		notify_service("READY=1");
 	main_loop(&l);
+	if (!be->options->until_unused)
+		notify_service("STOPPING=1");
 	logger_line(be->log, "ending");
 	unlinkat(be->dirfd, "run.json", 0);
 	stop_models(&l);

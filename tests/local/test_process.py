@@ -2,6 +2,7 @@
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -108,6 +109,21 @@ def test_stop():
     seconds = B.stop()
     assert seconds < 5, seconds
     assert not os.path.exists(B.store + "/run.json")
+
+
+def test_service_notifications():
+    path = B.setup.root + "/notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(20)
+        os.environ["NOTIFY_SOCKET"] = path
+        try:
+            b = Backend().open(B.setup, "notified")
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert s.recv(100) == b"READY=1"
+        b.stop()
+        assert s.recv(100) == b"STOPPING=1"
 
 
 def test_until_unused():

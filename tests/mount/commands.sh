@@ -21,6 +21,7 @@ check_match 'status shows its type' 'ml.m5.large' "$SAGEMAKERFS" status "$MNT"
 check_match 'status begins with where' 'local' bash -c "'$SAGEMAKERFS' status '$MNT' | head -3"
 check_match 'status without a mount finds it' 'iris' "$SAGEMAKERFS" status
 check_match 'env prints exports' '^export AWS_ENDPOINT_URL=' "$SAGEMAKERFS" env "$MNT"
+check_match 'also by the store' '^export AWS_ENDPOINT_URL=' "$SAGEMAKERFS" env --store "$STORE"
 check_match 'df shows the source' "local:" df "$MNT"
 mkdir "$MNT/endpoints/none" 2>/dev/null || :
 check_match 'error shows the last failure' 'none' "$SAGEMAKERFS" error "$MNT/endpoints"
