@@ -20,6 +20,7 @@ import test_data
 import test_faults
 import test_hosting
 import test_isolation
+import test_kills
 import test_logs
 import test_metrics
 import test_process
@@ -47,6 +48,7 @@ ROOMS = (
     test_scaling,
     test_stats,
     test_isolation,
+    test_kills,
     test_process,
 )
 
