@@ -1,8 +1,8 @@
 /*
  * backend.h: what the rooms of the local backend share: one context, made by serve.c, handed to everybody.
  *
- * Locks, in the order in which they may be taken: endpoints.mu, metrics.io, metrics.mu, db.mu, async.mu, pins.mu, history.mu, throttle.mu, logger.mu, faults.mu,
- * pool.mu.
+ * Locks, in the order in which they may be taken: endpoints.mu, metrics.io, metrics.mu, stats.mu, db.mu, async.mu, pins.mu,
+ * history.mu, throttle.mu, logger.mu, faults.mu, pool.mu.
  * None is held across a wait for the network or for a model.
  */
 #ifndef SAGEMAKER_LOCAL_BACKEND_H
