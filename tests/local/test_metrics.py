@@ -1,6 +1,7 @@
 """CloudWatch's metrics of endpoints: what is counted, by which protocols it is asked for, and that it is kept."""
 import datetime
 import json
+import os
 import time
 import urllib.parse
 import xml.etree.ElementTree as ET
@@ -111,6 +112,8 @@ def test_instances_are_measured():
         time.sleep(0.2)
     memory = total("MemoryUtilization", namespace="/aws/sagemaker/Endpoints")
     assert 0 < memory["min"] <= memory["max"] < 100 and memory["unit"] == "Percent"
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGESIZE")
+    assert memory["max"] / 100 * machine > 8 << 20, "the interpreter itself, not only what starts it"
     assert 0 < total("DiskUtilization", namespace="/aws/sagemaker/Endpoints")["min"] <= 100
     assert total("CPUUtilization", namespace="/aws/sagemaker/Endpoints")["min"] >= 0
 
