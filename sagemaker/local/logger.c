@@ -73,27 +73,64 @@ static void rotate_locked(struct logger *l)
 	l->size = 0;
 }
 
+/* text as a quoted value at line[n...]; what does not fit is left out. The new length. */
+static size_t quote(char *line, size_t n, size_t size, const char *text)
+{
+	line[n++] = '"';
+	for (; *text && n + 4 < size; text++) {
+		if (*text == '"' || *text == '\\')
+			line[n++] = '\\';
+		line[n++] = (char)((unsigned char)*text < ' ' ? ' ' : *text);
+	}
+	line[n++] = '"';
+	return n;
+}
+
+/* Rows of name=value (logfmt). */
+static void write_line(struct logger *l, const char *level, const char *fields, const char *name,
+		       const char *text)
+{
+	char line[2048 + 512], now[32];
+
+	log_now(now);
+	size_t n = (size_t)snprintf(line, 512, "time=%s level=%s %s", now, level, fields);
+	n = MIN(n, (size_t)511);
+	if (text) {
+		n += (size_t)snprintf(line + n, 32, "%s%s=", *fields ? " " : "", name);
+		n = quote(line, n, sizeof line - 2, text);
+	}
+	line[n++] = '\n';
+	SCOPED_LOCK(&l->mu);
+	if (write(l->fd, line, n) > 0)
+		l->size += (off_t)n;
+	if (l->size > LOG_MAX)
+		rotate_locked(l);
+}
+
 void logger_line(struct logger *l, const char *fmt, ...)
 {
-	char line[2048], now[32];
+	char text[1024];
 	va_list ap;
 
 	if (!l)
 		return;
-	log_now(now);
-	int n = snprintf(line, sizeof line, "%s ", now);
 	va_start(ap, fmt);
-	int m = vsnprintf(line + n, sizeof line - (size_t)n - 1, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	size_t len = MIN((size_t)n + (size_t)MAX(m, 0), sizeof line - 2);
-	for (size_t i = 0; i < len; i++) {
-		if ((unsigned char)line[i] < ' ')
-			line[i] = ' ';
-	}
-	line[len++] = '\n';
-	SCOPED_LOCK(&l->mu);
-	if (write(l->fd, line, len) > 0)
-		l->size += (off_t)len;
-	if (l->size > LOG_MAX)
-		rotate_locked(l);
+	write_line(l, "info", "", "msg", text);
+}
+
+void logger_call(struct logger *l, const struct logged_call *c)
+{
+	char fields[384];
+
+	if (!l)
+		return;
+	snprintf(fields, sizeof fields, "op=%.100s status=%u ms=%u request=%.100s", c->op,
+		 c->status, (unsigned)MIN(c->ms, 4e9), c->request);
+	write_line(l,
+		   c->status >= 500   ? "error"
+		   : c->status >= 400 ? "warn"
+				      : "info",
+		   fields, "error", c->error);
 }

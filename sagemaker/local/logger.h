@@ -1,4 +1,4 @@
-/* logger.h: DIR/log: one line per event, never a secret. Thread-safe. */
+/* logger.h: DIR/log: one line per event, name=value, never a secret. Thread-safe. */
 #ifndef SAGEMAKER_LOCAL_LOGGER_H
 #define SAGEMAKER_LOCAL_LOGGER_H
 
@@ -10,8 +10,19 @@ struct logger;
 struct logger *logger_new(int dirfd, struct err *e) _must_check_;
 void logger_free(struct logger *l);
 
-/* logger_line: one line, the time in front; control characters are replaced. Failures to write are ignored. */
+/* logger_line: time=, level=info, msg=; control characters are replaced. Failures to write are ignored. */
 void logger_line(struct logger *l, const char *fmt, ...) _printf_(2, 3);
+
+struct logged_call {
+	const char *op; /* AWS's name of it */
+	unsigned status;
+	double ms;
+	const char *request; /* its id */
+	const char *error;   /* the body of the refusal; NULL */
+};
+
+/* logger_call: one line of a call that was answered; level by its status. */
+void logger_call(struct logger *l, const struct logged_call *c);
 
 /* log_now: "2026-11-23T17:55:00.123Z" of now; out has 32 bytes. */
 void log_now(char out[32]);

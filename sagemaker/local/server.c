@@ -124,16 +124,18 @@ static struct MHD_Response *make_response(struct reply *p)
 	return MHD_create_response_from_buffer(n, buf_steal(&p->body), MHD_RESPMEM_MUST_FREE);
 }
 
-static void log_request(const struct request *r)
+static void log_request(struct request *r)
 {
 	const struct reply *p = &r->reply;
-	double ms = (time_mono() - r->began) * 1e3;
+	const double ms = (time_mono() - r->began) * 1e3;
 
 	if (!r->route || (!r->route->logged && p->status < 500))
 		return;
-	bool text = p->status >= 400 && p->body.len;
-	logger_line(r->be->log, "%s %u %.0f ms request %s%s%.300s", r->route->name, p->status, ms,
-		    r->id, text ? " " : "", text ? buf_cstr(&p->body) : "");
+	char error[301] = "";
+	if (p->status >= 400 && p->body.len)
+		snprintf(error, sizeof error, "%s", buf_cstr(&r->reply.body));
+	const struct logged_call c = {r->route->name, p->status, ms, r->id, *error ? error : NULL};
+	logger_call(r->be->log, &c);
 }
 
 static enum MHD_Result send_reply(struct request *r)

@@ -2,6 +2,7 @@
 import fcntl
 import json
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -109,6 +110,18 @@ def test_stop():
     seconds = B.stop()
     assert seconds < 5, seconds
     assert not os.path.exists(B.store + "/run.json")
+
+
+def test_log_is_logfmt():
+    code_of(B.client("sagemaker").describe_endpoint, EndpointName="nobody")
+    code_of(B.client("s3").put_object, Bucket="nobody", Key="x", Body=b"1")
+    value = r'(?:"(?:[^"\\]|\\.)*"|[^\s"=]+)'
+    line = re.compile(r'time=\d{4}-\d\d-\d\dT[\d:.]+Z level=(?:info|warn|error)(?: [a-z]+=%s)+' % value)
+    with open(B.store + "/log") as log:
+        lines = log.read().splitlines()
+    assert not [t for t in lines if not line.fullmatch(t)]
+    assert [t for t in lines if " level=warn op=PutObject status=404 ms=" in t and "NoSuchBucket" in t]
+    assert [t for t in lines if " level=info msg=\"serving " in t]
 
 
 def test_service_notifications():
