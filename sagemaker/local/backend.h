@@ -45,7 +45,7 @@ struct backend {
 	struct db *db;
 	struct objects *objects;
 	struct fleet *endpoints;
-	struct async *async; /* queued invocations */
+	struct async *async;       /* queued invocations */
 	struct history *history;   /* NULL: what is answered is the present */
 	struct throttle *throttle; /* of control calls; NULL: no limit */
 	struct faults *faults;     /* NULL: none asked for */

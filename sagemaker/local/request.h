@@ -124,7 +124,8 @@ void utf8_clean(char *s, size_t n);
 /* iso_time: "2026-11-23T17:55:00.000Z" of epoch seconds; http_time: "Mon, 23 Nov 2026 17:55:00 GMT". */
 void iso_time(double t, char out[32]);
 void http_time(double t, char out[40]);
-double time_now(void); /* epoch seconds, to 10 us: what 15 digits of JSON can say, so that it reads back the same */
+double time_now(
+	void); /* epoch seconds, to 10 us: what 15 digits of JSON can say, so that it reads back the same */
 double time_mono(void);
 
 #endif

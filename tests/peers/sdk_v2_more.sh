@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Models of scikit-learn, XGBoost and PyTorch deployed by the SageMaker Python SDK, version 2, unmodified; real models, trained
 # here by the runtimes that serve them.
-REAL=1
+export REAL=1
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
