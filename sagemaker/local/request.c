@@ -174,7 +174,8 @@ double time_now(void)
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return (double)(t.tv_sec * 100000LL + t.tv_nsec / 10000) / 1e5;
+	long long ticks = t.tv_sec * 100000LL + t.tv_nsec / 10000;
+	return (double)ticks / 1e5;
 }
 
 double time_mono(void)
