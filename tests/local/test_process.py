@@ -106,12 +106,6 @@ def test_no_secret_in_logs():
     assert os.stat(B.store + "/run.json").st_mode & 0o77 == 0 and os.stat(B.store + "/keys.json").st_mode & 0o77 == 0
 
 
-def test_stop():
-    seconds = B.stop()
-    assert seconds < 5, seconds
-    assert not os.path.exists(B.store + "/run.json")
-
-
 def test_log_is_logfmt():
     code_of(B.client("sagemaker").describe_endpoint, EndpointName="nobody")
     code_of(B.client("s3").put_object, Bucket="nobody", Key="x", Body=b"1")
@@ -122,6 +116,12 @@ def test_log_is_logfmt():
     assert not [t for t in lines if not line.fullmatch(t)]
     assert [t for t in lines if " level=warn op=PutObject status=404 ms=" in t and "NoSuchBucket" in t]
     assert [t for t in lines if " level=info msg=\"serving " in t]
+
+
+def test_stop():
+    seconds = B.stop()
+    assert seconds < 5, seconds
+    assert not os.path.exists(B.store + "/run.json")
 
 
 def test_service_notifications():
