@@ -241,7 +241,7 @@ static char *make_home(const struct launch *l, struct err *e)
 
 	if (home && base >= 0 && (mkdirat(base, l->id, 0700) == 0 || errno == EEXIST)) {
 		_cleanup_close_ int dir = openat(base, l->id, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0 && fresh_dir(dir, "tmp", 0700, e) == 0)
+		if (dir >= 0 && (l->installed || fresh_dir(dir, "tmp", 0700, e) == 0))
 			return home;
 	}
 	if (!e->no)
@@ -261,8 +261,34 @@ static void introduce(const struct variant *v, int log)
 		v->runtime.dir);
 }
 
+/* Whether the model's code asks for packages. They are installed by a process of its own, which keeps the network; the model
+ * server, which runs the model's code, does not. */
+static bool wants_packages(const struct variant *v)
+{
+	static const char *const places[] = {"model/code/requirements.txt",
+					     "code/requirements.txt"};
+	_cleanup_close_ int base = open_dir(v->base);
+
+	for (size_t i = 0; base >= 0 && i < ARRAY_SIZE(places); i++) {
+		if (faccessat(base, places[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The program beside the model servers that installs them. */
+static void installer(const struct variant *v, char out[512])
+{
+	const char *slash = strrchr(v->server, '/');
+
+	snprintf(out, 512, "%.*s/smfs_packages.py", slash ? (int)MIN(slash - v->server, 480) : 0,
+		 v->server);
+}
+
 int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 {
+	char script[512];
+
 	const struct variant *v = l->variant;
 	struct backend *be = fleet_of(v)->be;
 	struct environment env = {.n = 0};
@@ -276,9 +302,12 @@ int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 	*log_from = lseek(log, 0, SEEK_END);
 	snprintf(python, sizeof python, "%s/bin/python", v->runtime.dir);
 	fill_environment(l, home, &env);
+	installer(v, script);
+	l->installs = !l->installed && access(script, F_OK) == 0 && wants_packages(v);
 	struct spawn p = {.tag = l->process,
 			  .python = python,
-			  .script = v->server,
+			  .script = l->installs ? script : v->server,
+			  .network = l->installs,
 			  .base = v->base,
 			  .home = home,
 			  .env = (const char *const *)env.rows,

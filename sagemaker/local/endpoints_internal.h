@@ -19,7 +19,9 @@ struct instance {
 	bool alive;       /* it has not ended */
 	bool ready;       /* it answers pings */
 	bool proven;      /* one of its processes did once */
-	bool leaving;     /* gets no more invocations; ends when the last is answered */
+	bool installing; /* its process only installs the packages of the model's requirements.txt */
+	bool installed;  /* and has: the next process is the model server */
+	bool leaving;    /* gets no more invocations; ends when the last is answered */
 	unsigned in_flight, crashes;
 	double started, deadline;
 	int listen_fd; /* the socket that its processes accept on; -1: none yet */
@@ -151,7 +153,9 @@ int variant_choose(struct variant *v, struct err *e) _must_check_;
 /* instance_listen: a socket on a port of its own. */
 int instance_listen(int *out, unsigned *port, struct err *e) _must_check_;
 
-struct launch { /* what a start needs of an instance, copied under the lock */
+struct launch {         /* what a start needs of an instance, copied under the lock */
+	bool installed; /* packages are in its scratch directory */
+	bool installs;  /* instance_spawn says: the process is the one that installs them */
 	struct variant *variant;
 	char id[20];
 	uint64_t process;

@@ -137,6 +137,26 @@ static void ping(void *arg)
 
 /* Starting ----------------------------------------------------------------------------------- */
 
+static double health_seconds(const struct variant *v)
+{
+	if (v->serverless)
+		return MIN(v->dep->ep->all->be->options->health_timeout, COLD_SECONDS);
+	return member_number(v->json, "ContainerStartupHealthCheckTimeoutInSeconds",
+			     v->dep->ep->all->be->options->health_timeout);
+}
+
+static void kill_late(void *arg)
+{
+	struct step *s = arg;
+
+	pthread_mutex_lock(&s->ep->all->mu);
+	const struct instance *i = alive_locked(s);
+	if (i)
+		spawner_kill(s->ep->all->be->spawner, i->process, SIGKILL);
+	pthread_mutex_unlock(&s->ep->all->mu);
+	step_free(s);
+}
+
 struct start {
 	struct deployment *dep; /* a reference */
 	struct launch launch;
@@ -153,7 +173,11 @@ static void started(struct start *t, int rc, long long from, const struct err *e
 	if (i && rc == 0) {
 		i->log_from = from;
 		i->pid = t->launch.pid;
-		s = step_new_locked(ep, i->process);
+		i->installing = t->launch.installs;
+		if (i->installing)
+			after_locked(i, (long)(1000 * health_seconds(i->variant)), kill_late);
+		else
+			s = step_new_locked(ep, i->process);
 	} else if (i) {
 		i->alive = false;
 		if (i->variant->dep->retired)
@@ -216,14 +240,6 @@ static void start_job(void *arg)
 	free(t);
 }
 
-static double health_seconds(const struct variant *v)
-{
-	if (v->serverless)
-		return MIN(v->dep->ep->all->be->options->health_timeout, COLD_SECONDS);
-	return member_number(v->json, "ContainerStartupHealthCheckTimeoutInSeconds",
-			     v->dep->ep->all->be->options->health_timeout);
-}
-
 static void start_locked(struct instance *i)
 {
 	struct endpoint *ep = endpoint_of(i);
@@ -241,6 +257,7 @@ static void start_locked(struct instance *i)
 		deployment_ref_locked(i->variant->dep),
 		{.variant = i->variant,
 				   .process = i->process,
+				   .installed = i->installed,
 				   .listen_fd = i->listen_fd,
 				   .port = i->port}
         };
@@ -270,18 +287,6 @@ void instances_start_locked(struct variant *v)
 }
 
 /* Ending --------------------------------------------------------------------------------------- */
-
-static void kill_late(void *arg)
-{
-	struct step *s = arg;
-
-	pthread_mutex_lock(&s->ep->all->mu);
-	const struct instance *i = alive_locked(s);
-	if (i)
-		spawner_kill(s->ep->all->be->spawner, i->process, SIGKILL);
-	pthread_mutex_unlock(&s->ep->all->mu);
-	step_free(s);
-}
 
 void instance_end_locked(struct instance *i, bool at_once)
 {
@@ -357,10 +362,16 @@ static void ended_locked(struct instance *i, int status)
 	describe_end(status, how, sizeof how);
 	if (dep->ep->all->stopping)
 		return;
+	bool ready_to_serve = i->installing && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	i->installed =
+		ready_to_serve; /* in a scratch directory that the next start empties, else */
+	i->installing = false;
 	if (dep->retired)
 		deployment_quiet_locked(dep);
 	else if (i->leaving)
 		instance_drop_locked(i);
+	else if (ready_to_serve)
+		start_locked(i);
 	else if (is_first_start(i))
 		fail_with_log_locked(i, how);
 	else

@@ -101,7 +101,7 @@ static struct ruleset_attr handled(const struct sandbox *s, bool own_network)
 		a.fs |= FS_REFER;
 	if (a.fs && s->landlock >= 3)
 		a.fs |= FS_TRUNCATE;
-	if (s->landlock >= 4 && !own_network)
+	if (s->landlock >= 4 && !own_network && !s->network)
 		a.net = NET_TCP;
 	if (s->landlock >= 6)
 		a.scoped = SCOPE_ALL;

@@ -126,10 +126,12 @@ void sandbox_describe(const struct sandbox *s, char out[SANDBOX_TEXT])
 		snprintf(uid, sizeof uid, ", user %u", s->uid);
 	if (s->landlock && !s->root)
 		snprintf(landlock, sizeof landlock, ", Landlock %d (files%s%s)", s->landlock,
-			 s->landlock >= 4 && !s->namespaces ? ", TCP" : "",
+			 s->landlock >= 4 && !s->namespaces && !s->network ? ", TCP" : "",
 			 s->landlock >= 6 ? ", signals" : "");
-	snprintf(out, SANDBOX_TEXT, "no privileges%s%s%s%s%s%s",
-		 s->namespaces ? ", own network, processes, IPC" : "", s->root ? ", own files" : "",
+	const char *own = !s->namespaces                 ? ""
+			  : s->namespaces & CLONE_NEWNET ? ", own network, processes, IPC"
+							 : ", own processes, IPC";
+	snprintf(out, SANDBOX_TEXT, "no privileges%s%s%s%s%s%s", own, s->root ? ", own files" : "",
 		 s->namespaces & CLONE_NEWUSER ? " in a user namespace" : "", uid, landlock,
 		 s->why.no ? "; " : "");
 	size_t n = strlen(out);

@@ -22,6 +22,7 @@ struct sandbox {
 	const char *python, *script; /* programs; the runtime is the directory two above python */
 	const char *base;            /* BASE/model is the model, BASE/code its code */
 	const char *scratch;         /* the only directory that it writes */
+	bool network;                /* it keeps the machine's network: for pip only */
 	bool root;     /* its files are all that it sees, the model's at /opt/ml/model */
 	unsigned uid;  /* of its own; 0: the backend's user */
 	unsigned port; /* on which it may connect to itself, when it is in the machine's network */

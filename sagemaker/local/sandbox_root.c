@@ -12,6 +12,8 @@
 #define PATH_SIZE 2048
 
 /* What programs need of a system, where it is there. */
+#define RESOLVER "/run/systemd/resolve"
+
 static const char *const system_entries[] = {"usr",    "bin", "sbin", "lib", "lib32", "lib64",
 					     "libx32", "etc", "nix",  "gnu", "sys"};
 static const char *const devices[] = {"null", "zero",  "full",   "random", "urandom",
@@ -160,6 +162,9 @@ static int keep_programs(const char *root, const struct sandbox *s, struct err *
 	sandbox_prefix(s->python, dir, sizeof dir);
 	if (*dir && keep_dir(root, dir, e) < 0)
 		return -1;
+	/* where /etc/resolv.conf leads to on many systems */
+	if (s->network && access(RESOLVER, X_OK) == 0 && keep_dir(root, RESOLVER, e) < 0)
+		return -1;
 	above(s->script, 1, dir, sizeof dir);
 	return keep_dir(root, dir, e);
 }
@@ -215,6 +220,18 @@ static int bind_at(int fd, const char *root, const char *name, struct err *e)
 	return bind(fd, target) < 0 ? err_errno(e, "cannot mount '%s'", name) : 0;
 }
 
+/* Its scratch directory, without what is mounted on it: the root directory that is being made. */
+static int bind_scratch(int fd, const char *root, const char *name, struct err *e)
+{
+	char from[64], target[PATH_SIZE];
+
+	snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+	snprintf(target, sizeof target, "%s%s", root, name);
+	return mount(from, target, NULL, MS_BIND, NULL) < 0
+		       ? err_errno(e, "cannot mount the scratch directory at '%s'", name)
+		       : 0;
+}
+
 static int read_only(const char *path, struct err *e)
 {
 	struct mount_attr a = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID};
@@ -250,7 +267,7 @@ static int open_tmp(const char *root, const struct sandbox *s, int scratch, stru
 	char target[PATH_SIZE];
 
 	if (!is_above("/tmp/", s))
-		return bind_at(scratch, root, "/tmp", e);
+		return bind_scratch(scratch, root, "/tmp", e);
 	snprintf(target, sizeof target, "%s/tmp", root);
 	return mount_setattr(AT_FDCWD, target, 0, &a, sizeof a) < 0
 		       ? err_errno(e, "cannot make '/tmp' writable")
@@ -281,7 +298,7 @@ static int fill(const char *root, const struct sandbox *s, int model, int scratc
 		return -1;
 	if (mount_at(root, "/dev/shm", "tmpfs", "mode=1777") < 0)
 		return err_errno(e, "cannot mount '/dev/shm'");
-	return open_tmp(root, s, scratch, e) < 0 ? -1 : bind_at(scratch, root, s->scratch, e);
+	return open_tmp(root, s, scratch, e) < 0 ? -1 : bind_scratch(scratch, root, s->scratch, e);
 }
 
 static int change_root(const char *root, struct err *e)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -26,6 +27,7 @@ struct ask { /* followed by the strings: the fixed ones, then the environment */
 	int what;
 	int signal;
 	unsigned n_strings;
+	bool network;
 };
 
 struct forked { /* the answer to ASK_START */
@@ -163,12 +165,12 @@ static void run_server(struct sandbox *s, char **strings, size_t n_strings)
 }
 
 /* In the child: never returns. */
-static void become_server(const struct zygote *z, char **strings, size_t n_strings,
-			  const int fds[2])
+static void become_server(const struct zygote *z, const struct sandbox *sandbox, char **strings,
+			  size_t n_strings, const int fds[2])
 {
 	struct pollfd parent = {z->self, POLLIN, 0};
 	char scratch[2100];
-	struct sandbox s = *z->sandbox;
+	struct sandbox s = *sandbox;
 	sigset_t none;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -201,10 +203,14 @@ static void answer(int no, pid_t pid)
 static void start_child(struct zygote *z, const struct ask *a, char **strings, const int fds[2])
 {
 	struct child *c = calloc(1, sizeof *c);
-	pid_t pid = c ? sandbox_fork(z->sandbox) : -1;
+	struct sandbox s = *z->sandbox;
 
+	s.network = a->network;
+	if (s.network)
+		s.namespaces &= ~(unsigned)CLONE_NEWNET;
+	pid_t pid = c ? sandbox_fork(&s) : -1;
 	if (pid == 0)
-		become_server(z, strings, a->n_strings, fds);
+		become_server(z, &s, strings, a->n_strings, fds);
 	if (pid < 0) {
 		answer(errno ? errno : ENOMEM, 0);
 		free(c);
@@ -439,7 +445,7 @@ static int call(struct spawner *s, struct buf *b, const int fds[2], pid_t *pid)
 int spawner_start(struct spawner *s, const struct spawn *p, pid_t *pid, struct err *e)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(MESSAGE_MAX);
-	struct ask a = {.tag = p->tag, .what = ASK_START};
+	struct ask a = {.tag = p->tag, .what = ASK_START, .network = p->network};
 	int fds[2] = {p->listen_fd, p->log_fd};
 
 	buf_add(&b, &a, sizeof a);

@@ -21,6 +21,7 @@ struct spawn {
 	const char *home;       /* has tmp/, its scratch and working directory */
 	const char *const *env; /* NULL-ended "NAME=value"; SAGEMAKER_BASE_DIR is added */
 	int listen_fd, log_fd;
+	bool network; /* it keeps the machine's network: to install packages */
 };
 
 /* spawner_start: 0 when the process was forked, *pid is its (and its session's); what goes wrong later is in its log and its exit. Any thread. */

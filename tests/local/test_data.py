@@ -1,5 +1,7 @@
 """ModelDataSource: an archive, one object, all objects under a prefix; and keys that cannot be files."""
+import glob
 import json
+import time
 
 from harness import B, IMAGE, MIB, archive, await_status, invoke, message_of
 
@@ -92,3 +94,31 @@ def test_submitted_code():
     assert code_of("ignored") == {}
     reason = script_mode("no-code", "s3://models/script/nothing.tar.gz", "Failed")["FailureReason"]
     assert "SAGEMAKER_SUBMIT_DIRECTORY: Could not find model data at s3://models/script/nothing.tar.gz." in reason, reason
+
+
+def log_of(name):
+    return "".join(open(path).read() for path in glob.glob(B.store + "/logs/%s/*/*/log" % name))
+
+
+def test_packages_are_installed_by_a_process_of_their_own():
+    """It has the network, which the model server has not; both have the scratch directory; each start installs anew."""
+    put(**{"wants/model.tar.gz": archive((("export/Servo/1/saved_model.pb", b"x"), ("code/requirements.txt", b"six")))})
+    model("wants", "s3://models/wants/model.tar.gz", "S3Object", "Gzip")
+    deploy("wants")
+    assert "installed six" in log_of("wants")
+    assert json.loads(invoke("wants", b'{"env": true}')["Body"].read())["TMPDIR"]
+    try:
+        invoke("wants", b'{"exit": 1}')
+    except Exception:
+        pass
+    end = time.time() + 20
+    while log_of("wants").count("echo server is ready") < 2:
+        assert time.time() < end
+        time.sleep(0.05)
+    assert log_of("wants").count("installed six") == 2
+
+
+def test_packages_that_cannot_be_installed():
+    put(**{"fails/model.tar.gz": archive((("export/Servo/1/saved_model.pb", b"x"), ("code/requirements.txt", b"fail")))})
+    model("fails", "s3://models/fails/model.tar.gz", "S3Object", "Gzip")
+    assert "cannot install the packages" in deploy("fails", "Failed")["FailureReason"]

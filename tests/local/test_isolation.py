@@ -77,6 +77,8 @@ USEFUL = r'''
 import multiprocessing, os, socket, subprocess, tempfile, threading
 with tempfile.NamedTemporaryFile() as f:
     f.write(b"1")
+for place in ("TMPDIR", "HOME"):
+    os.makedirs(os.environ[place] + "/a directory of " + place)
 open("/tmp/x" if os.environ["SAGEMAKER_BASE_DIR"] == "/opt/ml" else os.environ["TMPDIR"] + "/x", "w").close()
 low = os.environ.get("SAGEMAKER_SAFE_PORT_RANGE")
 s = socket.create_server(("127.0.0.1", int(low.split("-")[0]) + 1 if low else 0))

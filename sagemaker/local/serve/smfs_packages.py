@@ -2,8 +2,10 @@
 
 They go into an overlay: a venv in the scratch directory that sees the runtime's own
 packages, so that what fits is not installed again and the runtime stays as it is.
-pip runs as the model will, in its sandbox and within its time to start; what it
-prints is log. Each process of an endpoint installs for itself, as each container.
+The backend runs this file as a program before each model server whose code asks for
+packages: in the same sandbox but for the network, which the model itself does not
+have. What pip prints is log. A model server that finds no overlay (started by hand)
+makes it itself. Each process of an endpoint installs for itself, as each container.
 """
 import importlib
 import os
@@ -22,15 +24,18 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL)
 
 
+BASE = os.path.join(os.environ.get("TMPDIR", "/tmp"), "packages")
+SITE = os.path.join(BASE, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+DONE = os.path.join(BASE, "installed")
+
+
 def overlay():
     """The venv, empty; its Python and where its packages go."""
-    base = os.path.join(os.environ.get("TMPDIR", "/tmp"), "packages")
-    venv.create(base, with_pip=False, symlinks=True)
-    site = os.path.join(base, "lib", "python%d.%d" % sys.version_info[:2], "site-packages")
+    venv.create(BASE, with_pip=False, symlinks=True)
     below = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    with open(os.path.join(site, "runtime.pth"), "w") as file:
+    with open(os.path.join(SITE, "runtime.pth"), "w") as file:
         file.write("\n".join(below) + "\n")
-    return os.path.join(base, "bin", "python"), site
+    return os.path.join(BASE, "bin", "python")
 
 
 def settings():
@@ -46,8 +51,9 @@ def run_pip(python, code):
     """pip's exit code and the last line that is an error, else its last line."""
     pip = subprocess.Popen([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
                             "--no-cache-dir", "-r", "requirements.txt"],
-                           cwd=code, env=settings(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           cwd=code, env=settings(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
+    pip.stdin.close()  # not /dev/null: on some systems that is root's alone
     said = ""
     for line in pip.stdout:
         text = line.decode("utf-8", "replace").rstrip()
@@ -57,16 +63,38 @@ def run_pip(python, code):
     return pip.wait(), said
 
 
-def install(code):
-    """Installs what code/requirements.txt asks for, if there is one; ends the process when pip cannot."""
-    if not os.path.exists(os.path.join(code, "requirements.txt")):
-        return
+def make(code):
+    """The overlay with what code/requirements.txt asks for; ends the process when pip cannot."""
     http.log("INFO", "installing the packages of code/requirements.txt")
-    python, site = overlay()
-    status, said = run_pip(python, code)
+    status, said = run_pip(overlay(), code)
     if status != 0:
         http.fail("cannot install the packages of code/requirements.txt (pip ended with %d): %s" % (status, said))
-    sys.path.insert(0, site)
+
+
+def is_asked_for(code):
+    return os.path.exists(os.path.join(code, "requirements.txt"))
+
+
+def install(code):
+    """What code/requirements.txt asks for, if there is one, can be imported from here on."""
+    if not is_asked_for(code):
+        return
+    if not os.path.exists(DONE):
+        make(code)
+    sys.path.insert(0, SITE)
     # For the Pythons that a script starts.
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [site, os.environ.get("PYTHONPATH")]))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [SITE, os.environ.get("PYTHONPATH")]))
     importlib.invalidate_caches()
+
+
+def main():
+    base = os.environ.get("SAGEMAKER_BASE_DIR", "/opt/ml")
+    for code in (os.path.join(base, "model", "code"), os.path.join(base, "code")):
+        if is_asked_for(code):
+            make(code)
+    with open(DONE, "w", encoding="ascii"):
+        pass
+
+
+if __name__ == "__main__":
+    main()
