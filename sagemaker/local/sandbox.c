@@ -118,6 +118,14 @@ void sandbox_probe(struct sandbox *s)
 	s->namespaces = 0;
 }
 
+static const char *owned(const struct sandbox *s)
+{
+	if (!s->namespaces)
+		return "";
+	return s->namespaces & CLONE_NEWNET ? ", own network, processes, IPC"
+					    : ", own processes, IPC";
+}
+
 void sandbox_describe(const struct sandbox *s, char out[SANDBOX_TEXT])
 {
 	char uid[32] = "", landlock[64] = "";
@@ -128,10 +136,8 @@ void sandbox_describe(const struct sandbox *s, char out[SANDBOX_TEXT])
 		snprintf(landlock, sizeof landlock, ", Landlock %d (files%s%s)", s->landlock,
 			 s->landlock >= 4 && !s->namespaces && !s->network ? ", TCP" : "",
 			 s->landlock >= 6 ? ", signals" : "");
-	const char *own = !s->namespaces                 ? ""
-			  : s->namespaces & CLONE_NEWNET ? ", own network, processes, IPC"
-							 : ", own processes, IPC";
-	snprintf(out, SANDBOX_TEXT, "no privileges%s%s%s%s%s%s", own, s->root ? ", own files" : "",
+	snprintf(out, SANDBOX_TEXT, "no privileges%s%s%s%s%s%s", owned(s),
+		 s->root ? ", own files" : "",
 		 s->namespaces & CLONE_NEWUSER ? " in a user namespace" : "", uid, landlock,
 		 s->why.no ? "; " : "");
 	size_t n = strlen(out);
