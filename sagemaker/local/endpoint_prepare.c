@@ -276,18 +276,17 @@ static bool wants_packages(const struct variant *v)
 	return false;
 }
 
-/* The program beside the model servers that installs them. */
-static void installer(const struct variant *v, char out[512])
+/* The program beside the model servers that installs them; NULL: memory. */
+static char *installer(const struct variant *v)
 {
 	const char *slash = strrchr(v->server, '/');
 
-	snprintf(out, 512, "%.*s/smfs_packages.py", slash ? (int)MIN(slash - v->server, 480) : 0,
-		 v->server);
+	return str_printf("%.*s/smfs_packages.py", slash ? (int)(slash - v->server) : 0, v->server);
 }
 
 int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 {
-	char script[512];
+	_cleanup_free_ char *packages = installer(l->variant);
 
 	const struct variant *v = l->variant;
 	struct backend *be = fleet_of(v)->be;
@@ -302,11 +301,10 @@ int instance_spawn(struct launch *l, long long *log_from, struct err *e)
 	*log_from = lseek(log, 0, SEEK_END);
 	snprintf(python, sizeof python, "%s/bin/python", v->runtime.dir);
 	fill_environment(l, home, &env);
-	installer(v, script);
-	l->installs = !l->installed && access(script, F_OK) == 0 && wants_packages(v);
+	l->installs = !l->installed && packages && access(packages, F_OK) == 0 && wants_packages(v);
 	struct spawn p = {.tag = l->process,
 			  .python = python,
-			  .script = l->installs ? script : v->server,
+			  .script = l->installs ? packages : v->server,
 			  .network = l->installs,
 			  .base = v->base,
 			  .home = home,
