@@ -26,7 +26,7 @@ static void set_secret(const struct backend *be, struct session *s)
 	char text[SHA256_HEX];
 
 	derive(be, "secret", s, text);
-	snprintf(s->secret, sizeof s->secret, "%s", text);
+	memcpy(s->secret, text, sizeof s->secret - 1); /* zeroed before: it ends */
 	explicit_bzero(text, sizeof text);
 }
 

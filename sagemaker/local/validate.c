@@ -239,7 +239,8 @@ static bool is_given(const cJSON *j, const char *path)
 		}
 		return false;
 	}
-	snprintf(name, sizeof name, "%.*s", (int)n, path);
+	if (!copy_text(name, sizeof name, path, n))
+		return false;
 	item = cJSON_GetObjectItemCaseSensitive(j, name);
 	return path[n] ? is_given(item, path + n + 1) : item && !cJSON_IsNull(item);
 }

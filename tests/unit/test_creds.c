@@ -236,7 +236,7 @@ static void await_run(void)
 		usleep(1000);
 }
 
-static struct creds *begin_fetching(struct config *c)
+__attribute__((noinline)) static struct creds *begin_fetching(struct config *c)
 {
 	struct keys k;
 	struct err e;
