@@ -268,7 +268,8 @@ static bool send(struct job *j)
 	bool sent = add_headers(j, &headers) == 0 &&
 		    http_start(j->a->be->http, &q, on_reply, j, &e) == 0;
 	http_headers_release(&headers);
-	j->again = !sent;
+	if (!sent) /* else j is on_reply's, and may be gone */
+		j->again = true;
 	return sent;
 }
 

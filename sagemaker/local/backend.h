@@ -23,6 +23,7 @@ struct http;
 struct logger;
 struct metrics;
 struct objects;
+struct patterns;
 struct pool;
 struct scaling;
 struct server;
@@ -44,6 +45,7 @@ struct backend {
 	size_t max_invoke; /* bytes of an invocation's body */
 	struct db *db;
 	struct objects *objects;
+	struct patterns *patterns;
 	struct fleet *endpoints;
 	struct async *async;       /* queued invocations */
 	struct history *history;   /* NULL: what is answered is the present */

@@ -21,6 +21,7 @@
 #include "sagemaker/local/metrics.h"
 #include "sagemaker/local/notify.h"
 #include "sagemaker/local/objects.h"
+#include "sagemaker/local/patterns.h"
 #include "sagemaker/local/pool.h"
 #include "sagemaker/local/request.h"
 #include "sagemaker/local/scaling.h"
@@ -222,6 +223,12 @@ static int start_log(struct backend *be, struct err *e)
 	return be->log ? 0 : -1;
 }
 
+static int start_patterns(struct backend *be, struct err *e)
+{
+	be->patterns = patterns_new(e);
+	return be->patterns ? 0 : -1;
+}
+
 static int start_objects(struct backend *be, struct err *e)
 {
 	be->objects = objects_new(be, e);
@@ -262,9 +269,9 @@ static int start_server(struct backend *be, struct err *e)
 static int start(struct backend *be, struct err *e)
 {
 	static int (*const steps[])(struct backend * be, struct err * e) = {
-		open_store,    start_spawner, start_log,    load_keys,  open_database,
-		start_objects, start_manners, start_pools,  start_http, start_metrics,
-		start_fleet,   start_faults,  start_server,
+		open_store,    start_spawner, start_log,     load_keys,    start_patterns,
+		open_database, start_objects, start_manners, start_pools,  start_http,
+		start_metrics, start_fleet,   start_faults,  start_server,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
@@ -300,6 +307,7 @@ static void stop(struct backend *be)
 	async_free(be->async);
 	spawner_free(be->spawner);
 	objects_free(be->objects);
+	patterns_free(be->patterns);
 	db_close(be->db);
 	history_free(be->history);
 	throttle_free(be->throttle);

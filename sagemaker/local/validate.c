@@ -1,46 +1,20 @@
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include "sagemaker/local/validate.h"
 
-#include <pcre2.h>
-
 #include "sagemaker/local/api.h"
+#include "sagemaker/local/patterns.h"
 #include "sagemaker/local/routes.h"
 
-#define MATCH_LIMIT \
- 100000 /* steps: AWS's patterns need a few per character, hostile texts could ask for more than there is time */
 #define PATH_MOST ((size_t)4096)
 
 /* What is wrong so far, in the words of AWS's validation. */
 struct faultfinder {
+	struct patterns *patterns; /* NULL: none are kept */
 	unsigned n;
 	struct buf *text;
 	struct buf
 		path; /* of the value being looked at: "productionVariants.1.member.variantName" */
 	const char *wrong_type; /* the first value that is not of its type at all */
 };
-
-static bool matches(const char *regex, const char *s)
-{
-	_cleanup_free_ char *whole = str_printf("^(?:%s)$", regex);
-	bool same = false;
-	PCRE2_SIZE at;
-	int code;
-
-	if (!whole)
-		return false;
-	pcre2_code *re = pcre2_compile((PCRE2_SPTR)whole, PCRE2_ZERO_TERMINATED,
-				       PCRE2_UTF | PCRE2_DOLLAR_ENDONLY, &code, &at, NULL);
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	pcre2_match_data *data = re ? pcre2_match_data_create_from_pattern(re, NULL) : NULL;
-	if (data && limits) {
-		pcre2_set_match_limit(limits, MATCH_LIMIT);
-		same = pcre2_match(re, (PCRE2_SPTR)s, strlen(s), 0, 0, data, limits) >= 0;
-	}
-	pcre2_match_data_free(data);
-	pcre2_match_context_free(limits);
-	pcre2_code_free(re);
-	return same;
-}
 
 /* Values in sentences: short, and lists and structures not at all. */
 static void put_value(struct buf *out, const cJSON *j)
@@ -119,7 +93,8 @@ static void check_text(struct faultfinder *f, const struct api_shape *s, const c
 	_cleanup_buf_ struct buf set = BUF_INIT(0);
 	const char *const *v = s->values;
 
-	if (s->pattern && !matches(s->regex ? s->regex : s->pattern, j->valuestring))
+	if (s->pattern &&
+	    !patterns_match(f->patterns, s->regex ? s->regex : s->pattern, j->valuestring))
 		complain(f, j, "Member must satisfy regular expression pattern: %s", s->pattern);
 	for (; v && *v && !streq(*v, j->valuestring); v++)
 		buf_printf(&set, "%s%s", v == s->values ? "" : ", ", *v);
@@ -258,7 +233,8 @@ static bool judge(struct request *r, const char *call, const cJSON *j,
 		  const struct unsupported *rows)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(65536);
-	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
+	struct faultfinder f = {
+		.patterns = r->be->patterns, .text = &text, .path = BUF_INIT(PATH_MOST)};
 	const struct api_shape *model = validate_shape(call);
 
 	if (model)
@@ -334,7 +310,8 @@ cJSON *validate_headers(struct request *r, const char *endpoint, size_t n)
 	_cleanup_free_ char *name = strndup(endpoint, n),
 			    *target = str_printf("sagemaker-runtime.%s", r->route->name);
 	_cleanup_buf_ struct buf text = BUF_INIT(65536);
-	struct faultfinder f = {.text = &text, .path = BUF_INIT(PATH_MOST)};
+	struct faultfinder f = {
+		.patterns = r->be->patterns, .text = &text, .path = BUF_INIT(PATH_MOST)};
 	const struct api_shape *model = validate_shape(target);
 	_cleanup_json_ cJSON *j = model && name ? read_headers(r, model, name) : NULL;
 
