@@ -104,6 +104,9 @@ become deploy
 aws_mount "$MNT"
 check 'deploy: rmdir' rmdir "$MNT/endpoints/iris"
 check 'deploy: rm -r' rm -r "$MNT/models/iris"
+for action in DeleteEndpointConfig DeleteModel; do
+	check "deploy: rmdir goes on to $action" wait_until 30 grep -q "^asked sagemaker:$action\$" "$WORLD/moto.log"
+done
 check_out 'deploy: no failure' '' cat "$MNT/.error"
 mount_stop
 # Minimal: nothing was allowed in vain. Two actions are for uploads that broke off.
