@@ -31,8 +31,7 @@ static int begin(struct model *md, enum why why, struct cancel *c, struct err *e
 	if (md->committing || (!md->dirty && !md->gone.n))
 		return 0;
 	md->committing = true;
-	md->phase = PHASE_CHECKING;
-	md->sent = md->total = 0;
+	md->progress = (struct model_progress){.phase = PHASE_CHECKING, .since = now_ms()};
 	md->cancel = cancel_new();
 	return 1;
 }
@@ -54,7 +53,7 @@ static void end(struct model *md, enum why why, int r, const struct err *e)
 		cancel_unref(md->cancel);
 		md->cancel = NULL;
 		md->committing = false;
-		md->phase = PHASE_IDLE;
+		md->progress.phase = PHASE_IDLE;
 		md->waiting = r < 0 && md->refused && why != COMMIT_ASKED;
 		if (r < 0) {
 			md->error = *e;
@@ -117,7 +116,7 @@ static int check(struct commit *c, struct err *e)
 		SCOPED_LOCK(&md->s->mu);
 		c->gen = md->gen;
 		md->refused = false;
-		md->phase = PHASE_CHECKING;
+		md->progress.phase = PHASE_CHECKING;
 	}
 
 	if (model_plan(md, &c->plan, e) < 0)
@@ -131,7 +130,7 @@ static int check(struct commit *c, struct err *e)
 	}
 	{
 		SCOPED_LOCK(&md->s->mu);
-		md->total = c->plan->bytes;
+		md->progress.total = c->plan->bytes;
 	}
 	return package_digest(c->plan, md->s->hashes, c->cancel, e);
 }

@@ -41,17 +41,32 @@ struct writing {
 	struct s3_upload *upload;
 };
 
-static void progress(void *arg, uint64_t bytes)
+static void packed(void *arg, uint64_t bytes)
 {
-	const struct commit *c = ((struct writing *)arg)->c;
-	SCOPED_LOCK(&c->md->s->mu);
+	struct model *md = ((struct writing *)arg)->c->md;
+	SCOPED_LOCK(&md->s->mu);
 
-	c->md->sent = bytes;
+	md->progress.packed += bytes;
+}
+
+static void sent(void *arg, uint64_t bytes)
+{
+	struct model *md = ((struct commit *)arg)->md;
+	SCOPED_LOCK(&md->s->mu);
+
+	md->progress.uploaded = bytes;
 }
 
 static int sink(void *arg, const void *p, size_t n, struct err *e)
 {
-	return s3_upload_write(((struct writing *)arg)->upload, p, n, e);
+	struct writing *w = arg;
+
+	{
+		SCOPED_LOCK(&w->c->md->s->mu);
+		w->c->md->progress.made += n;
+	}
+
+	return s3_upload_write(w->upload, p, n, e);
 }
 
 static int record_upload(struct commit *c, const struct package_output *o,
@@ -72,10 +87,10 @@ static void output_release(struct package_output *o)
 static int write_archive(struct commit *c, struct err *e)
 {
 	struct mount *m = c->md->s->m;
-	const struct s3_upload_hooks hooks = {.started = started, .arg = c};
+	const struct s3_upload_hooks hooks = {.started = started, .sent = sent, .arg = c};
 	struct writing w = {c, s3_upload_new(m->aws, &c->bucket, c->key, &hooks, c->cancel, e)};
 	_cleanup_(output_release)
-	struct package_output o = {.sink = sink, .arg = &w, .progress = progress};
+	struct package_output o = {.sink = sink, .arg = &w, .progress = packed};
 	struct s3_object object = {0};
 
 	if (!w.upload)
@@ -98,7 +113,7 @@ static int upload(struct commit *c, struct err *e)
 		return -1;
 	{
 		SCOPED_LOCK(&md->s->mu);
-		md->phase = PHASE_UPLOADING;
+		md->progress.phase = PHASE_UPLOADING;
 	}
 	c->uploaded = true;
 	if (write_archive(c, e) < 0)

@@ -202,7 +202,7 @@ void models_status(struct models *s, struct buf *out)
 		if (!md->dirty && !md->committing && !md->deleting)
 			continue;
 		buf_printf(out, "models/%s  ", md->name);
-		if (md->committing && md->phase == PHASE_UPLOADING) {
+		if (md->committing && md->progress.phase == PHASE_UPLOADING) {
 			bar(out, model_percent_locked(md));
 			buf_str(out, "  ");
 		}

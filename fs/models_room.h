@@ -36,6 +36,20 @@ enum known { KNOWN_NOT, KNOWN_ABSENT, KNOWN_PUBLISHED };
 
 enum phase { PHASE_IDLE, PHASE_CHECKING, PHASE_UPLOADING };
 
+/* How far a model has come on its way to S3, whoever reads it: counters only grow while `since` stays. Bytes "of the model" are those of
+ * the files as they are written; bytes "of the archive" are compressed. What was sent before the commit began, or by the mount before
+ * this one, counts as done. A transfer's rate is (uploaded now - uploaded then) / time; what is left is about total - packed of the
+ * model, plus made - uploaded of the archive. */
+struct model_progress {
+	enum phase
+		phase; /* IDLE: no commit runs; the counters are then of files that are sent early, or of the last commit */
+	int64_t since; /* now_ms() when the counters began anew: a commit, or the first file that was sent early; 0: never */
+	uint64_t total;    /* of the model; 0: not known yet */
+	uint64_t packed;   /* of the model: read, hashed and compressed */
+	uint64_t made;     /* of the archive: what `packed` has become */
+	uint64_t uploaded; /* of the archive: taken by S3, or on the way in full */
+};
+
 enum why {
 	COMMIT_QUIET,
 	COMMIT_ASKED,
@@ -64,9 +78,8 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 
 	/* work in flight */
 	bool copying, committing, deleting, fetching, pruning, prune_again;
-	enum phase phase;
-	uint64_t sent, total;
-	struct cancel *cancel; /* of the running commit, NULL none */
+	struct model_progress progress; /* model_progress() */
+	struct cancel *cancel;          /* of the running commit, NULL none */
 	struct timer quiet;
 	bool quiet_armed;
 
@@ -133,6 +146,8 @@ void model_wake(struct model *md);
 /* models_wait_locked: waits for a change of some model, at most ms. */
 void models_wait_locked(struct models *s, long ms);
 void model_state_load(struct models *s);
+/* model_progress: a copy of md's counters. Any thread, quick. */
+void model_progress(struct model *md, struct model_progress *out);
 /* model_percent_locked: of the running upload. model_status_locked: the line of .sagemaker/status, without its end. */
 int model_percent_locked(const struct model *md);
 void model_status_locked(struct model *md, struct buf *out);

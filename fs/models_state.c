@@ -278,9 +278,21 @@ static bool staging_empty(struct model *md)
 	return d != NULL;
 }
 
+void model_progress(struct model *md, struct model_progress *out)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	*out = md->progress;
+}
+
+/* What is packed, as far as S3 has taken it. */
 int model_percent_locked(const struct model *md)
 {
-	return md->total ? (int)MIN(md->sent * 100 / md->total, 99) : 0;
+	const struct model_progress *p = &md->progress;
+	double taken = p->made ? (double)p->uploaded / (double)p->made : 0;
+
+	return p->total ? (int)MIN((double)p->packed * MIN(taken, 1) * 100 / (double)p->total, 99)
+			: 0;
 }
 
 static void status_changed_locked(struct model *md, struct buf *out)
@@ -303,7 +315,7 @@ void model_status_locked(struct model *md, struct buf *out)
 {
 	if (md->deleting)
 		buf_str(out, "deleting");
-	else if (md->committing && md->phase == PHASE_UPLOADING)
+	else if (md->committing && md->progress.phase == PHASE_UPLOADING)
 		buf_printf(out, "uploading %d %%", model_percent_locked(md));
 	else if (md->committing)
 		buf_str(out, "checking");
