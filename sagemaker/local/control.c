@@ -10,14 +10,17 @@
 #define ENV_BYTES 32768
 
 static const struct unsupported model_unsupported[] = {
-	{"Containers",						    NOT_HERE},
 	{"InferenceExecutionConfig",				      NOT_HERE},
-	{"VpcConfig",						     NOT_HERE},
 	{"PrimaryContainer.ModelDataSource.S3DataSource.HubAccessConfig", NOT_HERE},
 	{"PrimaryContainer.ModelDataSource.S3DataSource.ManifestS3Uri",   NOT_HERE},
 	{"PrimaryContainer.AdditionalModelDataSources",                   NOT_HERE},
 	{"PrimaryContainer.ModelPackageName",                             NOT_HERE},
 	{"PrimaryContainer.MultiModelConfig",                             NOT_HERE},
+	{"Containers.ModelDataSource.S3DataSource.HubAccessConfig",       NOT_HERE},
+	{"Containers.ModelDataSource.S3DataSource.ManifestS3Uri",         NOT_HERE},
+	{"Containers.AdditionalModelDataSources",                         NOT_HERE},
+	{"Containers.ModelPackageName",                                   NOT_HERE},
+	{"Containers.MultiModelConfig",                                   NOT_HERE},
 	{NULL,							    NULL    },
 };
 
@@ -27,7 +30,6 @@ static const struct unsupported config_unsupported[] = {
 	{"AsyncInferenceConfig.OutputConfig.KmsKeyId",           NOT_HERE},
 	{"ExplainerConfig",				      NOT_HERE},
 	{"ShadowProductionVariants",                             NOT_HERE},
-	{"VpcConfig",					    NOT_HERE},
 	{"CrossRegionTrafficConfig",                             NOT_HERE},
 	{"ProductionVariants.InstancePools",                     NOT_HERE},
 	{"ProductionVariants.AcceleratorType",                   NOT_HERE},
@@ -190,18 +192,29 @@ static bool check_data(struct request *r, const cJSON *container)
 	return found > 0;
 }
 
+const cJSON *model_container(const cJSON *model)
+{
+	const cJSON *several = cJSON_GetObjectItemCaseSensitive(model, "Containers");
+	const cJSON *primary = cJSON_GetObjectItemCaseSensitive(model, "PrimaryContainer");
+
+	if (!cJSON_GetArraySize(several))
+		return primary;
+	return primary || several->child->next ? NULL : several->child;
+}
+
 void sm_create_model(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, model_unsupported);
 
 	if (!in)
 		return;
-	const cJSON *container = cJSON_GetObjectItemCaseSensitive(in, "PrimaryContainer");
+	const cJSON *container = model_container(in);
 	if (!container || !*member_string(container, "Image") ||
 	    !cJSON_HasObjectItem(in, "ExecutionRoleArn")) {
 		reply_error(
 			r, 400, "ValidationException",
-			"PrimaryContainer with an Image and ExecutionRoleArn: the local backend needs both");
+			"ExecutionRoleArn and one container with an Image, as PrimaryContainer or as the only one of Containers: "
+			"the local backend needs both");
 		return;
 	}
 	if (streq(member_string(container, "Mode"), "MultiModel")) {

@@ -43,8 +43,7 @@ static cJSON *make_variants(struct request *r, const char *config_name)
 		const cJSON *async = cJSON_GetObjectItem(config, "AsyncInferenceConfig");
 		if (async)
 			cJSON_AddItemToObject(v, "Async", cJSON_Duplicate(async, true));
-		cJSON_AddItemToObject(v, "Model",
-				      cJSON_DetachItemFromObject(model, "PrimaryContainer"));
+		cJSON_AddItemToObject(v, "Model", cJSON_Duplicate(model_container(model), true));
 	}
 	return variants;
 }

@@ -49,4 +49,8 @@ struct listed {
 /* reply_list: the List call of a kind over these rows: filters, order and pages as the request says. rows: malloc'ed, taken over. */
 void reply_list(struct request *r, const struct resource_kind *k, struct listed *rows, size_t n);
 
+/* The one container of a model as CreateModel takes it: PrimaryContainer, or the only one of Containers, borrowed. NULL: none,
+ * or several (a pipeline, which the local backend does not have). */
+const cJSON *model_container(const cJSON *model);
+
 #endif

@@ -25,7 +25,12 @@ def test_model_refusals():
     assert "primaryContainer.image" in message_of(create, Image="")
     assert code_of(create, Environment={"1X": "y"}) == "ValidationException"
     assert code_of(create, Environment={"X": "y" * 1025}) == "ValidationException"
-    assert code_of(sm.create_model, ModelName="x", ExecutionRoleArn=B.run["role"], Containers=[good]) == "ValidationException"
+    assert code_of(sm.create_model, ModelName="x", ExecutionRoleArn=B.run["role"], Containers=[good, good]) == "ValidationException"
+    vpc = {"SecurityGroupIds": ["sg-1"], "Subnets": ["subnet-1"]}
+    sm.create_model(ModelName="x", ExecutionRoleArn=B.run["role"], Containers=[good], VpcConfig=vpc)
+    d = sm.describe_model(ModelName="x")
+    assert d["Containers"] == [good] and d["VpcConfig"] == vpc and "PrimaryContainer" not in d
+    sm.delete_model(ModelName="x")
     arn = create(Environment={"A": "b"})["ModelArn"]
     assert arn == "arn:aws:sagemaker:us-east-1:123456789012:model/m1"
     assert message_of(create) == 'Cannot create already existing model "%s".' % arn
