@@ -116,7 +116,7 @@ static void answer_dir(struct endpoints *s, struct req *r, struct node *dir, con
 	node_unref(s->m->tree, n);
 }
 
-static const struct node_ops endpoint_ops, deletion_ops, deleting_ops, defaults_ops;
+static const struct node_ops endpoint_ops, deleting_ops, defaults_ops;
 
 void dir_answer(struct endpoints *s, struct req *r, struct node *dir, const char *name)
 {
@@ -408,7 +408,8 @@ static void deleting_lookup(struct req *r, struct node *dir, const char *name)
 
 	if (name_known(s, name, ep_deleting, times))
 		answer_dir(s, r, dir, name,
-			   (struct node_make){.ops = &deletion_ops, .rows = deleting_files}, times);
+			   (struct node_make){.ops = &endpoint_ref_ops, .rows = deleting_files},
+			   times);
 	else
 		reply_err(r, ENOENT);
 }
@@ -428,7 +429,7 @@ static const struct node_ops deleting_ops = {
 	.list = deleting_list,
 };
 
-static const struct node_ops deletion_ops = {
+const struct node_ops endpoint_ref_ops = {
 	.lookup = vdir_lookup,
 	.getattr = vdir_getattr,
 	.setattr = vdir_setattr,

@@ -56,25 +56,11 @@ static const struct vfile orphan_files[] = {
 	{0},
 };
 
-static void ref_free(struct node *n)
-{
-	free(n->data);
-}
-
-static const struct node_ops orphan_ops = {
-	.lookup = vdir_lookup,
-	.getattr = vdir_getattr,
-	.setattr = vdir_setattr,
-	.list = vdir_list,
-	.unlink = vdir_unlink,
-	.free = ref_free,
-};
-
 /* --- .orphans/ */
 
 static void lookup_answer(struct req *r, struct question *q, int no)
 {
-	struct node_make how = {.ops = &orphan_ops, .rows = orphan_files, .type = S_IFDIR};
+	struct node_make how = {.ops = &endpoint_ref_ops, .rows = orphan_files, .type = S_IFDIR};
 
 	(void)no;
 	pthread_mutex_lock(&q->s->mu);

@@ -262,6 +262,8 @@ struct endpoint_ref { /* data of the nodes endpoints/NAME and .deleting/NAME */
 	char name[64];
 };
 extern const struct node_ops endpoints_ops;
+/* endpoint_ref_ops: a directory of rows about one name; its data is an endpoint_ref of its own. */
+extern const struct node_ops endpoint_ref_ops;
 extern const struct vfile endpoints_files[], endpoint_files[], deleting_files[], default_files[];
 
 /* What goes on when a row's text can be shown. */

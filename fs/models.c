@@ -6,9 +6,6 @@
 
 #include "fs/models_room.h"
 
-#define SLOW_FOR_MS   5000
-#define SLOW_LIMIT_MS 200
-
 static struct models *models_of(struct req *r)
 {
 	return req_mount(r)->models;
@@ -18,98 +15,6 @@ static void fail_room(struct req *r, const struct err *e)
 {
 	mount_fail(req_mount(r), ROOM_MODELS, e);
 	reply_err(r, e->no);
-}
-
-/* A question about models/NAME that S3 must be asked first, for 2 s at most. The answer is given once, by answer_ask. */
-struct ask {
-	struct model *md;
-	struct node *dir;
-	char name[64];
-	mode_t mode;
-	void (*then)(struct req *r, struct ask *a);
-	struct promise *promise;
-	int no;        /* why S3 could not be asked; read once settled */
-	bool settled;  /* atomic: S3 answered before the limit */
-	unsigned refs; /* atomic: the job and the answer */
-};
-
-static void ask_unref(struct ask *a)
-{
-	if (__atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) == 0)
-		free(a);
-}
-
-/* How long S3 may take. Once it let somebody wait in vain, others are spared that for a while. */
-static long limit_locked(const struct models *s)
-{
-	return now_ms() < s->slow_until ? SLOW_LIMIT_MS : PROMISE_LIMIT_MS;
-}
-
-static void slow(struct models *s)
-{
-	SCOPED_LOCK(&s->mu);
-
-	s->slow_until = now_ms() + SLOW_FOR_MS;
-}
-
-static void answer_ask(struct req *r, void *arg, int no)
-{
-	struct ask *a = arg;
-
-	(void)no; /* an unreachable service: what is known decides */
-	if (!__atomic_load_n(&a->settled, __ATOMIC_ACQUIRE))
-		slow(a->md->s);
-	a->then(r, a);
-	ask_unref(a);
-}
-
-static void ask_job(void *arg, struct cancel *cancel)
-{
-	struct ask *a = arg;
-
-	struct err e = {0};
-
-	{
-		struct models *s = a->md->s;
-		SCOPED_LOCK(&s->mu);
-		while (a->md->deleting && !cancel_is_set(cancel))
-			models_wait_locked(s, 100);
-	}
-
-	if (catalog_refresh(a->md, cancel, &e) < 0) {
-		a->no = e.no;
-		mount_fail(a->md->s->m, ROOM_MODELS, &e);
-	}
-	__atomic_store_n(&a->settled, true, __ATOMIC_RELEASE);
-	promise_settle(a->promise, 0);
-	ask_unref(a);
-}
-
-static void ask(struct req *r, const struct ask *q)
-{
-	struct ask *a = malloc(sizeof *a);
-	long limit;
-	bool fresh;
-
-	if (!a) {
-		reply_err(r, ENOMEM);
-		return;
-	}
-	*a = *q;
-	a->refs = 2;
-	{
-		SCOPED_LOCK(&a->md->s->mu);
-		fresh = !a->md->deleting && model_fresh_locked(a->md);
-		limit = limit_locked(a->md->s);
-	}
-	a->promise = fresh ? NULL : promise_new(r, limit, answer_ask, a);
-	if (!a->promise) { /* fresh, or no memory: as known */
-		a->then(r, a);
-		free(a);
-	} else if (jobs_run(a->md->s->m->jobs, ask_job, a) < 0) {
-		promise_settle(a->promise, 0);
-		ask_unref(a);
-	}
 }
 
 /* Attributes of models/NAME as it is known now. */
@@ -131,7 +36,7 @@ static int top_stat(struct model *md, struct stat *st)
 /* A model that is listed, or has a manifest that makes no sense, is not absent: say why it cannot be shown. */
 static int unseen(const struct ask *a, int no)
 {
-	int why = __atomic_load_n(&a->settled, __ATOMIC_ACQUIRE) ? a->no : ETIMEDOUT;
+	int why = model_asked(a);
 	SCOPED_LOCK(&a->md->s->mu);
 	bool there = a->md->known == KNOWN_PUBLISHED && !a->md->man && !a->md->deleting;
 
@@ -163,7 +68,7 @@ static void models_lookup(struct req *r, struct node *dir, const char *name)
 		return;
 	}
 	snprintf(q.name, sizeof q.name, "%s", name);
-	ask(r, &q);
+	model_ask(r, &q);
 }
 
 /* A listing that S3 must be asked for; the same way as an ask. */
@@ -230,7 +135,7 @@ static void models_list(struct req *r, struct node *dir, struct dirfill *f)
 	{
 		SCOPED_LOCK(&l->s->mu);
 		fresh = l->s->listed && now_ms() - l->s->listed <= MODEL_FRESH_MS;
-		limit = limit_locked(l->s);
+		limit = models_limit_locked(l->s);
 	}
 	l->promise = fresh ? NULL : promise_new(r, limit, answer_list, l);
 	if (!l->promise) {
@@ -307,7 +212,7 @@ static void models_mkdir(struct req *r, struct node *dir, const char *name, mode
 		return;
 	}
 	snprintf(q.name, sizeof q.name, "%s", name);
-	ask(r, &q);
+	model_ask(r, &q);
 }
 
 static void refuse_file(struct req *r, const char *name)

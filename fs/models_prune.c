@@ -195,49 +195,12 @@ void model_prune(struct model *md)
 }
 
 /* A pruning that the last mount did not end. */
-struct unfinished {
-	struct model *md;
-	int64_t id;
-	cJSON *json;
-};
-
-static void unfinished_free(struct unfinished *u)
+static int resume(const struct unfinished *u, struct cancel *c, struct err *e)
 {
-	cJSON_Delete(u->json);
-	free(u);
-}
-
-static void finish_job(void *arg, struct cancel *cancel)
-{
-	struct unfinished *u = arg;
-	struct err e = {0};
-
-	if (finish(u->md, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), u->id, cancel, &e) < 0)
-		log_line(u->md->s->m->log, LOG_LEVEL_WARNING, "models",
-			 "old versions of model '%s': %s", u->md->name, e.text);
-	unfinished_free(u);
-}
-
-static int resume_one(void *arg, int64_t id, const char *name, const char *json)
-{
-	struct models *s = arg;
-	struct err e;
-	struct unfinished *u = calloc(1, sizeof *u);
-
-	if (!u)
-		return -1;
-	u->md = model_get(s, name, &e);
-	u->id = id;
-	u->json = cJSON_Parse(json);
-	if (!u->md || !u->json || jobs_run(s->m->jobs, finish_job, u) < 0)
-		unfinished_free(u);
-	return 0;
+	return finish(u->md, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), u->id, c, e);
 }
 
 void models_resume_prunes(struct models *s)
 {
-	struct err e;
-
-	if (journal_each(s->m->journal, KIND, resume_one, s, &e) < 0)
-		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	models_resume(s, &(const struct resume){KIND, "old versions", resume, false});
 }

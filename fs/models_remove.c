@@ -250,12 +250,6 @@ void models_rmdir(struct req *r, struct node *dir, const char *name)
 }
 
 /* A deletion that the last mount did not end. */
-struct unfinished {
-	struct model *md;
-	int64_t id;
-	cJSON *json;
-};
-
 static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
 {
 	struct models *s = u->md->s;
@@ -280,52 +274,7 @@ static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
 	return journal_end(s->m->journal, u->id, e);
 }
 
-static void finish_job(void *arg, struct cancel *cancel)
-{
-	struct unfinished *u = arg;
-	struct models *s = u->md->s;
-	struct err e = {0};
-
-	if (finish(u, cancel, &e) < 0)
-		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "removal of model '%s': %s",
-			 u->md->name, e.text);
-	{
-		SCOPED_LOCK(&s->mu);
-		u->md->deleting = false;
-		pthread_cond_broadcast(&s->changed);
-	}
-	cJSON_Delete(u->json);
-	free(u);
-}
-
-static int resume_one(void *arg, int64_t id, const char *name, const char *json)
-{
-	struct models *s = arg;
-	struct err e;
-	struct unfinished *u = calloc(1, sizeof *u);
-
-	if (!u)
-		return -1;
-	u->md = model_get(s, name, &e);
-	u->id = id;
-	u->json = cJSON_Parse(json);
-	if (u->md && u->json) {
-		SCOPED_LOCK(&s->mu);
-		u->md->deleting = true;
-	}
-	if (u->md && u->json && jobs_run(s->m->jobs, finish_job, u) == 0)
-		return 0;
-	if (u->md)
-		u->md->deleting = false;
-	cJSON_Delete(u->json);
-	free(u);
-	return 0;
-}
-
 void models_resume_deletions(struct models *s)
 {
-	struct err e;
-
-	if (journal_each(s->m->journal, "delete-model", resume_one, s, &e) < 0)
-		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	models_resume(s, &(const struct resume){"delete-model", "removal", finish, true});
 }

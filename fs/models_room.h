@@ -130,6 +130,8 @@ struct model *model_find_locked(struct models *s, const char *name);
 /* model_get: found or made; NULL: memory or a name against the rule (e says which). */
 struct model *model_get(struct models *s, const char *name, struct err *e);
 bool model_fresh_locked(const struct model *md);
+/* model_known_locked: what is published is known, whatever is staged. */
+bool model_known_locked(const struct model *md);
 bool model_exists_locked(const struct model *md);
 /* model_persist: what the next mount must know of md, into the journal. */
 int model_persist(struct model *md, struct err *e) _must_check_;
@@ -153,12 +155,50 @@ int model_percent_locked(const struct model *md);
 void model_status_locked(struct model *md, struct buf *out);
 void model_quiet(struct timer *t);
 
+/* models_ask.c: a question about models/NAME that S3 must be asked first, for 2 s at most. The answer is given once, by then. */
+struct ask {
+	struct model *md;
+	struct node *dir;
+	char name[64];
+	mode_t mode;
+	bool published; /* what is published counts, also for a model with changes */
+	void (*then)(struct req *r, struct ask *a);
+	/* models_ask.c's own */
+	struct promise *promise;
+	int no;        /* why S3 could not be asked; read once settled */
+	bool settled;  /* atomic: S3 answered before the limit */
+	unsigned refs; /* atomic: the job and the answer */
+};
+
+/* model_ask: then(r, copy of q), at once when enough is known. model_asked: the errno for which S3 could not be asked, 0: it was. */
+void model_ask(struct req *r, const struct ask *q);
+int model_asked(const struct ask *a);
+/* models_limit_locked: how many ms S3 may take. Once it let somebody wait in vain, others are spared that for a while. */
+long models_limit_locked(const struct models *s);
+
 /* models_publish.c */
 void models_canonical(const char *model, char out[64]);
 
 /* models_remove.c */
 void models_rmdir(struct req *r, struct node *dir, const char *name);
 void models_resume_deletions(struct models *s);
+
+/* models_resume.c: an operation that the last mount's journal holds. */
+struct unfinished {
+	struct model *md;
+	int64_t id;
+	cJSON *json;
+};
+
+struct resume {
+	const char *kind; /* in the journal */
+	const char *what; /* "WHAT of model 'NAME': ..." in the log, when it fails */
+	int (*run)(const struct unfinished *u, struct cancel *c, struct err *e);
+	bool deletes; /* the model counts as going meanwhile */
+};
+
+/* models_resume: a job for each operation of that kind; run ends the journal's row. */
+void models_resume(struct models *s, const struct resume *how);
 
 /* models_archives.c: archives_delete: of keys (a JSON array), those that man (NULL: none) does not name. 1: some stay, a model that
  * was made lately uses them; -1: not all could be deleted. Job thread. */

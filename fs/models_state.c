@@ -40,14 +40,19 @@ struct model *model_get(struct models *s, const char *name, struct err *e)
 	return md;
 }
 
+bool model_known_locked(const struct model *md)
+{
+	return md->known != KNOWN_NOT && md->seen && now_ms() - md->seen <= MODEL_FRESH_MS &&
+	       (md->known == KNOWN_ABSENT || (md->man && !md->stale));
+}
+
 bool model_fresh_locked(const struct model *md)
 {
 	if (md->staged && (md->dirty || !md->base[0]))
 		return true; /* nobody else can say more than staging does */
 	if (md->gone.n)
 		return true; /* a removal is under way: the view must hold still */
-	return md->known != KNOWN_NOT && md->seen && now_ms() - md->seen <= MODEL_FRESH_MS &&
-	       (md->known == KNOWN_ABSENT || (md->man && !md->stale));
+	return model_known_locked(md);
 }
 
 bool model_exists_locked(const struct model *md)
