@@ -31,7 +31,7 @@ static int begin(struct model *md, enum why why, struct cancel *c, struct err *e
 	if (md->committing || (!md->dirty && !md->gone.n))
 		return 0;
 	md->committing = true;
-	md->progress = (struct model_progress){.phase = PHASE_CHECKING, .since = now_ms()};
+	progress_phase(&md->work, PROGRESS_CHECKING, 0);
 	md->cancel = cancel_new();
 	return 1;
 }
@@ -53,7 +53,6 @@ static void end(struct model *md, enum why why, int r, const struct err *e)
 		cancel_unref(md->cancel);
 		md->cancel = NULL;
 		md->committing = false;
-		md->progress.phase = PHASE_IDLE;
 		md->waiting = r < 0 && md->refused && why != COMMIT_ASKED;
 		if (r < 0) {
 			md->error = *e;
@@ -64,6 +63,7 @@ static void end(struct model *md, enum why why, int r, const struct err *e)
 			err_clear(&md->error);
 		}
 	}
+	progress_phase(&md->work, PROGRESS_IDLE, 0);
 	if (r < 0 && !md->waiting && e->no != ECANCELED)
 		mount_fail(md->s->m, ROOM_MODELS, e);
 	model_wake(md);
@@ -116,9 +116,8 @@ static int check(struct commit *c, struct err *e)
 		SCOPED_LOCK(&md->s->mu);
 		c->gen = md->gen;
 		md->refused = false;
-		md->progress.phase = PHASE_CHECKING;
 	}
-
+	progress_phase(&md->work, PROGRESS_CHECKING, 0);
 	if (model_plan(md, &c->plan, e) < 0)
 		return -1;
 	if (!c->plan->whole) {
@@ -128,10 +127,7 @@ static int check(struct commit *c, struct err *e)
 		/* .error of models/ must tell which one */
 		return strstr(e->text, md->name) ? -1 : err_prefix(e, "model '%s'", md->name);
 	}
-	{
-		SCOPED_LOCK(&md->s->mu);
-		md->progress.total = c->plan->bytes;
-	}
+	progress_phase(&md->work, PROGRESS_HASHING, 0);
 	return package_digest(c->plan, md->s->hashes, c->cancel, e);
 }
 

@@ -41,31 +41,21 @@ struct writing {
 	struct s3_upload *upload;
 };
 
-static void packed(void *arg, uint64_t bytes)
+static void progress(void *arg, uint64_t bytes)
 {
-	struct model *md = ((struct writing *)arg)->c->md;
-	SCOPED_LOCK(&md->s->mu);
-
-	md->progress.packed += bytes;
+	progress_add(&((struct writing *)arg)->c->md->work, bytes);
 }
 
 static void sent(void *arg, uint64_t bytes)
 {
-	struct model *md = ((struct commit *)arg)->md;
-	SCOPED_LOCK(&md->s->mu);
-
-	md->progress.uploaded = bytes;
+	progress_sent(&((struct commit *)arg)->md->work, bytes);
 }
 
 static int sink(void *arg, const void *p, size_t n, struct err *e)
 {
 	struct writing *w = arg;
 
-	{
-		SCOPED_LOCK(&w->c->md->s->mu);
-		w->c->md->progress.made += n;
-	}
-
+	progress_made(&w->c->md->work, n);
 	return s3_upload_write(w->upload, p, n, e);
 }
 
@@ -90,7 +80,7 @@ static int write_archive(struct commit *c, struct err *e)
 	const struct s3_upload_hooks hooks = {.started = started, .sent = sent, .arg = c};
 	struct writing w = {c, s3_upload_new(m->aws, &c->bucket, c->key, &hooks, c->cancel, e)};
 	_cleanup_(output_release)
-	struct package_output o = {.sink = sink, .arg = &w, .progress = packed};
+	struct package_output o = {.sink = sink, .arg = &w, .progress = progress};
 	struct s3_object object = {0};
 
 	if (!w.upload)
@@ -111,10 +101,7 @@ static int upload(struct commit *c, struct err *e)
 	catalog_key(md->s, md->name, c->version, c->key);
 	if (mount_bucket_make(md->s->m, &c->bucket, c->cancel, e) < 0 || journal_upload(c, e) < 0)
 		return -1;
-	{
-		SCOPED_LOCK(&md->s->mu);
-		md->progress.phase = PHASE_UPLOADING;
-	}
+	progress_phase(&md->work, PROGRESS_UPLOADING, c->plan->bytes);
 	c->uploaded = true;
 	if (write_archive(c, e) < 0)
 		return e->no == EBUSY ? -1 : err_prefix(e, "cannot upload model '%s'", md->name);
@@ -215,6 +202,7 @@ int commit_publish(struct commit *c, struct err *e)
 
 	if (record_named(c->record, c->version) < 0)
 		return err_set(e, ENOMEM, "out of memory");
+	progress_phase(&c->md->work, PROGRESS_PUBLISHING, 0);
 	for (int i = 0; i < PUBLISH_TRIES; i++) {
 		_cleanup_(manifest_unrefp)
 		struct manifest *made = NULL;

@@ -400,6 +400,7 @@ struct models *models_start(struct mount *m, struct err *e)
 		models_free(s);
 		return NULL;
 	}
+	models_progress_start(s);
 	model_state_load(s);
 	commit_resume_uploads(s);
 	models_resume_deletions(s);
@@ -464,6 +465,7 @@ void models_stop(struct models *s, long grace_ms)
 	while (!cancel_is_set(c) && busy(s))
 		cancel_sleep(c, 20);
 	timer_disarm(s->m->watch, &limit);
+	models_progress_stop(s);
 	cancel_unref(c);
 }
 
@@ -471,6 +473,7 @@ static void model_free(struct model *md)
 {
 	manifest_unref(md->man);
 	names_clear(&md->gone);
+	model_progress_release(md);
 	cancel_unref(md->cancel);
 	free(md);
 }

@@ -146,14 +146,6 @@ bool models_published(struct models *s, const char *model)
 	return md && !md->dirty && !md->gone.n && !md->committing && !md->deleting && md->man;
 }
 
-int models_upload_percent(struct models *s, const char *model)
-{
-	SCOPED_LOCK(&s->mu);
-	const struct model *md = model_find_locked(s, model);
-
-	return md && md->committing ? model_percent_locked(md) : -1;
-}
-
 static bool our_bucket(struct models *s, const char *name, size_t n)
 {
 	char ours[64];
@@ -186,27 +178,4 @@ void models_of_uri(struct models *s, const char *uri, char model[64])
 	model[slash - key] = 0;
 	if (!model_name_ok(model))
 		model[0] = 0;
-}
-
-static void bar(struct buf *out, int percent)
-{
-	for (int i = 0; i < 20; i++)
-		buf_char(out, i < percent / 5 ? '#' : '.');
-}
-
-void models_status(struct models *s, struct buf *out)
-{
-	SCOPED_LOCK(&s->mu);
-
-	for (struct model *md = s->list; md; md = md->next) {
-		if (!md->dirty && !md->committing && !md->deleting)
-			continue;
-		buf_printf(out, "models/%s  ", md->name);
-		if (md->committing && md->progress.phase == PHASE_UPLOADING) {
-			bar(out, model_percent_locked(md));
-			buf_str(out, "  ");
-		}
-		model_status_locked(md, out);
-		buf_char(out, '\n');
-	}
 }

@@ -17,6 +17,7 @@
 
 #include "fs/catalog.h"
 #include "fs/models.h"
+#include "fs/progress.h"
 #include "fs/thread.h"
 #include "fs/vfile.h"
 #include "sagemaker/package.h"
@@ -33,22 +34,6 @@
 #define MODEL_NAME_RULE "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 
 enum known { KNOWN_NOT, KNOWN_ABSENT, KNOWN_PUBLISHED };
-
-enum phase { PHASE_IDLE, PHASE_CHECKING, PHASE_UPLOADING };
-
-/* How far a model has come on its way to S3, whoever reads it: counters only grow while `since` stays. Bytes "of the model" are those of
- * the files as they are written; bytes "of the archive" are compressed. What was sent before the commit began, or by the mount before
- * this one, counts as done. A transfer's rate is (uploaded now - uploaded then) / time; what is left is about total - packed of the
- * model, plus made - uploaded of the archive. */
-struct model_progress {
-	enum phase
-		phase; /* IDLE: no commit runs; the counters are then of files that are sent early, or of the last commit */
-	int64_t since; /* now_ms() when the counters began anew: a commit, or the first file that was sent early; 0: never */
-	uint64_t total;    /* of the model; 0: not known yet */
-	uint64_t packed;   /* of the model: read, hashed and compressed */
-	uint64_t made;     /* of the archive: what `packed` has become */
-	uint64_t uploaded; /* of the archive: taken by S3, or on the way in full */
-};
 
 enum why {
 	COMMIT_QUIET,
@@ -78,8 +63,10 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 
 	/* work in flight */
 	bool copying, committing, deleting, fetching, pruning, prune_again;
-	struct model_progress progress; /* model_progress() */
-	struct cancel *cancel;          /* of the running commit, NULL none */
+	/* models_progress.c; have their own locks: called with models.mu or without */
+	struct progress work;  /* the commit or copy-up that runs */
+	struct progress reads; /* of published files from S3 */
+	struct cancel *cancel; /* of the running commit, NULL none */
 	struct timer quiet;
 	bool quiet_armed;
 
@@ -116,6 +103,9 @@ struct models {
 	int64_t listed;     /* now_ms() of the last whole listing, 0 never */
 	int64_t slow_until; /* now_ms(): S3 has just not answered somebody in time */
 	bool stopping;
+
+	bool stopped;
+	struct timer tick; /* models_progress.c */
 };
 
 /* data of every node in models/NAME but those below .sagemaker */
@@ -148,10 +138,7 @@ void model_wake(struct model *md);
 /* models_wait_locked: waits for a change of some model, at most ms. */
 void models_wait_locked(struct models *s, long ms);
 void model_state_load(struct models *s);
-/* model_progress: a copy of md's counters. Any thread, quick. */
-void model_progress(struct model *md, struct model_progress *out);
-/* model_percent_locked: of the running upload. model_status_locked: the line of .sagemaker/status, without its end. */
-int model_percent_locked(const struct model *md);
+/* model_status_locked: the line of .sagemaker/status, without its end. */
 void model_status_locked(struct model *md, struct buf *out);
 void model_quiet(struct timer *t);
 
@@ -175,6 +162,18 @@ void model_ask(struct req *r, const struct ask *q);
 int model_asked(const struct ask *a);
 /* models_limit_locked: how many ms S3 may take. Once it let somebody wait in vain, others are spared that for a while. */
 long models_limit_locked(const struct models *s);
+
+/*
+ * models_progress.c: who commits or reads says so by md->work and md->reads (progress.h), and readers of progress, events and
+ * `sagemakerfs status` see it. model_progress_init: once, when md is made.
+ */
+void model_progress_init(struct model *md);
+void model_progress_release(struct model *md);
+/* models_progress_stop: no tick comes any more. */
+void models_progress_start(struct models *s);
+void models_progress_stop(struct models *s);
+/* model_progress_line: what .sagemaker/progress says, without its end: the commit's line, else the reads', else "idle". */
+void model_progress_line(struct model *md, struct buf *out);
 
 /* models_publish.c */
 void models_canonical(const char *model, char out[64]);

@@ -32,6 +32,13 @@ static int show_status(struct node *dir, struct buf *out, struct err *e)
 	return buf_char(out, '\n');
 }
 
+static int show_progress(struct node *dir, struct buf *out, struct err *e)
+{
+	(void)e;
+	model_progress_line(side_model(dir), out);
+	return buf_char(out, '\n');
+}
+
 static int show_error(struct node *dir, struct buf *out, struct err *e)
 {
 	struct model *md = side_model(dir);
@@ -357,6 +364,7 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 /* Nothing here is listed by its parent; wait blocks, so it is not even listed here. */
 const struct vfile model_rows[] = {
 	{.name = "status",        .mode = 0444, .show = show_status},
+	{.name = "progress",    .mode = 0444, .show = show_progress},
 	{.name = "check",    .mode = 0444, .fetch = fetch_check},
 	{.name = "error",         .mode = 0444, .show = show_error},
 	{.name = "wait",

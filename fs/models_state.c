@@ -34,6 +34,7 @@ struct model *model_get(struct models *s, const char *name, struct err *e)
 	md->s = s;
 	snprintf(md->name, sizeof md->name, "%s", name);
 	md->quiet = (struct timer){.fn = model_quiet, .arg = md};
+	model_progress_init(md);
 	md->epoch = 1;
 	md->next = s->list;
 	s->list = md;
@@ -283,23 +284,6 @@ static bool staging_empty(struct model *md)
 	return d != NULL;
 }
 
-void model_progress(struct model *md, struct model_progress *out)
-{
-	SCOPED_LOCK(&md->s->mu);
-
-	*out = md->progress;
-}
-
-/* What is packed, as far as S3 has taken it. */
-int model_percent_locked(const struct model *md)
-{
-	const struct model_progress *p = &md->progress;
-	double taken = p->made ? (double)p->uploaded / (double)p->made : 0;
-
-	return p->total ? (int)MIN((double)p->packed * MIN(taken, 1) * 100 / (double)p->total, 99)
-			: 0;
-}
-
 static void status_changed_locked(struct model *md, struct buf *out)
 {
 	bool failed = md->error.no && md->failed_gen == md->gen;
@@ -316,14 +300,23 @@ static void status_changed_locked(struct model *md, struct buf *out)
 		buf_str(out, "staged");
 }
 
+/* The phase, and how far an upload is: the rest is in .sagemaker/progress. */
+static void status_committing(struct model *md, struct buf *out)
+{
+	struct progress_view v;
+
+	progress_look(&md->work, &v);
+	buf_str(out, progress_word(v.phase));
+	if (v.phase == PROGRESS_UPLOADING && v.percent >= 0)
+		buf_printf(out, " %d %%", v.percent);
+}
+
 void model_status_locked(struct model *md, struct buf *out)
 {
 	if (md->deleting)
 		buf_str(out, "deleting");
-	else if (md->committing && md->progress.phase == PHASE_UPLOADING)
-		buf_printf(out, "uploading %d %%", model_percent_locked(md));
 	else if (md->committing)
-		buf_str(out, "checking");
+		status_committing(md, out);
 	else if (md->dirty)
 		status_changed_locked(md, out);
 	else if (md->base[0] || md->man)
