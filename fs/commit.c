@@ -117,6 +117,7 @@ static int check(struct commit *c, struct err *e)
 		c->gen = md->gen;
 		md->refused = false;
 	}
+
 	progress_phase(&md->work, PROGRESS_CHECKING, 0);
 	if (model_plan(md, &c->plan, e) < 0)
 		return -1;

@@ -365,14 +365,14 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 const struct vfile model_rows[] = {
 	{.name = "status",        .mode = 0444, .show = show_status},
 	{.name = "progress",    .mode = 0444, .show = show_progress},
-	{.name = "check",    .mode = 0444, .fetch = fetch_check},
-	{.name = "error",         .mode = 0444, .show = show_error},
+	{.name = "check",      .mode = 0444, .fetch = fetch_check},
+	{.name = "error",  .mode = 0444, .show = show_error},
 	{.name = "wait",
 	 .mode = 0444,
 	 .flags = VF_HIDDEN,
 	 .settled = settled_wait,
 	 .waiting = waiting_wait},
-	{.name = "uri",         .mode = 0444, .show = show_uri},
+	{.name = "uri",   .mode = 0444, .show = show_uri},
 	{.name = "framework",
 	 .mode = 0644,
 	 .max_write = 64,
@@ -383,9 +383,9 @@ const struct vfile model_rows[] = {
 	 .max_write = 64,
 	 .fetch = fetch_version,
 	 .store = store_version},
-	{.name = "image",      .mode = 0444, .fetch = fetch_image},
-	{.name = "digest", .mode = 0444, .show = show_digest},
-	{0	  },
+	{.name = "image",          .mode = 0444, .fetch = fetch_image},
+	{.name = "digest",      .mode = 0444, .show = show_digest},
+	{0},
 };
 
 static const struct node_ops side_ops = {

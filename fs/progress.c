@@ -13,13 +13,13 @@ static const struct {
 	bool counts;
 } phases[PROGRESS_PHASES] = {
 	[PROGRESS_IDLE] = {"idle",       false},
-	[PROGRESS_CHECKING] = {"checking",   false},
+          [PROGRESS_CHECKING] = {"checking",   false},
 	[PROGRESS_HASHING] = {"hashing",    true },
-	[PROGRESS_PACKING] = {"packing",    true },
+          [PROGRESS_PACKING] = {"packing",    true },
 	[PROGRESS_UPLOADING] = {"uploading",  true },
-	[PROGRESS_PUBLISHING] = {"publishing", false},
+          [PROGRESS_PUBLISHING] = {"publishing", false},
 	[PROGRESS_COPYING] = {"copying",    true },
-	[PROGRESS_READING] = {"reading",    true },
+          [PROGRESS_READING] = {"reading",    true },
 	[PROGRESS_VERIFYING] = {"verifying",  true },
 };
 
@@ -149,7 +149,8 @@ bool progress_active(const struct progress *p)
 /* What is done of what was added: all of it, or the part that was sent. */
 static uint64_t done_locked(struct progress *p)
 {
-	uint64_t added = load(&p->count.added), made = load(&p->count.made), sent = load(&p->count.sent);
+	uint64_t added = load(&p->count.added), made = load(&p->count.made),
+		 sent = load(&p->count.sent);
 	uint64_t total = load(&p->total);
 	double part = made ? (double)MIN(sent, made) / (double)made : 1;
 	bool waits = phase_of(p) == PROGRESS_UPLOADING && !made;

@@ -54,13 +54,15 @@ struct progress {
 	void *arg;
 
 	pthread_mutex_t mu; /* guards what follows; a leaf */
+
 	struct {
 		int64_t at; /* now_ms() */
 		uint64_t done;
 	} sample[PROGRESS_SAMPLES]; /* a ring: sample[n % PROGRESS_SAMPLES] is next */
+
 	unsigned n;
 	unsigned joined; /* threads between join and leave */
-	uint64_t high; /* done never goes back within a phase */
+	uint64_t high;   /* done never goes back within a phase */
 };
 
 /* What a look at it says. */
