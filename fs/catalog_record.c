@@ -14,6 +14,7 @@ static void set(cJSON *j, const char *key, cJSON *value)
 static cJSON *member_json(const struct package_member *m)
 {
 	cJSON *j = cJSON_CreateObject();
+	char digest[SHA256_HEX];
 
 	if (m->path)
 		cJSON_AddStringToObject(j, "path", m->path);
@@ -23,6 +24,10 @@ static cJSON *member_json(const struct package_member *m)
 	cJSON_AddNumberToObject(j, "size", (double)m->size);
 	cJSON_AddNumberToObject(j, "mode", m->mode & 0777);
 	cJSON_AddNumberToObject(j, "mtime", (double)m->mtime);
+	if (m->hashed) {
+		hex(m->sha256, sizeof m->sha256, digest);
+		cJSON_AddStringToObject(j, "sha256", digest);
+	}
 	return j;
 }
 
@@ -102,9 +107,10 @@ int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_poi
 			set(m, "offset", cJSON_CreateNumber((double)offsets[i++]));
 	}
 	for (i = 0; i < n_points; i++) {
-		const double pair[] = {(double)points[i].in, (double)points[i].out};
+		const double point[] = {(double)points[i].in, (double)points[i].out,
+					(double)points[i].crc};
 
-		cJSON_AddItemToArray(list, cJSON_CreateDoubleArray(pair, 2));
+		cJSON_AddItemToArray(list, cJSON_CreateDoubleArray(point, 3));
 	}
 	set(record, "points", list);
 	return cJSON_HasObjectItem(record, "points") ? 0 : -1;

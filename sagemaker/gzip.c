@@ -171,7 +171,7 @@ static bool compress_job(struct deflater *d, struct job *j)
 }
 
 /* Note where a chunk begins, before its bytes are counted. */
-static int add_point_locked(struct gzip *g)
+static int add_point_locked(struct gzip *g, uint32_t crc)
 {
 	if (g->n_points == g->max_points) {
 		size_t max = g->max_points ? g->max_points * 2 : 64;
@@ -182,7 +182,7 @@ static int add_point_locked(struct gzip *g)
 		g->points = p;
 		g->max_points = max;
 	}
-	g->points[g->n_points++] = (struct gzip_point){g->total_in, g->total_out};
+	g->points[g->n_points++] = (struct gzip_point){g->total_in, g->total_out, crc};
 	return 0;
 }
 
@@ -193,7 +193,7 @@ static void sink_head_locked(struct gzip *g)
 	struct err e = {0};
 	int rc = -1;
 
-	if (add_point_locked(g)) {
+	if (add_point_locked(g, j->crc)) {
 		err_set(&e, ENOMEM, "compress: out of memory");
 	} else if (!g->failed) {
 		pthread_mutex_unlock(&g->mu);

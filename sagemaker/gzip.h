@@ -17,6 +17,8 @@ typedef int gzip_sink(void *arg, const void *p, size_t n, struct err *e);
 struct gzip_point {   /* a place where inflating can start: after a full flush */
 	uint64_t in;  /* offset in the uncompressed stream */
 	uint64_t out; /* offset in the compressed stream */
+	uint32_t
+		crc; /* CRC-32 of the uncompressed bytes from here to the next point, or to the end */
 };
 
 struct gzip;

@@ -98,6 +98,9 @@ static void round_trips(void **state)
 			assert_int_equal(points[k].in, k * 16 * MIB);
 			check_inflate(out.data + points[k].out, out.len - points[k].out,
 				      p + points[k].in, rows[i].n - points[k].in, -15);
+			size_t end = k + 1 < n_points ? points[k + 1].in : rows[i].n;
+			assert_int_equal(points[k].crc, crc32(0, p + points[k].in,
+							      (unsigned)(end - points[k].in)));
 		}
 		assert_true(out.len <= rows[i].n + rows[i].n / 10000 + 64); /* never worth more */
 		if (rows[i].fill == fill_text && rows[i].n > MIB)

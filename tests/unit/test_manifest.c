@@ -22,7 +22,7 @@ static struct package_plan *sample(void)
 		{.archive = (char *)(uintptr_t) "code/inference.py",
 		 .size = 3,
 		 .mode = 0644,
-		 .content = (char *)(uintptr_t) "abc"},
+		 .content = (char *)(uintptr_t) "abc"                        },
 		{.path = (char *)(uintptr_t) "1/saved_model.pb",
 		 .archive = (char *)(uintptr_t) "export/Servo/1/saved_model.pb",
 		 .size = 10,
@@ -31,11 +31,13 @@ static struct package_plan *sample(void)
 		{.path = (char *)(uintptr_t) "1/variables/a",
 		 .archive = (char *)(uintptr_t) "export/Servo/1/variables/a",
 		 .size = 20,
-		 .mode = 0755                          },
+		 .mode = 0755,
+		 .hashed = true,
+		 .sha256 = {0xab, 0xcd}},
 		{.path = (char *)(uintptr_t) "1-old",
 		 .archive = (char *)(uintptr_t) "export/Servo/1/z",
 		 .size = 0,
-		 .mode = 0600                           },
+		 .mode = 0600},
 	};
 	static struct package_plan plan;
 
@@ -69,13 +71,16 @@ static void round_trip(void **state)
 	_cleanup_json_ cJSON *r = stored_record("v1"), *second = stored_record("v2");
 	const uint64_t offsets[] = {512, 1536, 2560, 3584};
 	const struct gzip_point points[] = {
-		{0,        10  },
-                {16777216, 1000}
+		{0,        10,   1         },
+                {16777216, 1000, 0xfffffff0}
         };
 	struct err e = {0};
 
 	(void)state;
 	assert_int_equal(record_offsets(r, offsets, points, 2), 0);
+	_cleanup_free_ char *json = cJSON_PrintUnformatted(r);
+	assert_non_null(strstr(json, "\"points\":[[0,10,1],[16777216,1000,4294967280]]"));
+	assert_non_null(strstr(json, "\"sha256\":\"abcd0000"));
 	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
 	_cleanup_(manifest_unrefp)
 	struct manifest *m = read_text(text, &e);
