@@ -166,6 +166,20 @@ static int verify(const struct manifest *man, int dirfd, struct err *e)
 	return 0;
 }
 
+/* The archive's members beneath dir; of one that its writer had ready, the archive itself is the member. */
+static int open_up(const struct manifest *man, int archive, int dir, struct cancel *c,
+		   struct err *e)
+{
+	char self[32];
+
+	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(man->current, "ready")))
+		return unpack(archive, dir, NULL, c, e);
+	snprintf(self, sizeof self, "/proc/self/fd/%d", archive);
+	if (linkat(AT_FDCWD, self, dir, "model.tar.gz", AT_SYMLINK_FOLLOW) < 0)
+		return err_errno(e, "cannot name the archive");
+	return 0;
+}
+
 static int fetch_into(struct model *md, const struct manifest *man, const char *temp,
 		      struct cancel *c, struct err *e)
 {
@@ -179,7 +193,7 @@ static int fetch_into(struct model *md, const struct manifest *man, const char *
 	_cleanup_close_ int dir = openat(md->s->cache_fd, temp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_errno(e, "cannot open a directory in %s/cache", md->s->m->state_path);
-	if (unpack(archive, dir, NULL, c, e) < 0 || verify(man, dir, e) < 0)
+	if (open_up(man, archive, dir, c, e) < 0 || verify(man, dir, e) < 0)
 		return -1;
 	cache_name(md->name, man->version, name);
 	if (renameat(md->s->cache_fd, temp, md->s->cache_fd, name) < 0)

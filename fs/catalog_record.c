@@ -59,6 +59,8 @@ cJSON *record_new(const struct package_plan *p)
 		cJSON_AddStringToObject(j, rows[i].key, rows[i].value);
 	set(j, "environment", package_environment(p));
 	set(j, "settings", s->text ? cJSON_CreateString(s->text) : cJSON_CreateNull());
+	if (p->ready) /* the object is the one member itself */
+		set(j, "ready", cJSON_CreateTrue());
 	cJSON *members = cJSON_AddArrayToObject(j, "members");
 	for (size_t i = 0; i < p->n_members; i++)
 		cJSON_AddItemToArray(members, member_json(&p->members[i]));

@@ -105,6 +105,8 @@ int package_digest(struct package_plan *p, struct hash_cache *cache, struct canc
 	if (!h)
 		return err_set(e, ENOMEM, "hash the model: out of memory");
 	sha256_update(h, PACKAGE_LAYOUT_VERSION "\n", strlen(PACKAGE_LAYOUT_VERSION "\n"));
+	if (p->ready)
+		sha256_update(h, "ready\n", strlen("ready\n"));
 	for (size_t i = 0; i < p->n_members; i++)
 		add_member(h, &p->members[i]);
 	sha256_final(h, out);

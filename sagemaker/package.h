@@ -50,7 +50,9 @@ struct package_plan {
 	struct err why;
 	/* lines for `check`: what was recognised and why, what is not packed, generated code or why none */
 	struct buf notes;
-	bool has_code;           /* the archive has code/ of the user */
+	bool has_code; /* the archive has code/ of the user */
+	/* the one member is a model.tar.gz made elsewhere: package_write hands its bytes on as they are, without restart points */
+	bool ready;
 	char program[256];       /* SAGEMAKER_PROGRAM to set in the environment, "" none */
 	int dirfd;               /* own duplicate of the model's directory */
 	char digest[SHA256_HEX]; /* "" until package_digest */
@@ -88,6 +90,11 @@ struct package_output {
 
 int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel,
 		  struct err *e) _must_check_;
+
+/* package_file_model: what a single file directly in models/ would be by its name: true for the endings of one-file models
+ * ("iris.tar.gz", "iris.joblib"), with the model's name, the file's without that ending, in model (n bytes, cut to it). What
+ * the file really is decides package_plan, on a directory that holds nothing but it. */
+bool package_file_model(const char *file, char *model, size_t n);
 
 /* package_describe: the text of `check` and of `sagemakerfs pack`: framework and evidence, image version it would take, each
  * member with size, what is left out and why, generated code, problems. */

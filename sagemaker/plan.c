@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "sagemaker/images.h"
+#include "sagemaker/ready.h"
 #include "sagemaker/settings.h"
 
 #define MAX_NOTES ((size_t)256 << 10)
@@ -189,9 +190,6 @@ static void choose_named(const struct source *s, const char *name, struct packag
 /* An image is given and no row knows what it wants: the files stay as they are. */
 static void choose_own(const struct source *s, struct package_plan *p)
 {
-	if (s->n == 1 &&
-	    (ends_with(s->files[0].path, ".tar.gz") || ends_with(s->files[0].path, ".tgz")))
-		return; /* nothing_recognised says what to do with it */
 	p->framework = &framework_own;
 	plan_note(p, "framework: left to the image; the files are packed as they are");
 }
@@ -332,6 +330,17 @@ static void finish_plan(struct package_plan *p)
 	}
 }
 
+static int lay_out(const struct source *s, const char *name, struct package_plan *p, struct err *e)
+{
+	if (ready_find(s))
+		return ready_lay_out(s, name, p, e);
+	choose(s, p);
+	if (p->framework)
+		return p->framework->lay_out(s, p, e);
+	nothing_recognised(s, name, p);
+	return 0;
+}
+
 int package_plan(int dirfd, const char *name, const struct package_settings *overrides,
 		 struct package_plan **out, struct err *e)
 {
@@ -343,10 +352,7 @@ int package_plan(int dirfd, const char *name, const struct package_settings *ove
 	*out = NULL;
 	if (!p || read_settings(p, overrides, e) || source_walk(p->dirfd, p, &s, e))
 		return -1;
-	choose(&s, p);
-	if (!p->framework)
-		nothing_recognised(&s, name, p);
-	else if (p->framework->lay_out(&s, p, e))
+	if (lay_out(&s, name, p, e))
 		return -1;
 	finish_plan(p);
 	*out = steal(p);

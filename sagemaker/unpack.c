@@ -22,6 +22,7 @@ struct reader {
 	struct archive_entry *entry; /* the current one, owned by in */
 	char path[PATH_LIMIT + 1];   /* its normalised path */
 	uint64_t entries, bytes;     /* what is left of the limits */
+	uint64_t keep;               /* of the limits; 0: all */
 	struct cancel *cancel;
 	char block[READ_BLOCK];
 };
@@ -56,6 +57,7 @@ static struct reader *reader_new(int fd, const struct unpack_limits *l, struct c
 	}
 	r->bytes = l && l->bytes ? l->bytes : DEFAULT_BYTES;
 	r->entries = l && l->entries ? l->entries : DEFAULT_ENTRIES;
+	r->keep = l ? l->keep : 0;
 	r->cancel = cancel;
 	archive_read_support_filter_gzip(r->in);
 	archive_read_support_format_tar(r->in);
@@ -233,10 +235,19 @@ static int write_all(int fd, const char *p, size_t n)
 	return 0;
 }
 
+/* Whether n bytes at `at` may stay a hole. */
+static bool is_middle(const struct reader *r, uint64_t at, size_t n)
+{
+	uint64_t size = (uint64_t)archive_entry_size(r->entry);
+
+	return r->keep && at >= r->keep && at + n + r->keep <= size &&
+	       !ends_with(r->path, ".params");
+}
+
 /* archive_read_data fills holes with zeros, so a sparse bomb meets the limit like any other. */
 static int copy_data(struct reader *r, int fd, struct err *e)
 {
-	for (;;) {
+	for (uint64_t at = 0;;) {
 		ssize_t n = archive_read_data(r->in, r->block, sizeof(r->block));
 
 		if (n == 0)
@@ -249,9 +260,11 @@ static int copy_data(struct reader *r, int fd, struct err *e)
 				       r->path);
 		if (cancel_is_set(r->cancel))
 			return err_set(e, ECANCELED, "unpacking was cancelled");
-		if (write_all(fd, r->block, (size_t)n))
+		if (is_middle(r, at, (size_t)n) ? lseek(fd, n, SEEK_CUR) < 0
+						: write_all(fd, r->block, (size_t)n))
 			return err_errno(e, "write '%s'", r->path);
 		r->bytes -= (uint64_t)n;
+		at += (uint64_t)n;
 	}
 }
 

@@ -11,6 +11,9 @@
 struct unpack_limits {
 	uint64_t bytes;   /* uncompressed; 0: 64 GiB */
 	uint64_t entries; /* 0: 100,000 */
+	/* not 0: of a file, so many bytes of its beginning and of its end are written, the rest is a hole: to look into large
+	 * archives; not of *.params, whose headers stand between the values */
+	uint64_t keep;
 };
 
 /* unpack: archive is a descriptor at offset 0 of a .tar.gz; everything is made beneath dirfd with openat. Refusals: EINVAL (not

@@ -33,9 +33,35 @@ static void unknown(void **state)
 	scratch_text(&s, "model.pkl", "x");
 	_cleanup_plan_ struct package_plan *p = model_plan(&s);
 	expect_refused(p, EINVAL, "saved_model.pb");
+	unlinkat(s.fd, "model.pkl", 0);
 	scratch_text(&s, "model.tar.gz", "x");
 	_cleanup_plan_ struct package_plan *tar = model_plan(&s);
-	expect_refused(tar, EINVAL, "tar xzf");
+	expect_refused(tar, EINVAL, "'model.tar.gz' cannot be used: the archive is not");
+}
+
+static void file_names(void **state)
+{
+	static const struct {
+		const char *file, *model;
+	} rows[] = {
+		{"iris.tar.gz", "iris"},
+                {"a.b.joblib",  "a.b" },
+                {"net.pt",      "net" },
+                {"x.tgz",       "x"   },
+		{".pt",         NULL  },
+                {"iris",        NULL  },
+                {"a.tar",       NULL  },
+	};
+
+	char model[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(package_file_model(rows[i].file, model, sizeof(model)),
+				 rows[i].model != NULL);
+		if (rows[i].model)
+			assert_string_equal(model, rows[i].model);
+	}
 }
 
 /* A container of the user's own takes the files as they are; so does one of AWS's whose layout is not known here. */
@@ -194,15 +220,11 @@ static void collisions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows),
-		cmocka_unit_test(empty),
-		cmocka_unit_test(unknown),
-		cmocka_unit_test(own_image),
-		cmocka_unit_test(own_image_refusals),
-		cmocka_unit_test(two_frameworks),
-		cmocka_unit_test(bad_settings),
-		cmocka_unit_test(droppings),
-		cmocka_unit_test(links_and_names),
+		cmocka_unit_test(rows),           cmocka_unit_test(empty),
+		cmocka_unit_test(unknown),        cmocka_unit_test(file_names),
+		cmocka_unit_test(own_image),      cmocka_unit_test(own_image_refusals),
+		cmocka_unit_test(two_frameworks), cmocka_unit_test(bad_settings),
+		cmocka_unit_test(droppings),      cmocka_unit_test(links_and_names),
 		cmocka_unit_test(collisions),
 	};
 
