@@ -391,6 +391,7 @@ struct models *models_start(struct mount *m, struct err *e)
 	s->hashes = hash_cache_new(65536);
 	s->dirs = dirfds_new();
 	s->prune_after = prune_after();
+	thread_rwlock_init(&s->names);
 	pthread_mutex_init(&s->persist, NULL);
 	pthread_mutex_init(&s->mu, NULL);
 	thread_cond_init(&s->changed);
@@ -492,5 +493,6 @@ void models_free(struct models *s)
 	pthread_cond_destroy(&s->changed);
 	pthread_mutex_destroy(&s->mu);
 	pthread_mutex_destroy(&s->persist);
+	pthread_rwlock_destroy(&s->names);
 	free(s);
 }

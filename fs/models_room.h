@@ -5,8 +5,8 @@
  * the members that its manifest in S3 names, read from STATE/cache/NAME-VERSION. A change of a published model copies it up into
  * staging first; a commit publishes what is staged.
  *
- * Locks: models.persist (the order of journal rows; held while SQLite writes), then models.mu (every struct model and the list),
- * then the tree's. models.mu is held across memory and single renames on the local disk, never across the network, the journal
+ * Locks: models.names (held across one call of the local disk and its change of the tree), models.persist (the order of journal
+ * rows; held while SQLite writes), then models.mu (every struct model and the list), then the tree's. models.mu is held across memory and single renames on the local disk, never across the network, the journal
  * or files' contents.
  */
 #ifndef FS_MODELS_ROOM_H
@@ -95,6 +95,8 @@ struct models {
 	struct dirfds *dirs;
 	long prune_after; /* seconds since a version was superseded */
 
+	pthread_rwlock_t
+		names; /* a node's name is its backing file's: written by what changes both */
 	pthread_mutex_t persist; /* order of what the journal says of models */
 	pthread_mutex_t mu;      /* guards what follows and every struct model */
 	pthread_cond_t
@@ -112,6 +114,7 @@ struct models {
 struct entry {
 	struct model *md;
 	uint64_t epoch; /* models.mu: the view that the kernel's cached pages are of */
+	int removed; /* models.names: O_PATH of the file that has no name any more, -1 it has one or nobody knew it */
 };
 
 /* models_state.c */
@@ -249,14 +252,26 @@ struct model *model_of(const struct node *n);
 void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel));
 void model_published_stat(struct model *md, const struct manifest_member *f, struct stat *st);
 
+/* staging_child_path: path of dir/name (NULL: of dir) inside its model. staging_is_side: whether it is the model's .sagemaker. */
+int staging_child_path(struct node *dir, const char *name, struct buf *out) _must_check_;
+bool staging_is_side(struct node *dir, const char *name);
+
+/* staging_names.c */
+void staging_unlink(struct req *r, struct node *dir, const char *name);
+void staging_rmdir(struct req *r, struct node *dir, const char *name);
+void staging_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
+		    const char *newname, unsigned flags);
+
 /* staging_path.c: from nodes to descriptors */
 struct dirfds *dirfds_new(void);
 void dirfds_free(struct dirfds *d);
 /* staging_path: path of n inside its model, "" for models/NAME itself. -1: detached. */
 int staging_path(struct node *n, struct buf *out) _must_check_;
-/* staging_dir: a new O_PATH descriptor of directory n's backing directory, -1 with errno. */
+/* staging_dir: a new O_PATH descriptor of directory n's backing directory, -1 with errno. staging_dir_held: of who holds
+ * models.names. */
 int staging_dir(struct node *n);
-/* staging_parent: the same of n's parent, and n's name. */
+int staging_dir_held(struct node *n);
+/* staging_parent: the same of n's parent, and n's name; models.names held until both are used. */
 int staging_parent(struct node *n, char name[NAME_MAX + 1]);
 /* staging_top: models/NAME's backing directory. */
 int staging_top(struct model *md);
@@ -279,15 +294,18 @@ void file_open(struct req *r, struct node *n, int flags);
 void file_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags);
 void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off);
 void file_write(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off);
-void file_flush(struct req *r, struct node *n, void *h);
 void file_release(struct req *r, struct node *n, void *h);
 void file_fsync(struct req *r, struct node *n, void *h, bool datasync);
 void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
-/* file_dup: a new descriptor of some open handle of n, for nodes that have no name any more; -1 none. */
-int file_dup(struct node *n);
+void file_lseek(struct req *r, struct node *n, void *h, off_t off, int whence);
+/* file_nameless: a new descriptor of n's file when it has no name any more, of an open handle or as it was kept by what took its
+ * name; -1 none, ENOENT. models.names held. */
+int file_nameless(struct node *n);
 /* file_writer: path of some file of md that is open for writing; false: none. */
 bool file_writer_locked(struct model *md, struct buf *path);
 
+/* staging_own (staging.c): dirfd/name was just made for r's caller. */
+int staging_own(struct req *r, int dirfd, const char *name) _must_check_;
 /* staging_went (staging.c): whether a change succeeded (r >= 0); else answers c->r with errno, with the sentence when the disk is in trouble. */
 bool staging_went(struct call *c, int r);
 void staging_setattr(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h);

@@ -458,6 +458,20 @@ static void op_fallocate(fuse_req_t fuse, fuse_ino_t ino, int mode, off_t off, o
 	r->node->ops->fallocate(r, r->node, handle_of(fi), mode, off, len);
 }
 
+static void op_lseek(fuse_req_t fuse, fuse_ino_t ino, off_t off, int whence,
+		     struct fuse_file_info *fi)
+{
+	struct req *r = req_begin(fuse, ino);
+
+	if (!r)
+		return;
+	if (!r->node->ops->lseek) {
+		reply_err(r, EINVAL);
+		return;
+	}
+	r->node->ops->lseek(r, r->node, handle_of(fi), off, whence);
+}
+
 static void op_poll(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *fi,
 		    struct fuse_pollhandle *ph)
 {
@@ -510,4 +524,5 @@ const struct fuse_lowlevel_ops ops_table = {
 	.removexattr = op_removexattr,
 	.fallocate = op_fallocate,
 	.poll = op_poll,
+	.lseek = op_lseek,
 };

@@ -205,6 +205,9 @@ static void set_open_flags(struct fuse_file_info *fi, void *h, unsigned flags)
 	fi->direct_io = !!(flags & OPEN_DIRECT_IO);
 	fi->keep_cache = !!(flags & OPEN_KEEP_CACHE);
 	fi->nonseekable = !!(flags & OPEN_NONSEEKABLE);
+#if FUSE_VERSION >= FUSE_MAKE_VERSION(3, 11)
+	fi->noflush = !!(flags & OPEN_NOFLUSH);
+#endif
 }
 
 int reply_open(struct req *r, void *h, unsigned flags)
@@ -284,5 +287,12 @@ void reply_poll(struct req *r, unsigned revents)
 {
 	if (begin_reply(r))
 		fuse_reply_poll(r->fuse, revents);
+	req_end(r);
+}
+
+void reply_lseek(struct req *r, off_t off)
+{
+	if (begin_reply(r))
+		fuse_reply_lseek(r->fuse, off);
 	req_end(r);
 }

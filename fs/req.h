@@ -37,6 +37,7 @@ void req_on_interrupt(struct req *r, void (*fn)(void *arg), void *arg);
 #define OPEN_DIRECT_IO   (1u << 0)
 #define OPEN_KEEP_CACHE  (1u << 1)
 #define OPEN_NONSEEKABLE (1u << 2)
+#define OPEN_NOFLUSH     (1u << 3) /* close(2) need not be told: no errors wait for it */
 
 /* open's and create's flags hold O_TRUNC (atomic_o_trunc): the room truncates, no setattr follows. mknod of a regular file comes
  * as create (O_RDWR | O_EXCL) and release. */
@@ -60,6 +61,7 @@ void reply_readlink(struct req *r, const char *target);
 void reply_statfs(struct req *r, const struct statvfs *st);
 void reply_xattr_size(struct req *r, size_t n);
 void reply_poll(struct req *r, unsigned revents);
+void reply_lseek(struct req *r, off_t off);
 
 /* A poller that wants to hear of a change, once. Given to node_ops.poll, which takes it (keep at most one per file, the newest).
  * poll_wake: tell it; poll_drop: it need not hear any more. Both take w, which may be NULL; any thread, no lock of ops.c's. */
@@ -134,6 +136,8 @@ struct node_ops {
 	void (*listxattr)(struct req *r, struct node *n, size_t size);
 	void (*removexattr)(struct req *r, struct node *n, const char *name);
 	void (*fallocate)(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
+	/* SEEK_DATA and SEEK_HOLE only */
+	void (*lseek)(struct req *r, struct node *n, void *h, off_t off, int whence);
 	/* takes w, which may be NULL */
 	void (*poll)(struct req *r, struct node *n, void *h, struct pollwake *w);
 	void (*free)(struct node *n); /* the last reference went: release n->data */

@@ -19,6 +19,7 @@ struct model *model_of(const struct node *n)
 
 static void entry_free(struct node *n)
 {
+	closep(&entry_of(n)->removed);
 	free(n->data);
 }
 
@@ -136,7 +137,7 @@ struct node *model_child(struct mount *m, struct node *dir, const char *name, st
 	struct entry *data = calloc(1, sizeof *data);
 	if (!data)
 		return NULL;
-	data->md = md;
+	*data = (struct entry){.md = md, .removed = -1};
 	const struct node_make how = {.ops = S_ISDIR(type) ? &model_dir_ops : &model_file_ops,
 				      .data = data,
 				      .type = type,
@@ -188,7 +189,7 @@ static int published_find(struct model *md, const char *path, struct stat *st)
 	return 1;
 }
 
-static int child_path(struct node *dir, const char *name, struct buf *out)
+int staging_child_path(struct node *dir, const char *name, struct buf *out)
 {
 	if (staging_path(dir, out) < 0)
 		return -1;
@@ -205,7 +206,7 @@ static void staging_lookup(struct req *r, struct node *dir, const char *name)
 	_cleanup_buf_ struct buf path = BUF_INIT(0);
 	struct stat st = {0};
 
-	if (child_path(dir, name, &path) < 0) {
+	if (staging_child_path(dir, name, &path) < 0) {
 		reply_err(r, ENOENT);
 		return;
 	}
@@ -239,19 +240,17 @@ static int staged_stat(struct node *n, const struct file *h, struct stat *st)
 
 	if (h)
 		return fstat(h->fd, st);
+	SCOPED_READ(&model_of(n)->s->names);
 	if (n->type == S_IFDIR) {
-		_cleanup_close_ int fd = staging_dir(n);
+		_cleanup_close_ int fd = staging_dir_held(n);
 
 		return fd < 0 ? -1 : fstat(fd, st);
 	}
 	_cleanup_close_ int dir = staging_parent(n, name);
 	if (dir >= 0)
 		return fstatat(dir, name, st, AT_SYMLINK_NOFOLLOW);
-	_cleanup_close_ int fd = file_dup(n);
-	if (fd >= 0)
-		return fstat(fd, st);
-	errno = ENOENT;
-	return -1;
+	_cleanup_close_ int fd = file_nameless(n);
+	return fd < 0 ? -1 : fstat(fd, st);
 }
 
 static void staging_getattr(struct req *r, struct node *n, void *h)
@@ -334,11 +333,30 @@ static void staging_list(struct req *r, struct node *dir, struct dirfill *f)
 }
 
 /* .sagemaker is ours wherever a change would make, replace or remove it. */
-static bool is_side(struct node *dir, const char *name)
+bool staging_is_side(struct node *dir, const char *name)
 {
 	_cleanup_buf_ struct buf path = BUF_INIT(0);
 
 	return streq(name, MODEL_SIDE) && staging_path(dir, &path) == 0 && path.len == 0;
+}
+
+/*
+ * What another user makes in a mount of root's that lets others in is that user's; anybody else's daemon cannot give files away.
+ * In a set-group-ID directory the group is the directory's.
+ */
+int staging_own(struct req *r, int dirfd, const char *name)
+{
+	struct caller who = req_caller(r);
+	struct stat dir;
+
+	if (who.uid == geteuid() && who.gid == getegid())
+		return 0;
+	if (geteuid() != 0)
+		return 0;
+	if (fstat(dirfd, &dir) < 0)
+		return -1;
+	return fchownat(dirfd, name, who.uid, dir.st_mode & S_ISGID ? (gid_t)-1 : who.gid,
+			AT_SYMLINK_NOFOLLOW);
 }
 
 static void do_mkdir(struct call *c)
@@ -348,7 +366,7 @@ static void do_mkdir(struct call *c)
 
 	if (!staging_went(c, fd < 0 ? -1 : mkdirat(fd, c->name, c->mode & 07777)))
 		return;
-	if (fchmodat(fd, c->name, c->mode & 07777, 0) < 0 ||
+	if (staging_own(c->r, fd, c->name) < 0 ||
 	    fstatat(fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		reply_err(c->r, errno);
 	else
@@ -359,7 +377,7 @@ static void staging_mkdir(struct req *r, struct node *dir, const char *name, mod
 {
 	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .mode = mode};
 
-	if (is_side(dir, name))
+	if (staging_is_side(dir, name))
 		reply_err(r, EEXIST);
 	else
 		model_change(&c, do_mkdir, true);
@@ -372,7 +390,8 @@ static void do_symlink(struct call *c)
 
 	if (!staging_went(c, fd < 0 ? -1 : symlinkat(c->name2, fd, c->name)))
 		return;
-	if (fstatat(fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (staging_own(c->r, fd, c->name) < 0 ||
+	    fstatat(fd, c->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		reply_err(c->r, errno);
 	else
 		model_reply_node(c->r, c->n, c->name, c->md, &st, MODEL_STAGED_TTL);
@@ -382,140 +401,37 @@ static void staging_symlink(struct req *r, struct node *dir, const char *name, c
 {
 	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .name2 = target};
 
-	if (is_side(dir, name))
+	if (staging_is_side(dir, name))
 		reply_err(r, EEXIST);
 	else
 		model_change(&c, do_symlink, true);
 }
 
-static void do_remove(struct call *c)
-{
-	_cleanup_close_ int fd = staging_dir(c->n);
-
-	if (!staging_went(c, fd < 0 ? -1 : unlinkat(fd, c->name, c->flags)))
-		return;
-	node_detach(c->md->s->m->tree, c->n, c->name);
-	reply_err(c->r, 0);
-}
-
-static int any(void *arg, const char *name, mode_t type)
-{
-	(void)name;
-	(void)type;
-	*(bool *)arg = true;
-	return 1;
-}
-
-/*
- * In the published view a removal is only noted: `rm -r models/NAME` must not download the model to delete it. When rmdir of the
- * model does not follow within the quiet time, what is left is copied up. -1: not in that view; else the errno.
- */
-static int note_gone(struct model *md, const char *path, bool dir)
-{
-	const struct manifest_member *f = NULL;
-	bool full = false;
-	SCOPED_LOCK(&md->s->mu);
-
-	if (md->staged || !md->man || md->deleting || md->copying)
-		return -1;
-	mode_t type = catalog_find(md->man, &md->gone, path, &f);
-	if (!type)
-		return ENOENT;
-	if (dir != S_ISDIR(type))
-		return dir ? ENOTDIR : EISDIR;
-	if (dir && catalog_list(md->man, &md->gone, path, any, &full) && full)
-		return ENOTEMPTY;
-	if (names_add(&md->gone, path) < 0)
-		return ENOMEM;
-	md->changed = now_ms();
-	model_arm_locked(md, MODEL_QUIET_MS);
-	return 0;
-}
-
-static void remove_one(struct req *r, struct node *dir, const char *name, int flags)
-{
-	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .flags = flags};
-	_cleanup_buf_ struct buf path = BUF_INIT(0);
-
-	if (is_side(dir, name)) {
-		reply_err(r, EPERM);
-		return;
-	}
-	if (child_path(dir, name, &path) < 0) {
-		reply_err(r, ENOENT);
-		return;
-	}
-	int no = note_gone(c.md, buf_cstr(&path), flags & AT_REMOVEDIR);
-	if (no < 0) {
-		model_change(&c, do_remove, true);
-		return;
-	}
-	if (!no)
-		node_detach(c.md->s->m->tree, dir, name);
-	reply_err(r, no);
-}
-
-static void staging_unlink(struct req *r, struct node *dir, const char *name)
-{
-	remove_one(r, dir, name, 0);
-}
-
-static void staging_rmdir(struct req *r, struct node *dir, const char *name)
-{
-	remove_one(r, dir, name, AT_REMOVEDIR);
-}
-
-static void do_rename(struct call *c)
-{
-	_cleanup_close_ int from = staging_dir(c->n);
-	_cleanup_close_ int to = from < 0 ? -1 : staging_dir(c->n2);
-	struct tree *t = c->md->s->m->tree;
-
-	if (!staging_went(c,
-			  to < 0 ? -1 : renameat2(from, c->name, to, c->name2, (unsigned)c->flags)))
-		return;
-	if (c->flags & RENAME_EXCHANGE)
-		node_exchange(t, c->n, c->name, c->n2, c->name2);
-	else
-		node_move(t, c->n, c->name, c->n2, c->name2);
-	reply_err(c->r, 0);
-}
-
-static void staging_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
-			   const char *newname, unsigned flags)
-{
-	struct call c = {.r = r,
-			 .md = model_of(dir),
-			 .n = dir,
-			 .n2 = newdir,
-			 .name = name,
-			 .name2 = newname,
-			 .flags = (int)flags};
-
-	if (newdir->ops != &model_dir_ops || model_of(newdir) != c.md)
-		reply_err(r, EXDEV);
-	else if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
-		reply_err(r, EINVAL);
-	else if (is_side(dir, name) || is_side(newdir, newname))
-		reply_err(r, EPERM);
-	else
-		model_change(&c, do_rename, true);
-}
-
 static void staging_create(struct req *r, struct node *dir, const char *name, mode_t mode,
 			   int flags)
 {
-	if (is_side(dir, name))
+	if (staging_is_side(dir, name))
 		reply_err(r, EISDIR);
 	else
 		file_create(r, dir, name, mode, flags);
 }
 
+static ssize_t read_link(struct node *n, char *out, size_t size)
+{
+	char name[NAME_MAX + 1];
+	SCOPED_READ(&model_of(n)->s->names);
+	_cleanup_close_ int dir = staging_parent(n, name);
+	_cleanup_close_ int fd = dir < 0 ? file_nameless(n) : -1;
+
+	if (dir < 0 && fd < 0)
+		return -1;
+	return dir < 0 ? readlinkat(fd, "", out, size) : readlinkat(dir, name, out, size);
+}
+
 static void do_readlink(struct req *r, struct node *n)
 {
-	char name[NAME_MAX + 1], target[PATH_MAX];
-	_cleanup_close_ int dir = staging_parent(n, name);
-	ssize_t k = dir < 0 ? -1 : readlinkat(dir, name, target, sizeof target - 1);
+	char target[PATH_MAX];
+	ssize_t k = read_link(n, target, sizeof target - 1);
 
 	if (k < 0) {
 		reply_err(r, errno);
@@ -562,7 +478,6 @@ const struct node_ops model_file_ops = {
 	.open = file_open,
 	.read = file_read,
 	.write = file_write,
-	.flush = file_flush,
 	.release = file_release,
 	.fsync = file_fsync,
 	.statfs = staging_statfs,
@@ -571,5 +486,6 @@ const struct node_ops model_file_ops = {
 	.listxattr = staging_listxattr,
 	.removexattr = staging_removexattr,
 	.fallocate = file_fallocate,
+	.lseek = file_lseek,
 	.free = entry_free,
 };

@@ -12,15 +12,11 @@ static int open_path(struct node *n)
 {
 	char name[NAME_MAX + 1];
 
+	SCOPED_READ(&model_of(n)->s->names);
 	if (n->type == S_IFDIR)
-		return staging_dir(n);
+		return staging_dir_held(n);
 	_cleanup_close_ int dir = staging_parent(n, name);
-	if (dir >= 0)
-		return openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int fd = file_dup(n);
-	if (fd < 0)
-		errno = ENOENT;
-	return fd;
+	return dir >= 0 ? openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : file_nameless(n);
 }
 
 /* The calls below take no descriptor that is O_PATH, but this name of it. */

@@ -65,15 +65,19 @@ static struct file *handle_new(struct model *md, struct node *n, int fd, bool wr
 	return f;
 }
 
-int file_dup(struct node *n)
+int file_nameless(struct node *n)
 {
 	struct model *md = model_of(n);
+	int removed = entry_of(n)->removed;
 	SCOPED_LOCK(&md->s->mu);
 
 	for (struct file *f = md->files; f; f = f->next) {
 		if (f->n == n)
 			return fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
 	}
+	if (removed >= 0)
+		return fcntl(removed, F_DUPFD_CLOEXEC, 0);
+	errno = ENOENT;
 	return -1;
 }
 
@@ -119,15 +123,14 @@ static void answer_open(struct req *r, struct node *n, int fd, bool writer)
 static int open_staged(struct node *n, int flags)
 {
 	char name[NAME_MAX + 1], path[64];
+	SCOPED_READ(&model_of(n)->s->names);
 	_cleanup_close_ int dir = staging_parent(n, name);
 
 	if (dir >= 0)
 		return openat(dir, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	_cleanup_close_ int other = file_dup(n);
-	if (other < 0) {
-		errno = ENOENT;
+	_cleanup_close_ int other = file_nameless(n);
+	if (other < 0)
 		return -1;
-	}
 	snprintf(path, sizeof path, "/proc/self/fd/%d", other);
 	return open(path, flags | O_CLOEXEC);
 }
@@ -266,7 +269,7 @@ static void do_create(struct call *c)
 		fd = openat(dir, c->name, flags, c->mode & 07777);
 	if (!staging_went(c, fd))
 		return;
-	if (made && fchmod(fd, c->mode & 07777) < 0) { /* the daemon's umask is not the caller's */
+	if (made && staging_own(c->r, dir, c->name) < 0) {
 		reply_err(c->r, errno);
 		close(fd);
 		return;
@@ -322,13 +325,6 @@ void file_write(struct req *r, struct node *n, void *h, const void *p, size_t si
 		f->failed = true;
 	if (staging_went(&c, k < 0 ? -1 : 0))
 		reply_write(r, (size_t)k);
-}
-
-void file_flush(struct req *r, struct node *n, void *h)
-{
-	(void)n;
-	(void)h;
-	reply_err(r, 0);
 }
 
 struct hashing {
@@ -421,4 +417,16 @@ void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off,
 		model_fail_reply(f->md, r, &e);
 	else if (staging_went(&c, fallocate(f->fd, mode, off, len)))
 		reply_err(r, 0);
+}
+
+void file_lseek(struct req *r, struct node *n, void *h, off_t off, int whence)
+{
+	const struct file *f = h;
+	off_t at = lseek(f->fd, off, whence);
+
+	(void)n;
+	if (at < 0)
+		reply_err(r, errno);
+	else
+		reply_lseek(r, at);
 }

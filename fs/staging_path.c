@@ -117,7 +117,7 @@ int staging_top(struct model *md)
 	return enter(md->s->m->staging_fd, name);
 }
 
-int staging_dir(struct node *n)
+int staging_dir_held(struct node *n)
 {
 	struct model *md = model_of(n);
 	_cleanup_buf_ struct buf path = BUF_INIT(0);
@@ -141,6 +141,13 @@ int staging_dir(struct node *n)
 	return fd;
 }
 
+int staging_dir(struct node *n)
+{
+	SCOPED_READ(&model_of(n)->s->names);
+
+	return staging_dir_held(n);
+}
+
 /* Whether dir still knows n by this name (it may be unlinked and open). */
 static bool still_there(struct tree *t, struct node *dir, const char *name, const struct node *n)
 {
@@ -158,7 +165,7 @@ int staging_parent(struct node *n, char name[NAME_MAX + 1])
 
 	node_name(t, n, name, NAME_MAX + 1);
 	errno = ENOENT;
-	int fd = dir->data && still_there(t, dir, name, n) ? staging_dir(dir) : -1;
+	int fd = dir->data && still_there(t, dir, name, n) ? staging_dir_held(dir) : -1;
 	int no = errno;
 	node_unref(t, dir);
 	errno = no;

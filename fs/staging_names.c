@@ -1,0 +1,173 @@
+/*
+ * staging_names.c: names in a model that go or change. A node and its backing file get and lose a name together, under
+ * models.names, so that whoever opens a node by its name gets that node's file and no other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "fs/models_room.h"
+
+/* A file that is about to lose its name while the kernel may know it: it can be opened and changed until nobody does. */
+struct losing {
+	struct node *n;
+	int fd;
+};
+
+static struct losing losing(struct tree *t, struct node *dir, const char *name, int dirfd)
+{
+	struct losing l = {node_child(t, dir, name), -1};
+
+	if (l.n && l.n->type != S_IFDIR && l.n->data)
+		l.fd = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return l;
+}
+
+static void lost(struct tree *t, struct losing *l, bool it_is)
+{
+	if (it_is && l->fd >= 0) {
+		closep(&entry_of(l->n)->removed);
+		entry_of(l->n)->removed = steal_fd(&l->fd);
+	}
+	closep(&l->fd);
+	node_unref(t, l->n);
+}
+
+static int remove_held(struct call *c)
+{
+	struct tree *t = c->md->s->m->tree;
+	SCOPED_WRITE(&c->md->s->names);
+	_cleanup_close_ int fd = staging_dir_held(c->n);
+
+	if (fd < 0)
+		return -1;
+	struct losing l = losing(t, c->n, c->name, fd);
+	int r = unlinkat(fd, c->name, c->flags), no = errno;
+	lost(t, &l, r == 0);
+	if (r == 0)
+		node_detach(t, c->n, c->name);
+	errno = no;
+	return r;
+}
+
+static void do_remove(struct call *c)
+{
+	if (staging_went(c, remove_held(c)))
+		reply_err(c->r, 0);
+}
+
+static int any(void *arg, const char *name, mode_t type)
+{
+	(void)name;
+	(void)type;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/*
+ * In the published view a removal is only noted: `rm -r models/NAME` must not download the model to delete it. When rmdir of the
+ * model does not follow within the quiet time, what is left is copied up. -1: not in that view; else the errno.
+ */
+static int note_gone(struct model *md, const char *path, bool dir)
+{
+	const struct manifest_member *f = NULL;
+	bool full = false;
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->staged || !md->man || md->deleting || md->copying)
+		return -1;
+	mode_t type = catalog_find(md->man, &md->gone, path, &f);
+	if (!type)
+		return ENOENT;
+	if (dir != S_ISDIR(type))
+		return dir ? ENOTDIR : EISDIR;
+	if (dir && catalog_list(md->man, &md->gone, path, any, &full) && full)
+		return ENOTEMPTY;
+	if (names_add(&md->gone, path) < 0)
+		return ENOMEM;
+	md->changed = now_ms();
+	model_arm_locked(md, MODEL_QUIET_MS);
+	return 0;
+}
+
+static void remove_one(struct req *r, struct node *dir, const char *name, int flags)
+{
+	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .flags = flags};
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+
+	if (staging_is_side(dir, name)) {
+		reply_err(r, EPERM);
+		return;
+	}
+	if (staging_child_path(dir, name, &path) < 0) {
+		reply_err(r, ENOENT);
+		return;
+	}
+	int no = note_gone(c.md, buf_cstr(&path), flags & AT_REMOVEDIR);
+	if (no < 0) {
+		model_change(&c, do_remove, true);
+		return;
+	}
+	if (!no)
+		node_detach(c.md->s->m->tree, dir, name);
+	reply_err(r, no);
+}
+
+void staging_unlink(struct req *r, struct node *dir, const char *name)
+{
+	remove_one(r, dir, name, 0);
+}
+
+void staging_rmdir(struct req *r, struct node *dir, const char *name)
+{
+	remove_one(r, dir, name, AT_REMOVEDIR);
+}
+
+static int rename_held(struct call *c)
+{
+	struct tree *t = c->md->s->m->tree;
+	bool exchange = c->flags & RENAME_EXCHANGE;
+	SCOPED_WRITE(&c->md->s->names);
+	_cleanup_close_ int from = staging_dir_held(c->n);
+	_cleanup_close_ int to = from < 0 ? -1 : staging_dir_held(c->n2);
+
+	if (to < 0)
+		return -1;
+	struct losing l = {NULL, -1};
+	if (!exchange)
+		l = losing(t, c->n2, c->name2, to);
+	int r = renameat2(from, c->name, to, c->name2, (unsigned)c->flags), no = errno;
+	lost(t, &l, r == 0);
+	if (r == 0 && exchange)
+		node_exchange(t, c->n, c->name, c->n2, c->name2);
+	else if (r == 0)
+		node_move(t, c->n, c->name, c->n2, c->name2);
+	errno = no;
+	return r;
+}
+
+static void do_rename(struct call *c)
+{
+	if (staging_went(c, rename_held(c)))
+		reply_err(c->r, 0);
+}
+
+void staging_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
+		    const char *newname, unsigned flags)
+{
+	struct call c = {.r = r,
+			 .md = model_of(dir),
+			 .n = dir,
+			 .n2 = newdir,
+			 .name = name,
+			 .name2 = newname,
+			 .flags = (int)flags};
+
+	if (newdir->ops != &model_dir_ops || model_of(newdir) != c.md)
+		reply_err(r, EXDEV);
+	else if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		reply_err(r, EINVAL);
+	else if (staging_is_side(dir, name) || staging_is_side(newdir, newname))
+		reply_err(r, EPERM);
+	else
+		model_change(&c, do_rename, true);
+}

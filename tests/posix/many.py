@@ -1,0 +1,125 @@
+"""many.py DIR [SECOND_DIR]: many processes at once on files of one directory; an AssertionError tells what one of them saw."""
+
+import hashlib
+import multiprocessing as mp
+import os
+import random
+import sys
+
+ROUNDS = 150
+
+
+def block(i, n):
+    """Content that proves itself: a digest and what it is of."""
+    body = (b"%d-%d;" % (i, n)) * random.randrange(1, 4000)
+    return hashlib.sha256(body).hexdigest().encode() + body
+
+
+def whole(data, what):
+    assert data[:64].decode() == hashlib.sha256(data[64:]).hexdigest(), f"{what}: {len(data)} bytes that nobody wrote"
+
+
+def replaces(path, i):
+    for n in range(ROUNDS):
+        temp = f"{path}.{i}.tmp"
+        with open(temp, "wb") as f:
+            f.write(block(i, n))
+        os.replace(temp, path)
+
+
+def exchanges(a, b):
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    for _ in range(ROUNDS):
+        rc = libc.renameat2(-100, a.encode(), -100, b.encode(), 2)
+        assert rc == 0, os.strerror(ctypes.get_errno())
+
+
+def reads(path, stop):
+    """A file that is replaced all the time is there all the time, and whole."""
+    n = 0
+    while not stop.is_set() or n < 20:
+        with open(path, "rb") as f:
+            whole(f.read(), path)
+        assert os.stat(path).st_size > 64
+        n += 1
+
+
+def lists(directory, names, stop):
+    while not stop.is_set():
+        have = set(os.listdir(directory))
+        assert names <= have, f"listing without {names - have}"
+
+
+def appends(path, i):
+    with open(path, "ab", buffering=0) as f:
+        for n in range(ROUNDS):
+            f.write(b"%02d %08d\n" % (i, n))
+
+
+def places(path, i, workers):
+    """Each worker owns every workers-th block of one file, and sees what it wrote."""
+    fd = os.open(path, os.O_RDWR)
+    for n in range(ROUNDS):
+        at = (n * workers + i) * 1000
+        os.pwrite(fd, bytes([i]) * 1000, at)
+        assert os.pread(fd, 1000, at) == bytes([i]) * 1000
+    os.close(fd)
+
+
+def files(directory, i):
+    """A tree of its own made, moved, read and removed again and again."""
+    for n in range(ROUNDS // 5):
+        top = f"{directory}/w{i}"
+        os.makedirs(f"{top}/a/b")
+        with open(f"{top}/a/b/f", "wb") as f:
+            f.write(block(i, n))
+        os.rename(f"{top}/a", f"{top}/c")
+        with open(f"{top}/c/b/f", "rb") as f:
+            os.unlink(f"{top}/c/b/f")
+            whole(f.read(), "an unlinked file")
+        os.removedirs(f"{top}/c/b")
+
+
+def run(jobs, watchers, stop):
+    ps = [mp.Process(target=f, args=a) for f, a in jobs]
+    ws = [mp.Process(target=f, args=a) for f, a in watchers]
+    for p in ws + ps:
+        p.start()
+    for p in ps:
+        p.join()
+    stop.set()
+    for p in ws:
+        p.join()
+    bad = [p.exitcode for p in ps + ws if p.exitcode]
+    assert not bad, f"{len(bad)} processes failed"
+
+
+def main():
+    d = sys.argv[1]
+    stop = mp.Event()
+    for name in ("over", "a", "b"):
+        with open(f"{d}/{name}", "wb") as f:
+            f.write(block(0, 0))
+    open(f"{d}/log", "wb").close()
+    open(f"{d}/places", "wb").close()
+    jobs = [(replaces, (f"{d}/over", i)) for i in range(3)]
+    jobs += [(exchanges, (f"{d}/a", f"{d}/b"))]
+    jobs += [(appends, (f"{d}/log", i)) for i in range(4)]
+    jobs += [(places, (f"{d}/places", i, 4)) for i in range(4)]
+    jobs += [(files, (d, i)) for i in range(4)]
+    watchers = [(reads, (f"{d}/over", stop)) for _ in range(6)]
+    watchers += [(reads, (f"{d}/{n}", stop)) for n in "ab"]
+    watchers += [(lists, (d, {"over", "a", "b", "log", "places"}, stop)) for _ in range(2)]
+    run(jobs, watchers, stop)
+    lines = open(f"{d}/log", "rb").read().splitlines()
+    assert sorted(lines) == sorted(b"%02d %08d" % (i, n) for i in range(4) for n in range(ROUNDS)), "appends were lost"
+    data = open(f"{d}/places", "rb").read()
+    assert data == b"".join(bytes([k % 4]) * 1000 for k in range(4 * ROUNDS)), "writes were lost"
+    left = set(os.listdir(d)) - {"over", "a", "b", "log", "places"}
+    assert not left, left
+
+
+if __name__ == "__main__":
+    main()
