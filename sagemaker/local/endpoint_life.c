@@ -191,10 +191,11 @@ void endpoint_delay_locked(struct endpoint *ep, double seconds)
 	if (seconds <= 0)
 		return;
 	endpoint_ref_locked(ep);
-	if (http_timer(ep->all->be->http, (long)(seconds * 1e3) + 1, NULL, settle, ep, &e) == 0) {
-		ep->settles = time_mono() + seconds;
+	/* Before the timer is made: it must not be early, since nobody looks again. */
+	ep->settles = time_mono() + seconds;
+	if (http_timer(ep->all->be->http, (long)(seconds * 1e3) + 1, NULL, settle, ep, &e) == 0)
 		return;
-	}
+	ep->settles = 0;
 	ep->refs--;
 	logger_line(ep->all->be->log, "endpoint %s: no delay: %s", ep->name, e.text);
 }

@@ -2,7 +2,7 @@
 import json
 import time
 
-from harness import B, IMAGE, archive, await_status, code_of, error_of, invoke, message_of
+from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, message_of
 
 HEADERS = ("OutputLocation", "FailureLocation")
 
@@ -63,7 +63,8 @@ def test_async_failures():
     assert "either InputLocation or a Body" in message_of(ask)
     assert "either InputLocation or a Body" in message_of(ask, {}, InputLocation="s3://models/in/a")
     assert error_of(ask, "x" * 128000)["ResponseMetadata"]["HTTPStatusCode"] == 413
-    assert "has no AsyncInferenceConfig" in message_of(ask, {}, name="Echo")
+    deploy("plain")
+    assert "has no AsyncInferenceConfig" in message_of(ask, {}, name="plain")
     for kw, member in (({"RequestTTLSeconds": 59}, "requestTTLSeconds"), ({"InvocationTimeoutSeconds": 3601}, "invocationTimeoutSeconds"),
                        ({"S3OutputPathExtension": "s3://x"}, "s3OutputPathExtension"), ({"Filename": "a.b.c"}, "filename")):
         try:

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from harness import B, Backend, await_status, code_of, invoke
+from harness import B, Backend, archive, await_status, code_of, deploy, invoke
 
 
 def test_faults():
@@ -61,6 +61,9 @@ def descendants(pid):
 
 
 def test_kill_and_restart():
+    deploy("Echo")
+    deploy("never", archive([("never-ready", b"")]), wait=None)
+    await_status("never", "Creating")
     s3 = B.client("s3")
     s3.put_object(Bucket="models", Key="durable", Body=b"still here")
     up = s3.create_multipart_upload(Bucket="models", Key="later")["UploadId"]

@@ -38,7 +38,7 @@ check_out 'nor in logs and state' "" bash -c "grep -rlFf '$WORLD/secret' '$WORLD
 check_out 'nor in a command line' "" bash -c "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -Ff '$WORLD/secret' || :"
 check_out 'the store is closed to others' 700 stat -c %a "$STORE"
 check_out 'run.json too' 600 stat -c %a "$STORE/run.json"
-server=$(pgrep -f "echo-serve/tensorflow_server.py" | head -1)
+server=$(model_server echo-serve/tensorflow_server.py)
 check 'the model server runs' test "$server"
 check_out 'no AWS_ variable in its environment' "" bash -c "tr '\0' '\n' <'/proc/$server/environ' | grep '^AWS_' || :"
 check_match 'no new privileges' 'NoNewPrivs:[[:space:]]*1' cat "/proc/$server/status"

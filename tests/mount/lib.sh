@@ -55,6 +55,18 @@ backend_pid() {
 	jq -r .pid "$STORE/run.json" 2>/dev/null || :
 }
 
+# model_server NAME: a process of this test's backend whose command line has NAME in it.
+model_server() {
+	local p
+	for p in $(ps -eo pid=,ppid= | awk -v top="$(backend_pid)" '{up[$1] = $2}
+		END {for (p in up) for (q = p; q in up; q = up[q]) if (up[q] == top) {print p; break}}'); do
+		if tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -qF -- "$1"; then
+			echo "$p"
+			return
+		fi
+	done
+}
+
 # daemon_pid [MOUNTPOINT]: the process behind a mount of this test's store.
 daemon_pid() {
 	pgrep -f -- "local:$STORE ${1:-$MNT}" | grep -vx "$(backend_pid)" | head -1
