@@ -1,8 +1,8 @@
 """The local backend from outside: boto3 and plain HTTP against a real process.
 
 usage: main.py LOCAL-SERVE ECHO-SERVE-DIR [ROOM | TEST]...   (tests/local/run finds both)
-A room is a file of tests, test_ROOM.py, with a backend and a store of its own, in which a bucket `models` is there; its tests run in order: later ones
-use what earlier ones made. Rooms run beside each other, JOBS at once (4), each in a process of its own.
+A room is a file of tests, test_ROOM.py, with a backend and a store of its own, in which a bucket `models` is there; its tests run in
+order: later ones use what earlier ones made. Rooms run beside each other, JOBS at once (6), each in a process of its own.
 One line per test, a last line "N passed, N failed". With SANITIZED (a build's sanitizer) the reports of a room's processes fail it.
 """
 import concurrent.futures
@@ -120,7 +120,7 @@ def main():
     if not rooms:
         sys.exit("FAIL no room or test is called %s" % " or ".join(wanted))
     results = []
-    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS") or 4)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS") or 6)) as pool:
         running = [pool.submit(spawn_room, serve, echo, room, *tests) for room, tests in rooms.items()]
         for future in concurrent.futures.as_completed(running):
             results.append(future.result())
