@@ -130,7 +130,7 @@ int variant_unpack(struct variant *v, struct err *e)
 		return 0;
 	if (model_data_read(model_of(v), &data, e) || fetch_into(v, &data, base, "model", e))
 		return -1;
-	model_data_code(model_of(v), v->runtime.framework, &code);
+	model_data_code(model_of(v), &code);
 	if (code.kind != DATA_NONE && fetch_into(v, &code, base, "code", e))
 		return err_prefix(e, "SAGEMAKER_SUBMIT_DIRECTORY");
 	tree_writable(base, "code", true);
@@ -225,6 +225,7 @@ static void fill_environment(const struct launch *l, const char *home, struct en
 	snprintf(port, sizeof port, "%u", l->port);
 	add_env(env, "SAGEMAKER_BIND_TO_PORT", port);
 	images_parse(member_string(model_of(l->variant), "Image"), &image);
+	add_env(env, "SAGEMAKERFS_FRAMEWORK", image.framework);
 	add_env(env, "SAGEMAKERFS_FRAMEWORK_VERSION", image.version);
 }
 
@@ -265,12 +266,15 @@ static void introduce(const struct variant *v, int log)
  * server, which runs the model's code, does not. */
 static bool wants_packages(const struct variant *v)
 {
-	static const char *const places[] = {"model/code/requirements.txt",
-					     "code/requirements.txt"};
+	const cJSON *env = cJSON_GetObjectItemCaseSensitive(model_of(v), "Environment");
+	_cleanup_free_ char *named =
+		str_printf("code/%s", member_string(env, "SAGEMAKER_REQUIREMENTS"));
+	const char *const places[] = {"model/code/requirements.txt", "code/requirements.txt",
+				      named && !streq(named, "code/") ? named : NULL};
 	_cleanup_close_ int base = open_dir(v->base);
 
 	for (size_t i = 0; base >= 0 && i < ARRAY_SIZE(places); i++) {
-		if (faccessat(base, places[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		if (places[i] && faccessat(base, places[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 			return true;
 	}
 	return false;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sagemaker/images.h"
 #include "sagemaker/local/objects.h"
 #include "sagemaker/local/validate.h"
 #include "sagemaker/unpack.h"
@@ -67,15 +68,31 @@ int model_data_read(const cJSON *container, struct model_data *out, struct err *
 	return 0;
 }
 
-void model_data_code(const cJSON *container, const char *framework, struct model_data *out)
+/* The containers that download the user's code themselves: those built on sagemaker-containers. Before that version; "": every one. */
+static const struct {
+	const char *framework, *before;
+} downloading[] = {
+	{"sklearn",    ""    },
+        {"xgboost",    ""    },
+        {"tensorflow", "1.11"},
+	{"mxnet",      "1.4" },
+        {"pytorch",    "1.2" },
+};
+
+void model_data_code(const cJSON *container, struct model_data *out)
 {
-	static const char *const downloading[] = {"sklearn", "xgboost"};
 	const cJSON *env = cJSON_GetObjectItemCaseSensitive(container, "Environment");
 	const char *url = member_string(env, "SAGEMAKER_SUBMIT_DIRECTORY");
+	struct image image;
 
 	*out = (struct model_data){DATA_NONE, url};
+	if (!starts_with(url, "s3://") || !images_parse(member_string(container, "Image"), &image))
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(downloading); i++) {
-		if (starts_with(url, "s3://") && streq(framework, downloading[i]))
+		const char *before = downloading[i].before;
+
+		if (streq(image.framework, downloading[i].framework) &&
+		    (!*before || version_compare(image.version, before) < 0))
 			out->kind = DATA_ARCHIVE;
 	}
 }

@@ -27,8 +27,9 @@ int model_data_fetch(struct backend *be, const struct model_data *d, int dirfd,
 
 /*
  * model_data_code: what the container's Environment names as the user's code: for SAGEMAKER_SUBMIT_DIRECTORY with an s3:// URL in
- * a container that downloads it (sagemaker-containers: scikit-learn, XGBoost) the archive, else DATA_NONE.
+ * a container that downloads it (those on sagemaker-containers: scikit-learn, XGBoost, and the older ones of TensorFlow, MXNet and
+ * PyTorch) the archive, else DATA_NONE.
  */
-void model_data_code(const cJSON *container, const char *framework, struct model_data *out);
+void model_data_code(const cJSON *container, struct model_data *out);
 
 #endif

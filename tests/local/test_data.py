@@ -88,6 +88,9 @@ def test_submitted_code():
     script_mode("submitted", "s3://models/script/sourcedir.tar.gz")
     assert code_of("submitted") == {"entry.py": 4, "lib/more.py": 0}
     assert files_of("submitted") == {"export/Servo/1/saved_model.pb": 100}
+    script_mode("of-1-10", "s3://models/script/sourcedir.tar.gz",
+                image="520713654638.dkr.ecr.us-east-1.amazonaws.com/sagemaker-tensorflow:1.10.0-cpu-py2")
+    assert code_of("of-1-10") == {"entry.py": 4, "lib/more.py": 0}
     script_mode("beside", "/opt/ml/model/code")
     assert code_of("beside") == {}
     script_mode("ignored", "s3://models/script/nothing.tar.gz", image=IMAGE)

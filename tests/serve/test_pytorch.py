@@ -98,6 +98,20 @@ class Pytorch(harness.Trained):
         answer = self.served("model", {"code/inference.py": code}).invoke('"a"')
         self.assertEqual((answer.text, answer.type), ('"A"', "text/x-own"))
 
+    def test_containers_before_1_2(self):
+        """sagemaker-containers: a script from S3 with a model_fn, errors as Flask's page."""
+        old = {"SAGEMAKERFS_FRAMEWORK_VERSION": "1.1.0", "SAGEMAKER_PROGRAM": "entry.py",
+               "SAGEMAKER_SUBMIT_DIRECTORY": "s3://bucket/sourcedir.tar.gz"}
+        server = self.served("weights", {"../code/entry.py": MODEL_FN}, old)
+        for body, kind in ((json.dumps(self.rows), JSON), (self.csv, CSV), (harness.npy(self.rows), NPY)):
+            self.near(server.invoke(body, kind).json, self.scores)
+        self.assertEqual(server.invoke(self.rows, "text/plain").status, 415)
+        self.assertEqual(server.invoke(self.rows, Accept="image/png").status, 406)
+        self.assertIn("Internal Server Error", server.invoke("nonsense").text)
+        server = self.start("weights", None, {"SAGEMAKERFS_FRAMEWORK_VERSION": "1.1.0"})
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("run no model without a script", server.last_error())
+
     def test_requirements(self):
         code = "import colours\ndef transform_fn(model, data, kind, accept):\n    return colours.RED, 'text/x-own'\n"
         server = self.served("model", harness.packaged("colours", code))
@@ -113,14 +127,14 @@ class Pytorch(harness.Trained):
             ("model", harness.packaged("no-such-package", ""), harness.NO_PACKAGE),
         )
         for model, files, said in rows:
-            server = self.start(model, files, {"SAGEMAKERFS_FRAMEWORK_VERSION": "0.4.0"})
+            server = self.start(model, files, {"SAGEMAKERFS_FRAMEWORK_VERSION": "1.5.0"})
             if said is None:  # model.pt is taken whatever else is there
                 server.ready()
                 continue
             self.assertEqual(server.wait(), 1)
             self.assertIn(said, server.last_error())
             if "cannot load the model" in server.last_error():
-                self.assertIn("; the image has pytorch 0.4.0, this runtime ", server.last_error())
+                self.assertIn("; the image has pytorch 1.5.0, this runtime ", server.last_error())
 
     def test_sigterm(self):
         server = self.served()

@@ -7,6 +7,7 @@ import os
 import sys
 
 import smfs_http as http
+import smfs_legacy as legacy
 import smfs_mms as mms
 
 # What the container sets, when the user has not.
@@ -48,6 +49,10 @@ def reason(error):
 
 def main():
     prepare_environment()
+    if legacy.downloads_code("mxnet"):
+        import smfs_mxnet_legacy
+        smfs_mxnet_legacy.main()
+        return
     mms.serve(mms.load("MXNet", import_service, reason))
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 
 import smfs_http as http
+import smfs_legacy as legacy
 import smfs_mms as mms
 
 
@@ -26,6 +27,10 @@ def reason(error):
 
 def main():
     sys.dont_write_bytecode = True
+    if legacy.downloads_code("pytorch"):
+        import smfs_pytorch_legacy
+        smfs_pytorch_legacy.main()
+        return
     # TorchServe's workers begin there, and the toolkit looks for *.pt and *.pth in it.
     os.chdir(http.model_dir())
     mms.serve(mms.load("PyTorch", import_service, reason))

@@ -32,12 +32,7 @@ def main():
                   "(/opt/ml/model/code, or the s3:// URL of a sourcedir.tar.gz) in the model's Environment")
     packages.install(toolkit.code_dir())
     import sklearn
-    http.log_version("scikit-learn", sklearn.__version__)
-    toolkit.offer_names()
-    handlers = toolkit.load_handlers(DEFAULTS, http.version_hint("sklearn", sklearn.__version__))
-    module = sys.modules[toolkit.program()]
-    http.run(toolkit.application(toolkit.invocation(handlers),
-                                 getattr(module, "execution_parameters_fn", None)))
+    toolkit.serve("scikit-learn", sklearn.__version__, DEFAULTS, http.version_hint("sklearn", sklearn.__version__))
 
 
 if __name__ == "__main__":

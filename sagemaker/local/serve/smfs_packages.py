@@ -14,6 +14,7 @@ import sys
 import venv
 
 import smfs_http as http
+import smfs_legacy as legacy
 
 PR_SET_PDEATHSIG, SIGKILL = 1, 9
 
@@ -47,10 +48,10 @@ def settings():
     return env
 
 
-def run_pip(python, code):
+def run_pip(python, code, name):
     """pip's exit code and the last line that is an error, else its last line."""
     pip = subprocess.Popen([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
-                            "--no-cache-dir", "-r", "requirements.txt"],
+                            "--no-cache-dir", "-r", name],
                            cwd=code, env=settings(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, preexec_fn=die_with_parent)
     pip.stdin.close()  # not /dev/null: on some systems that is root's alone
@@ -64,15 +65,24 @@ def run_pip(python, code):
 
 
 def make(code):
-    """The overlay with what code/requirements.txt asks for; ends the process when pip cannot."""
-    http.log("INFO", "installing the packages of code/requirements.txt")
-    status, said = run_pip(overlay(), code)
+    """The overlay with what the code asks for; ends the process when pip cannot."""
+    name = requirements()
+    http.log("INFO", "installing the packages of code/%s" % name)
+    status, said = run_pip(overlay(), code, name)
     if status != 0:
-        http.fail("cannot install the packages of code/requirements.txt (pip ended with %d): %s" % (status, said))
+        http.fail("cannot install the packages of code/%s (pip ended with %d): %s" % (name, status, said))
+
+
+def requirements():
+    """The file's name; the oldest containers install only one that the Environment names."""
+    framework = os.environ.get("SAGEMAKERFS_FRAMEWORK", "")
+    if framework in legacy.CONTAINER_SUPPORT_UNTIL and legacy.uses_container_support(framework):
+        return os.environ.get("SAGEMAKER_REQUIREMENTS", "")
+    return "requirements.txt"
 
 
 def is_asked_for(code):
-    return os.path.exists(os.path.join(code, "requirements.txt"))
+    return os.path.isfile(os.path.join(code, requirements()))
 
 
 def install(code):

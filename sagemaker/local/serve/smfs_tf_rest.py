@@ -188,31 +188,40 @@ def examples_of(document, method):
     return [context + example_of(example) for example in examples]
 
 
-def run_examples(model, document, method, kind):
-    signature = signature_of(model, document)
+def run_serialized(model, signature, method, kind, examples):
+    """{output name: (dtype, array)} of a signature that takes serialized tf.Examples."""
     if signature.method_name != METHOD_NAME + method:
         raise forms.invalid("Expected %s signature method_name to be %s. Was: %s"
                             % (kind, METHOD_NAME + method, signature.method_name))
     if "inputs" not in signature.inputs:
         raise tf.TensorFlowError(FAILED_PRECONDITION,
                                  "No %s inputs found in SignatureDef" % kind)
-    arrays = {"inputs": forms.to_array([], tf.STRING)}
+    arrays = {"inputs": forms.np.array(examples + [None], object)[:-1]}
+    return run_signature(model, signature, arrays)
+
+
+def run_examples(model, document, method, kind):
+    signature = signature_of(model, document)
     examples = examples_of(document, method)
-    arrays["inputs"] = forms.np.array(examples + [None], object)[:-1]
-    return len(examples), run_signature(model, signature, arrays)
+    return len(examples), run_serialized(model, signature, method, kind, examples)
+
+
+def classified(outputs, count):
+    """What of classes and scores there is, checked: {name: (dtype, array)}."""
+    found = {name: outputs[name] for name in ("classes", "scores") if name in outputs}
+    for name, (_, array) in found.items():
+        check_rows(array, count, name)
+    if not found:
+        raise tf.TensorFlowError(FAILED_PRECONDITION,
+                                 "Expected classification signature outputs to contain at least "
+                                 "one of classes, scores")
+    return found
 
 
 def classify(model, document):
     count, outputs = run_examples(model, document, "classify", "classification")
-    texts = {}
-    for name in ("classes", "scores"):
-        if name in outputs:
-            texts[name] = forms.nested(forms.leaves(name, *outputs[name]), outputs[name][1].shape)
-            check_rows(outputs[name][1], count, name)
-    if not texts:
-        raise tf.TensorFlowError(FAILED_PRECONDITION,
-                                 "Expected classification signature outputs to contain at least "
-                                 "one of classes, scores")
+    texts = {name: forms.nested(forms.leaves(name, dtype, array), array.shape)
+             for name, (dtype, array) in classified(outputs, count).items()}
     known = next(iter(texts.values()))
     labels = texts.get("classes") or [['""'] * len(row) for row in known]
     scores = texts.get("scores") or [["0.0"] * len(row) for row in known]

@@ -209,7 +209,8 @@ def import_user_module():
 
 
 class Handlers:
-    """The functions that answer: the user's, where the module has them, else the container's."""
+    """The functions that answer: the user's, where the module has them, else the container's. `loaded` among
+    the container's is told the model, when that makes a difference to the others."""
 
     def __init__(self, module, defaults):
         own = {name: getattr(module, name, None)
@@ -221,6 +222,8 @@ class Handlers:
         if not self.functions["model_fn"]:
             raise NotImplementedError(NO_MODEL_FN)
         self.model = self.functions["model_fn"](http.model_dir())
+        if not own["transform_fn"] and "loaded" in defaults:
+            defaults["loaded"](self.model)
 
     def transform(self, content, content_type, accept):
         call = self.functions
@@ -317,3 +320,11 @@ def application(invoke, execution_parameters=None):
         return invoke(environ, start_response)
 
     return app
+
+
+def serve(framework, version, defaults, hint=""):
+    """The user's script with the container's own functions where it has none, until SIGTERM."""
+    http.log_version(framework, version)
+    offer_names()
+    handlers = load_handlers(defaults, hint)
+    http.run(application(invocation(handlers), getattr(sys.modules[program()], "execution_parameters_fn", None)))

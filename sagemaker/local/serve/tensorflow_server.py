@@ -10,6 +10,7 @@ import re
 import sys
 
 import smfs_http as http
+import smfs_legacy as legacy
 import smfs_packages as packages
 
 ATTRIBUTES = "HTTP_X_AMZN_SAGEMAKER_CUSTOM_ATTRIBUTES"
@@ -240,6 +241,10 @@ def application(invoke):
 
 
 def main():
+    if legacy.uses_container_support("tensorflow"):
+        import smfs_tf_legacy
+        smfs_tf_legacy.main()
+        return
     directory = http.model_dir()
     code = os.path.join(directory, "code")
     has_code = os.path.isfile(os.path.join(code, "inference.py"))
