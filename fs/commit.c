@@ -62,6 +62,7 @@ static void end(struct model *md, enum why why, int r, const struct err *e)
 		} else if (!md->dirty) {
 			err_clear(&md->error);
 		}
+		model_news_locked(md);
 	}
 	progress_phase(&md->work, PROGRESS_IDLE, 0);
 	if (r < 0 && !md->waiting && e->no != ECANCELED)

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #include "fs/catalog.h"
+#include "fs/events.h"
 #include "fs/models.h"
 #include "fs/progress.h"
 #include "fs/thread.h"
@@ -66,6 +67,10 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	/* models_progress.c; have their own locks: called with models.mu or without */
 	struct progress work;  /* the commit or copy-up that runs */
 	struct progress reads; /* of published files from S3 */
+	struct events events;  /* what readers of .sagemaker/events see */
+	char *told;            /* the status line of the newest of them that was one */
+	int64_t told_at;       /* atomic: now_ms() of the newest that counts bytes */
+	uint64_t woken;        /* the events that readers were woken for */
 	struct cancel *cancel; /* of the running commit, NULL none */
 	struct timer quiet;
 	bool quiet_armed;
@@ -136,8 +141,10 @@ void model_arm_locked(struct model *md, long ms);
 /* model_fail: e is md's last failure and the room's. */
 void model_fail(struct model *md, const struct err *e);
 void model_fail_reply(struct model *md, struct req *r, const struct err *e);
-/* model_wake: readers of md's wait are asked again. No lock held. */
+/* model_wake: md's state changed: readers of its wait are asked again, and its events may have one more. No lock held. model_wake_side:
+ * readers only. */
 void model_wake(struct model *md);
+void model_wake_side(struct model *md);
 /* models_wait_locked: waits for a change of some model, at most ms. */
 void models_wait_locked(struct models *s, long ms);
 void model_state_load(struct models *s);
@@ -175,6 +182,10 @@ void model_progress_release(struct model *md);
 /* models_progress_stop: no tick comes any more. */
 void models_progress_start(struct models *s);
 void models_progress_stop(struct models *s);
+/* model_news_locked: the status line of md may be another now: those who follow its events shall hear of it. Quick. */
+void model_news_locked(struct model *md);
+/* model_events: the row .sagemaker/events (vfile.h, follow). */
+int model_events(struct model *md, uint64_t *seen, struct buf *out);
 /* model_progress_line: what .sagemaker/progress says, without its end: the commit's line, else the reads', else "idle". */
 void model_progress_line(struct model *md, struct buf *out);
 

@@ -39,6 +39,11 @@ static int show_progress(struct node *dir, struct buf *out, struct err *e)
 	return buf_char(out, '\n');
 }
 
+static int follow_events(struct node *dir, uint64_t *seen, struct buf *out)
+{
+	return model_events(side_model(dir), seen, out);
+}
+
 static int show_error(struct node *dir, struct buf *out, struct err *e)
 {
 	struct model *md = side_model(dir);
@@ -361,7 +366,7 @@ static int store_version(struct node *dir, const char *text, size_t n, struct er
 	return store(side_model(dir), take_version, text, n, e);
 }
 
-/* Nothing here is listed by its parent; wait blocks, so it is not even listed here. */
+/* Nothing here is listed by its parent; wait and events block, so they are not even listed here. */
 const struct vfile model_rows[] = {
 	{.name = "status",        .mode = 0444, .show = show_status},
 	{.name = "progress",    .mode = 0444, .show = show_progress},
@@ -372,7 +377,8 @@ const struct vfile model_rows[] = {
 	 .flags = VF_HIDDEN,
 	 .settled = settled_wait,
 	 .waiting = waiting_wait},
-	{.name = "uri",   .mode = 0444, .show = show_uri},
+	{.name = "events",   .mode = 0444, .flags = VF_HIDDEN, .follow = follow_events},
+	{.name = "uri",         .mode = 0444, .show = show_uri},
 	{.name = "framework",
 	 .mode = 0644,
 	 .max_write = 64,
@@ -383,9 +389,9 @@ const struct vfile model_rows[] = {
 	 .max_write = 64,
 	 .fetch = fetch_version,
 	 .store = store_version},
-	{.name = "image",          .mode = 0444, .fetch = fetch_image},
-	{.name = "digest",      .mode = 0444, .show = show_digest},
-	{0},
+	{.name = "image",      .mode = 0444, .fetch = fetch_image},
+	{.name = "digest", .mode = 0444, .show = show_digest},
+	{0       },
 };
 
 static const struct node_ops side_ops = {

@@ -125,6 +125,8 @@ void model_changed(struct model *md)
 {
 	SCOPED_LOCK(&md->s->mu);
 
+	if (!md->dirty)
+		model_news_locked(md);
 	md->dirty = true;
 	md->gen++;
 	md->changed = now_ms();
@@ -201,6 +203,15 @@ void model_fail_reply(struct model *md, struct req *r, const struct err *e)
 }
 
 void model_wake(struct model *md)
+{
+	{
+		SCOPED_LOCK(&md->s->mu);
+		model_news_locked(md);
+	}
+	model_wake_side(md);
+}
+
+void model_wake_side(struct model *md)
 {
 	struct tree *t = md->s->m->tree;
 	struct node *room = node_child(t, tree_root(t), "models");

@@ -23,7 +23,7 @@ static const struct {
 	[PROGRESS_VERIFYING] = {"verifying",  true },
 };
 
-static const struct progress_counts nothing = {0};
+static const struct progress_count nothing = {0};
 
 static uint64_t load(const uint64_t *p)
 {
@@ -55,7 +55,7 @@ static void store(uint64_t *p, uint64_t value)
 }
 
 static void begin_locked(struct progress *p, enum progress_phase phase, uint64_t total,
-			 const struct progress_counts *from)
+			 const struct progress_count *from)
 {
 	__atomic_store_n(&p->phase, phase, __ATOMIC_RELAXED);
 	store(&p->total, total);
@@ -73,13 +73,17 @@ static void tell(struct progress *p, enum progress_phase phase)
 }
 
 void progress_resume(struct progress *p, enum progress_phase phase, uint64_t total,
-		     const struct progress_counts *earlier)
+		     const struct progress_count *earlier)
 {
+	bool same;
+
 	{
 		SCOPED_LOCK(&p->mu);
+		same = phase_of(p) == phase && !phases[phase].counts;
 		begin_locked(p, phase, total, earlier);
 	}
-	tell(p, phase);
+	if (!same)
+		tell(p, phase);
 }
 
 void progress_phase(struct progress *p, enum progress_phase phase, uint64_t total)
@@ -146,6 +150,11 @@ bool progress_active(const struct progress *p)
 	return phase_of(p) != PROGRESS_IDLE;
 }
 
+bool progress_counts(const struct progress *p)
+{
+	return phases[phase_of(p)].counts;
+}
+
 /* What is done of what was added: all of it, or the part that was sent. */
 static uint64_t done_locked(struct progress *p)
 {
@@ -198,7 +207,7 @@ void progress_look(struct progress *p, struct progress_view *out)
 	if (!out->total)
 		return;
 	out->percent = (int)MIN((double)out->done * 100 / (double)out->total, 99);
-	if (out->rate >= 1)
+	if (out->rate >= 1 && out->done < out->total)
 		out->left = (long)((double)(out->total - out->done) / out->rate + 0.999);
 }
 
@@ -231,10 +240,15 @@ void progress_time(long seconds, struct buf *out)
 		buf_printf(out, "%ld h %ld min", seconds / 3600, seconds % 3600 / 60);
 }
 
+static bool has_bytes(const struct progress_view *v)
+{
+	return v->done || v->total;
+}
+
 void progress_line(const struct progress_view *v, struct buf *out)
 {
 	buf_str(out, progress_word(v->phase));
-	if (!phases[v->phase].counts || (!v->done && !v->total))
+	if (!has_bytes(v))
 		return;
 	if (v->percent >= 0)
 		buf_printf(out, " %d %%", v->percent);
@@ -259,7 +273,7 @@ void progress_line(const struct progress_view *v, struct buf *out)
 void progress_exact(const struct progress_view *v, struct buf *out)
 {
 	buf_str(out, progress_word(v->phase));
-	if (!phases[v->phase].counts)
+	if (!has_bytes(v))
 		return;
 	buf_printf(out, " done=%llu", (unsigned long long)v->done);
 	if (v->total)

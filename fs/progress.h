@@ -40,7 +40,7 @@ enum progress_phase {
 #define PROGRESS_SAMPLES   24
 #define PROGRESS_SAMPLE_MS 250 /* between samples; so the rate is that of the last 6 s */
 
-struct progress_counts {
+struct progress_count {
 	uint64_t added, made, sent; /* as the three functions count */
 };
 
@@ -48,7 +48,7 @@ struct progress {
 	/* atomics */
 	unsigned phase; /* enum progress_phase */
 	uint64_t total;
-	struct progress_counts count;
+	struct progress_count count;
 	/* told of every change of phase, from the thread that made it, with no lock of this file's held; NULL: nobody */
 	void (*changed)(void *arg, enum progress_phase now);
 	void *arg;
@@ -71,7 +71,7 @@ struct progress_view {
 	uint64_t done, total; /* total 0: not known */
 	int percent;          /* 0..99 (100 is said by the next phase), -1: not known */
 	double rate;          /* bytes a second over the last seconds, -1: not known yet */
-	long left;            /* seconds, rounded up, -1: not known, or nothing moves */
+	long left; /* seconds, rounded up, -1: not known: nothing moves, or only an answer is awaited */
 };
 
 void progress_init(struct progress *p, void (*changed)(void *arg, enum progress_phase now),
@@ -84,7 +84,7 @@ void progress_phase(struct progress *p, enum progress_phase phase, uint64_t tota
 /* progress_resume: the same where some of it was done earlier: sent while the copy still ran, or by the mount before this one. That
  * counts as done, but not for the rate. */
 void progress_resume(struct progress *p, enum progress_phase phase, uint64_t total,
-		     const struct progress_counts *earlier);
+		     const struct progress_count *earlier);
 /* Hot paths: any number of threads at once, no lock. */
 void progress_add(struct progress *p, uint64_t n);
 void progress_made(struct progress *p, uint64_t n);
@@ -93,6 +93,8 @@ void progress_sent(struct progress *p, uint64_t bytes);
 /* progress_total: what is to do is known, or known better, now. */
 void progress_total(struct progress *p, uint64_t bytes);
 bool progress_active(const struct progress *p);
+/* progress_counts: whether the phase is one in which bytes are counted. */
+bool progress_counts(const struct progress *p);
 /* progress_join: work that several threads do at once, each its own n bytes (reads of one model): the first begins the phase, the
  * others' bytes are added to its total. progress_leave: each one's end, also after a failure; the last one's is the phase's. */
 void progress_join(struct progress *p, enum progress_phase phase, uint64_t n);

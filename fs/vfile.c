@@ -151,7 +151,7 @@ static void file_read(struct req *r, struct node *n, void *handle, size_t size, 
 	struct vhandle *h = handle;
 
 	(void)n;
-	if (h->row->settled)
+	if (h->row->settled || h->row->follow)
 		vhandle_await(r, h, size, off);
 	else
 		vhandle_slice(r, h, size, off);

@@ -29,7 +29,12 @@ struct vfile {
 	/* settled: instead of show for files that block (wait): 0 = not yet (the reader is parked), 1 = out is the line; with e->no set
 	 * the reader gets the line and then that errno. Quick. Re-asked after vfile_wake(). */
 	int (*settled)(struct node *dir, struct buf *out, struct err *e);
-	/* waiting: a reader was parked on (true) or left (false) a settled row; may start work (commit, faster polling). Not NULL-safe
+	/* follow: instead of show for files without an end (events): appends the one line that comes after *seen, which is 0 at open,
+	 * and moves *seen on. Nothing appended: nothing has come yet, the reader is parked and asked again after vfile_wake(). 1:
+	 * nothing will ever come, the reader gets the end of the file. Quick. A read gets one line at most and offsets do not
+	 * count: shells and head, which seek back to the end of a line, lose nothing. */
+	int (*follow)(struct node *dir, uint64_t *seen, struct buf *out);
+	/* waiting: a reader was parked on (true) or left (false) a settled or followed row; may start work (commit, faster polling). Not NULL-safe
 	 * context: quick, no network. May be NULL. */
 	void (*waiting)(struct node *dir, bool on);
 	/* store: each write(2) is the whole value: check and apply it now; quick. -1: the write fails with e->no and the sentence goes

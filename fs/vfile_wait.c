@@ -4,7 +4,7 @@
 
 #include "fs/vfile_private.h"
 
-/* A read(2) of a settled row that has no answer yet. */
+/* A read(2) of a settled or followed row that has no answer yet. */
 struct parked {
 	struct parked *next;
 	struct req *req;
@@ -92,9 +92,36 @@ static void tell(const struct vhandle *h, bool on)
 		h->row->waiting(h->dir, on);
 }
 
+/* Asks a row that is followed for its next line, unless one is there that nobody has read. */
+static bool ask_follow(struct mount *m, struct vhandle *h)
+{
+	_cleanup_buf_ struct buf line = {0};
+
+	pthread_mutex_lock(&m->vfiles->mu);
+	bool there = h->over || h->text.len;
+	uint64_t before = h->seen, seen = before;
+	pthread_mutex_unlock(&m->vfiles->mu);
+	if (there)
+		return true;
+	bool over = h->row->follow(h->dir, &seen, &line) > 0;
+	SCOPED_LOCK(&m->vfiles->mu);
+	if (h->seen == before && (line.len || over)) { /* else another read asked for it, too */
+		struct buf old = h->text;
+
+		h->text = line;
+		line = old;
+		h->seen = seen;
+		h->over = over && !h->text.len;
+	}
+	return h->over || h->text.len;
+}
+
 /* Asks the row. True: the handle is ready, now or since before. */
 static bool ask(struct mount *m, struct vhandle *h)
 {
+	if (h->row->follow)
+		return ask_follow(m, h);
+
 	_cleanup_buf_ struct buf text = {0};
 	struct err e = {0};
 
@@ -123,15 +150,55 @@ static void take_out_locked(struct vfiles *v, struct parked *p)
 	p->listed = false;
 }
 
-static void finish(struct parked *p, int no)
+/* Takes what is there out of a followed row's handle, once for all its readers. */
+static bool take_line(struct mount *m, struct vhandle *h, size_t size, struct buf *out)
 {
-	tell(p->h, false);
-	if (no)
-		reply_err(p->req, no);
-	else
-		vhandle_slice(p->req, p->h, p->size, p->off);
+	SCOPED_LOCK(&m->vfiles->mu);
+	size_t n = MIN(size, h->text.len);
+
+	if (n && buf_add(out, h->text.data, n) < 0)
+		return false;
+	buf_remove(&h->text, n);
+	return n || h->over;
+}
+
+/* Answers with what ask() found. False: another read of the handle was quicker. */
+static bool deliver(struct req *r, struct vhandle *h, size_t size, off_t off)
+{
+	_cleanup_buf_ struct buf piece = {0};
+
+	if (!h->row->follow) {
+		vhandle_slice(r, h, size, off);
+		return true;
+	}
+	if (!take_line(req_mount(r), h, size, &piece))
+		return false;
+	reply_data(r, buf_cstr(&piece), piece.len);
+	return true;
+}
+
+static void let_go(struct parked *p)
+{
 	vhandle_unref(p->m, p->h);
 	free(p); /* the reply disarmed interrupted() */
+}
+
+static void refuse(struct parked *p, int no)
+{
+	tell(p->h, false);
+	reply_err(p->req, no);
+	let_go(p);
+}
+
+static bool finish(struct parked *p)
+{
+	tell(p->h, false);
+	if (!deliver(p->req, p->h, p->size, p->off)) {
+		tell(p->h, true);
+		return false;
+	}
+	let_go(p);
+	return true;
 }
 
 static void interrupted(void *arg)
@@ -146,7 +213,7 @@ static void interrupted(void *arg)
 	p->interrupted = true;
 	pthread_mutex_unlock(&v->mu);
 	if (mine)
-		finish(p, EINTR);
+		refuse(p, EINTR);
 }
 
 /* Asks until there is an answer or nothing changed since asking; then the reader waits in the list. */
@@ -158,10 +225,8 @@ static void ask_or_park(struct parked *p)
 		pthread_mutex_lock(&v->mu);
 		uint64_t generation = v->generation;
 		pthread_mutex_unlock(&v->mu);
-		if (ask(p->m, p->h)) {
-			finish(p, 0);
+		if (ask(p->m, p->h) && finish(p))
 			return;
-		}
 		pthread_mutex_lock(&v->mu);
 		int no = p->interrupted ? EINTR : v->stopped ? ESHUTDOWN : 0;
 		if (!no && v->generation == generation) {
@@ -173,7 +238,7 @@ static void ask_or_park(struct parked *p)
 		}
 		pthread_mutex_unlock(&v->mu);
 		if (no) {
-			finish(p, no);
+			refuse(p, no);
 			return;
 		}
 	}
@@ -183,10 +248,8 @@ void vhandle_await(struct req *r, struct vhandle *h, size_t size, off_t off)
 {
 	struct mount *m = req_mount(r);
 
-	if (ask(m, h)) {
-		vhandle_slice(r, h, size, off);
+	if (ask(m, h) && deliver(r, h, size, off))
 		return;
-	}
 	struct parked *p = calloc(1, sizeof *p);
 	if (!p) {
 		reply_err(r, ENOMEM);
@@ -231,7 +294,7 @@ void vhandle_close(struct mount *m, struct vhandle *h)
 static bool keep_poller_locked(struct vfiles *v, struct vhandle *h, struct pollwake **w)
 {
 	struct pollwake *old = h->poll;
-	bool first = h->row->settled && !h->ready && !h->poll_on;
+	bool first = !h->poll_on && (h->row->follow || (h->row->settled && !h->ready));
 
 	h->poll = *w;
 	*w = old;
@@ -261,13 +324,13 @@ void vhandle_poll(struct req *r, struct vhandle *h, struct pollwake *w)
 	}
 	if (tell_row)
 		tell(h, true);
-	bool readable = !h->row->settled || ask(m, h);
+	bool readable = !(h->row->settled || h->row->follow) || ask(m, h);
 	pthread_mutex_lock(&v->mu);
 	bool changed = h->changed;
 	pthread_mutex_unlock(&v->mu);
 	unsigned events = readable ? POLLIN | POLLRDNORM : 0;
 	events |= h->row->store ? POLLOUT | POLLWRNORM : 0;
-	events |= changed && !h->row->settled ? POLLPRI : 0;
+	events |= changed && !h->row->settled && !h->row->follow ? POLLPRI : 0;
 	reply_poll(r, events);
 }
 

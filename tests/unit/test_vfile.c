@@ -18,6 +18,8 @@ static struct {
 	int settled_no;
 	atomic_int waiting;
 	bool link_absent;
+	atomic_int lines; /* of events, and whether there will be no more */
+	bool over;
 } world;
 
 static int show_value(struct node *dir, struct buf *out, struct err *e)
@@ -61,6 +63,14 @@ static void waiting(struct node *dir, bool on)
 	world.waiting += on ? 1 : -1;
 }
 
+static int follow(struct node *dir, uint64_t *seen, struct buf *out)
+{
+	(void)dir;
+	if (*seen < (uint64_t)world.lines)
+		buf_printf(out, "line %llu\n", (unsigned long long)++*seen);
+	return world.over;
+}
+
 static int show_link(struct node *dir, struct buf *out, struct err *e)
 {
 	(void)dir;
@@ -71,9 +81,10 @@ static const struct vfile rows[] = {
 	{.name = "value",        .mode = 0644, .max_write = 16, .show = show_value, .store = store_value},
 	{.name = "slow",       .mode = 0444, .fetch = fetch_slowly},
 	{.name = "wait",  .mode = 0444, .flags = VF_HIDDEN, .settled = settled, .waiting = waiting},
-	{.name = "link",         .flags = VF_LINK, .show = show_link},
-	{.name = ".error", .mode = 0444, .flags = VF_LISTED_ALL, .show = show_value},
-	{.name = ".secret",         .mode = 0444, .show = show_value},
+	{.name = "events",         .mode = 0444, .flags = VF_HIDDEN, .follow = follow, .waiting = waiting},
+	{.name = "link", .flags = VF_LINK, .show = show_link},
+	{.name = ".error",         .mode = 0444, .flags = VF_LISTED_ALL, .show = show_value},
+	{.name = ".secret",    .mode = 0444, .show = show_value},
 	{.name = NULL   },
 };
 
@@ -310,6 +321,41 @@ static void parked_reader_is_woken(void **state)
 	forget(f, n);
 }
 
+/* A followed row gives a line a read, in pieces where the read is small, to whichever of its handle's readers comes first. */
+static void followed_rows_give_lines(void **state)
+{
+	struct fixture *f = *state;
+	struct node *n = lookup(f, "events", NULL);
+	void *h = open_node(f, n, O_RDONLY, NULL);
+	static struct req r[6];
+
+	for (size_t i = 0; i < ARRAY_SIZE(r); i++)
+		fake_req(&r[i], &f->m);
+	world.lines = 2;
+	n->ops->read(&r[0], n, h, 100, 0);
+	assert_string_equal(r[0].data, "line 1\n");
+	n->ops->read(&r[1], n, h, 4, 7);
+	assert_string_equal(r[1].data, "line");
+	n->ops->read(&r[2], n, h, 100, 11);
+	assert_string_equal(r[2].data, " 2\n");
+	n->ops->read(&r[3], n, h, 100, 14);
+	n->ops->read(&r[4], n, h, 100, 14);
+	assert_int_equal(r[3].answers + r[4].answers, 0);
+	assert_int_equal(world.waiting, 2);
+	world.lines = 3;
+	vfile_wake(&f->m, f->dir);
+	assert_int_equal(r[3].answers + r[4].answers, 1);
+	assert_string_equal(r[3].answers ? r[3].data : r[4].data, "line 3\n");
+	world.over = true;
+	vfile_wake(&f->m, f->dir);
+	assert_int_equal(r[3].answers + r[4].answers, 2);
+	n->ops->read(&r[5], n, h, 100, 21);
+	assert_int_equal(r[5].answers, 1);
+	assert_int_equal(r[5].no, 0);
+	close_node(f, n, h);
+	forget(f, n);
+}
+
 static void detached_directories_wake_too(void **state)
 {
 	struct fixture *f = *state;
@@ -464,6 +510,7 @@ int main(void)
 		TEST(listing_hides_what_blocks),
 		TEST(links_are_read),
 		TEST(parked_reader_is_woken),
+		TEST(followed_rows_give_lines),
 		TEST(detached_directories_wake_too),
 		TEST(interrupt_answers_eintr),
 		TEST(close_while_parked),
