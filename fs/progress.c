@@ -49,19 +49,14 @@ static enum progress_phase phase_of(const struct progress *p)
 	return __atomic_load_n(&p->phase, __ATOMIC_RELAXED);
 }
 
-static void store(uint64_t *p, uint64_t value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELAXED);
-}
-
 static void begin_locked(struct progress *p, enum progress_phase phase, uint64_t total,
 			 const struct progress_count *from)
 {
 	__atomic_store_n(&p->phase, phase, __ATOMIC_RELAXED);
-	store(&p->total, total);
-	store(&p->count.added, from->added);
-	store(&p->count.made, from->made);
-	store(&p->count.sent, from->sent);
+	__atomic_store_n(&p->total, total, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->count.added, from->added, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->count.made, from->made, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->count.sent, from->sent, __ATOMIC_RELAXED);
 	p->n = 0;
 	p->high = 0;
 }
@@ -142,7 +137,7 @@ void progress_sent(struct progress *p, uint64_t bytes)
 
 void progress_total(struct progress *p, uint64_t bytes)
 {
-	store(&p->total, bytes);
+	__atomic_store_n(&p->total, bytes, __ATOMIC_RELAXED);
 }
 
 bool progress_active(const struct progress *p)

@@ -15,12 +15,12 @@ struct vhandle {
 
 	/* vfiles.mu guards what follows */
 	unsigned refs;
-	bool ready;   /* text and no are set */
+	bool ready;    /* text and no are set */
 	uint64_t seen; /* follow rows, whose text is what no read has got yet */
 	bool over;     /* and nothing will follow */
-	bool changed; /* vfile_wake() since the open */
-	bool poll_on; /* counted as waiting by the row, for poll */
-	bool listed;  /* in vfiles.pollers */
+	bool changed;  /* vfile_wake() since the open */
+	bool poll_on;  /* counted as waiting by the row, for poll */
+	bool listed;   /* in vfiles.pollers */
 	struct pollwake *poll;
 	struct vhandle *next;
 	struct vhandle *open_next, **open_at; /* in vfiles.open */
