@@ -11,7 +11,7 @@ static struct models *models_of(struct req *r)
 	return req_mount(r)->models;
 }
 
-static void fail_room(struct req *r, const struct err *e)
+void model_fail_room(struct req *r, const struct err *e)
 {
 	mount_fail(req_mount(r), ROOM_MODELS, e);
 	reply_err(r, e->no);
@@ -47,10 +47,12 @@ static void then_lookup(struct req *r, struct ask *a)
 {
 	struct stat st;
 
-	if (top_stat(a->md, &st) < 0)
+	if (top_stat(a->md, &st) == 0)
+		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_TOP_TTL);
+	else if (unseen(a, errno) != ENOENT)
 		reply_err(r, unseen(a, errno));
 	else
-		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_TOP_TTL);
+		models_files_lookup(r, a->dir, a->name);
 }
 
 static void models_lookup(struct req *r, struct node *dir, const char *name)
@@ -64,7 +66,7 @@ static void models_lookup(struct req *r, struct node *dir, const char *name)
 	}
 	q.md = model_name_ok(name) ? model_get(models_of(r), name, &e) : NULL;
 	if (!q.md) {
-		reply_err(r, ENOENT);
+		models_files_lookup(r, dir, name);
 		return;
 	}
 	snprintf(q.name, sizeof q.name, "%s", name);
@@ -102,6 +104,7 @@ static void answer_list(struct req *r, void *arg, int no)
 			(void)!dirfill_add(l->fill, md->name, 0, S_IFDIR);
 		}
 	}
+	models_files_list(l->s, l->fill);
 	/* What is known must do when S3 does not answer, but not when it says no, and nothing is not an answer. */
 	if (no && (no == EACCES || !any))
 		reply_err(r, no);
@@ -147,7 +150,7 @@ static void models_list(struct req *r, struct node *dir, struct dirfill *f)
 	}
 }
 
-static int make_staging(struct model *md, mode_t mode, struct err *e)
+int model_make(struct model *md, mode_t mode, struct err *e)
 {
 	struct models *s = md->s;
 
@@ -188,7 +191,7 @@ static void then_mkdir(struct req *r, struct ask *a)
 		model_fail_reply(a->md, r, &e);
 	} else if (exists) {
 		reply_err(r, EEXIST);
-	} else if (make_staging(a->md, a->mode, &e) < 0) {
+	} else if (model_make(a->md, a->mode, &e) < 0) {
 		model_fail_reply(a->md, r, &e);
 	} else if (top_stat(a->md, &st) < 0) {
 		reply_err(r, errno);
@@ -208,42 +211,30 @@ static void models_mkdir(struct req *r, struct node *dir, const char *name, mode
 	}
 	q.md = model_get(models_of(r), name, &e);
 	if (!q.md) {
-		fail_room(r, &e);
+		model_fail_room(r, &e);
 		return;
 	}
 	snprintf(q.name, sizeof q.name, "%s", name);
 	model_ask(r, &q);
 }
 
-static void refuse_file(struct req *r, const char *name)
+static void models_symlink(struct req *r, struct node *dir, const char *name, const char *target)
 {
 	struct err e = {0};
 
-	err_set(&e, EPERM,
-		"'%s' is not a directory: a model is a directory here; mkdir models/NAME and put its files there (cp -rT)",
-		name);
-	fail_room(r, &e);
-}
-
-static void models_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags)
-{
-	(void)dir;
-	(void)mode;
-	(void)flags;
-	refuse_file(r, name);
-}
-
-static void models_symlink(struct req *r, struct node *dir, const char *name, const char *target)
-{
 	(void)dir;
 	(void)target;
-	refuse_file(r, name);
+	err_set(&e, EPERM, "'%s' cannot be made: a model is no symbolic link; copy it (cp -rT)",
+		name);
+	model_fail_room(r, &e);
 }
 
 static void models_unlink(struct req *r, struct node *dir, const char *name)
 {
 	if (vdir_row(dir, name))
 		vdir_unlink(r, dir, name);
+	else if (models_is_file(dir, name))
+		models_files_unlink(r, dir, name);
 	else
 		reply_err(r, EISDIR);
 }
@@ -294,7 +285,7 @@ static void rename_job(void *arg, struct cancel *cancel)
 		r = rename_locked(s, c->md, to, &e);
 	}
 	if (r < 0) {
-		fail_room(c->r, &e);
+		model_fail_room(c->r, &e);
 	} else {
 		node_move(s->m->tree, c->n, c->name, c->n2, c->name2);
 		/* the new name's row first: a crash between the two must not lose the mark */
@@ -319,11 +310,15 @@ static void models_rename(struct req *r, struct node *dir, const char *name, str
 		reply_err(r, EPERM);
 		return;
 	}
+	if (models_is_file(dir, name)) {
+		models_files_rename(r, dir, name, newname, flags);
+		return;
+	}
 	c.md = model_get(models_of(r), name, &e);
 	if (!c.md || !model_name_ok(newname)) {
 		if (c.md)
 			(void)!model_get(models_of(r), newname, &e); /* for its sentence */
-		fail_room(r, &e);
+		model_fail_room(r, &e);
 		return;
 	}
 	call_defer(&c, rename_job);
@@ -348,7 +343,7 @@ static const struct node_ops models_ops = {
 	.mkdir = models_mkdir,
 	.rmdir = models_rmdir,
 	.unlink = models_unlink,
-	.create = models_create,
+	.create = models_files_create,
 	.symlink = models_symlink,
 	.rename = models_rename,
 	.statfs = models_statfs,
@@ -395,9 +390,12 @@ struct models *models_start(struct mount *m, struct err *e)
 	pthread_mutex_init(&s->persist, NULL);
 	pthread_mutex_init(&s->mu, NULL);
 	thread_cond_init(&s->changed);
-	if (s->cache_fd < 0 || !s->hashes || !s->dirs) {
-		if (s->cache_fd >= 0)
-			err_set(e, ENOMEM, "out of memory");
+	bool ok = s->cache_fd >= 0 && models_files_start(s, e) == 0;
+	if (ok && (!s->hashes || !s->dirs)) {
+		err_set(e, ENOMEM, "out of memory");
+		ok = false;
+	}
+	if (!ok) {
 		models_free(s);
 		return NULL;
 	}
@@ -487,6 +485,7 @@ void models_free(struct models *s)
 		next = md->next;
 		model_free(md);
 	}
+	free(s->loose);
 	closep(&s->cache_fd);
 	hash_cache_free(s->hashes);
 	dirfds_free(s->dirs);

@@ -29,7 +29,7 @@
 #define MODEL_GRACE_MS   200   /* RELEASE is asynchronous: a file just closed may still look open */
 #define MODEL_FRESH_MS   1000  /* how long a listing or manifest is believed */
 #define MODEL_SIDE       ".sagemaker" /* the directory of a model's own virtual files */
-#define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name */
+#define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name: staging_ttl() */
 #define MODEL_TOP_TTL    0.25         /* and models/NAME itself, which another mount may change */
 
 #define MODEL_NAME_RULE "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
@@ -98,6 +98,8 @@ struct models {
 	struct hash_cache *hashes;
 	int cache_fd; /* STATE/cache */
 	struct dirfds *dirs;
+	struct model *
+		loose; /* owner of the files in models/ that are no model; in no list, never committed */
 	long prune_after; /* seconds since a version was superseded */
 
 	pthread_rwlock_t
@@ -115,10 +117,10 @@ struct models {
 	struct timer tick; /* models_progress.c */
 };
 
-/* data of every node in models/NAME but those below .sagemaker */
+/* data of every node in models/NAME but those below .sagemaker, and of files in models/ itself */
 struct entry {
-	struct model *md;
-	uint64_t epoch; /* models.mu: the view that the kernel's cached pages are of */
+	struct model *md; /* atomic: a file in models/ may become another model's */
+	uint64_t epoch;   /* models.mu: the view that the kernel's cached pages are of */
 	int removed; /* models.names: O_PATH of the file that has no name any more, -1 it has one or nobody knew it */
 };
 
@@ -156,8 +158,9 @@ void model_quiet(struct timer *t);
 struct ask {
 	struct model *md;
 	struct node *dir;
-	char name[64];
+	char name[NAME_MAX + 1];
 	mode_t mode;
+	int flags;
 	bool published; /* what is published counts, also for a model with changes */
 	void (*then)(struct req *r, struct ask *a);
 	/* models_ask.c's own */
@@ -188,6 +191,18 @@ void model_news_locked(struct model *md);
 int model_events(struct model *md, uint64_t *seen, struct buf *out);
 /* model_progress_line: what .sagemaker/progress says, without its end: the commit's line, else the reads', else "idle". */
 void model_progress_line(struct model *md, struct buf *out);
+
+/* models_files.c: files in models/ itself (docs/models.md). Each answers r. */
+#define MODELS_LOOSE ".files" /* the directory in staging of those that are no model */
+int models_files_start(struct models *s, struct err *e) _must_check_;
+void models_files_lookup(struct req *r, struct node *dir, const char *name);
+void models_files_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags);
+void models_files_unlink(struct req *r, struct node *dir, const char *name);
+void models_files_rename(struct req *r, struct node *dir, const char *name, const char *newname,
+			 unsigned flags);
+void models_files_list(struct models *s, struct dirfill *f);
+/* models_is_file: whether dir/name is a file that the kernel has looked up. */
+bool models_is_file(struct node *dir, const char *name);
 
 /* models_publish.c */
 void models_canonical(const char *model, char out[64]);
@@ -259,6 +274,10 @@ struct node *model_child(struct mount *m, struct node *dir, const char *name, st
 			 const struct stat *st);
 struct entry *entry_of(const struct node *n);
 struct model *model_of(const struct node *n);
+/* model_fail_room: e is the failure of models/, and r's answer. */
+void model_fail_room(struct req *r, const struct err *e);
+/* model_make: an empty staged directory for a model that is not there. */
+int model_make(struct model *md, mode_t mode, struct err *e) _must_check_;
 /* call_defer: fn(copy of c) on a job thread; answers ENOMEM itself. */
 void call_defer(struct call *c, void (*run)(void *arg, struct cancel *cancel));
 void model_published_stat(struct model *md, const struct manifest_member *f, struct stat *st);
@@ -267,7 +286,15 @@ void model_published_stat(struct model *md, const struct manifest_member *f, str
 int staging_child_path(struct node *dir, const char *name, struct buf *out) _must_check_;
 bool staging_is_side(struct node *dir, const char *name);
 
-/* staging_names.c */
+/* staging_ttl: for how many seconds the kernel may believe what it knows of the file dir/name: not at all when the file may have
+ * two names, models/iris.joblib and models/iris/iris.joblib. staging_node_ttl: the same of n. */
+double staging_ttl(struct node *dir, const char *name);
+double staging_node_ttl(struct node *n);
+
+/* staging_names.c. staging_remove_one: of the file or (flags AT_REMOVEDIR) directory c->n/c->name of c->md, whose path in it this
+ * is. staging_rename_held (models.names written): renameat2 between two open directories and the nodes' change with it; -1 with errno. */
+void staging_remove_one(struct call *c, const char *path);
+int staging_rename_held(struct call *c, int from, int to);
 void staging_unlink(struct req *r, struct node *dir, const char *name);
 void staging_rmdir(struct req *r, struct node *dir, const char *name);
 void staging_rename(struct req *r, struct node *dir, const char *name, struct node *newdir,
@@ -294,13 +321,17 @@ DIR *dir_open(int dirfd, const char *name);
 /* staging_file.c: handles */
 struct file {
 	struct file *next;
-	struct model *md;
+	struct model *md; /* atomic: see struct entry */
 	struct node *n;
 	int fd;
 	bool writer, wrote;
 	bool failed; /* a write: the file will hardly be kept */
 };
 
+struct model *file_model(const struct file *f);
+/* file_move: the open handles of n become md's. file_create_call: a call_fn that makes and opens the file c->name. */
+void file_move(struct node *n, struct model *md);
+void file_create_call(struct call *c);
 void file_open(struct req *r, struct node *n, int flags);
 void file_create(struct req *r, struct node *dir, const char *name, mode_t mode, int flags);
 void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off);

@@ -104,6 +104,8 @@ int model_persist(struct model *md, struct err *e)
 
 int model_touch(struct model *md, struct err *e)
 {
+	if (md == md->s->loose)
+		return 0;
 	model_changed(md);
 	{
 		SCOPED_LOCK(&md->s->mu);
@@ -123,6 +125,8 @@ int model_touch(struct model *md, struct err *e)
 
 void model_changed(struct model *md)
 {
+	if (md == md->s->loose)
+		return;
 	SCOPED_LOCK(&md->s->mu);
 
 	if (!md->dirty)
@@ -277,8 +281,8 @@ void model_state_load(struct models *s)
 
 		if (model_name_ok(de->d_name))
 			load(s, de->d_name);
-		else if (de->d_name[0] == '.' &&
-			 strlen(de->d_name) > 2) /* half a copy-up, or half a removal */
+		else if (de->d_name[0] == '.' && strlen(de->d_name) > 2 &&
+			 !streq(de->d_name, MODELS_LOOSE)) /* half a copy-up, or half a removal */
 			(void)!remove_tree(s->m->staging_fd, de->d_name, &e);
 	}
 }

@@ -14,7 +14,7 @@ struct entry *entry_of(const struct node *n)
 
 struct model *model_of(const struct node *n)
 {
-	return entry_of(n)->md;
+	return __atomic_load_n(&entry_of(n)->md, __ATOMIC_RELAXED);
 }
 
 static void entry_free(struct node *n)
@@ -127,7 +127,8 @@ struct node *model_child(struct mount *m, struct node *dir, const char *name, st
 	struct node *n = node_child(m->tree, dir, name);
 	bool made = false;
 
-	if (n && n->type != type) { /* replaced behind our back, or by another version */
+	/* replaced behind our back, by another version, or by another model's file of that name */
+	if (n && (n->type != type || model_of(n) != md)) {
 		node_unref(m->tree, n);
 		node_detach(m->tree, dir, name);
 		n = NULL;
@@ -200,6 +201,33 @@ int staging_child_path(struct node *dir, const char *name, struct buf *out)
 	return out->failed ? -1 : 0;
 }
 
+double staging_ttl(struct node *dir, const char *name)
+{
+	char model[NAME_MAX + 1];
+
+	if (!dir->data)
+		return 0;
+	if (!package_file_model(name, model, sizeof model))
+		return MODEL_STAGED_TTL;
+	struct node *up = node_parent(dir->tree, dir);
+	bool top = !up->data;
+	node_unref(dir->tree, up);
+	return top ? 0 : MODEL_STAGED_TTL;
+}
+
+double staging_node_ttl(struct node *n)
+{
+	char name[NAME_MAX + 1];
+
+	if (n->type == S_IFDIR)
+		return MODEL_STAGED_TTL;
+	node_name(n->tree, n, name, sizeof name);
+	struct node *dir = node_parent(n->tree, n);
+	double ttl = staging_ttl(dir, name);
+	node_unref(n->tree, dir);
+	return ttl;
+}
+
 static void staging_lookup(struct req *r, struct node *dir, const char *name)
 {
 	struct model *md = model_of(dir);
@@ -230,7 +258,7 @@ static void staging_lookup(struct req *r, struct node *dir, const char *name)
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
 		reply_err(r, ENOENT);
 	else
-		model_reply_node(r, dir, name, md, &st, MODEL_STAGED_TTL);
+		model_reply_node(r, dir, name, md, &st, staging_ttl(dir, name));
 }
 
 /* Attributes of n as it is staged: by name, or by an open handle when it has none any more. */
@@ -263,7 +291,7 @@ static void staging_getattr(struct req *r, struct node *n, void *h)
 
 		if (found >= 0) {
 			if (found)
-				reply_attr(r, &st, MODEL_TOP_TTL);
+				reply_attr(r, &st, MIN(MODEL_TOP_TTL, staging_node_ttl(n)));
 			else
 				reply_err(r, ENOENT);
 			return;
@@ -272,7 +300,7 @@ static void staging_getattr(struct req *r, struct node *n, void *h)
 	if (staged_stat(n, h, &st) < 0)
 		reply_err(r, errno);
 	else
-		reply_attr(r, &st, MODEL_STAGED_TTL);
+		reply_attr(r, &st, staging_node_ttl(n));
 }
 
 static int fill_one(void *arg, const char *name, mode_t type)

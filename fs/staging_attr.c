@@ -83,7 +83,7 @@ static void do_setattr(struct call *c)
 	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
 		reply_err(c->r, errno);
 	else
-		reply_attr(c->r, &st, MODEL_STAGED_TTL);
+		reply_attr(c->r, &st, staging_node_ttl(c->n));
 }
 
 void staging_setattr(struct req *r, struct node *n, const struct stat *st, unsigned set, void *h)

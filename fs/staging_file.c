@@ -10,6 +10,11 @@
 
 #define HASH_EARLY ((off_t)1 << 20) /* files from this size are hashed when they close */
 
+struct model *file_model(const struct file *f)
+{
+	return __atomic_load_n(&f->md, __ATOMIC_RELAXED);
+}
+
 static void handle_add(struct file *f)
 {
 	SCOPED_LOCK(&f->md->s->mu);
@@ -21,8 +26,9 @@ static void handle_add(struct file *f)
 
 static void handle_remove(struct file *f)
 {
+	struct models *s = file_model(f)->s;
+	SCOPED_LOCK(&s->mu);
 	struct model *md = f->md;
-	SCOPED_LOCK(&md->s->mu);
 
 	for (struct file **p = &md->files; *p; p = &(*p)->next) {
 		if (*p == f) {
@@ -65,6 +71,26 @@ static struct file *handle_new(struct model *md, struct node *n, int fd, bool wr
 	return f;
 }
 
+void file_move(struct node *n, struct model *md)
+{
+	struct model *old = model_of(n);
+	SCOPED_LOCK(&md->s->mu);
+
+	for (struct file **p = &old->files, *f; (f = *p);) {
+		if (f->n != n) {
+			p = &f->next;
+			continue;
+		}
+		*p = f->next;
+		f->next = md->files;
+		md->files = f;
+		old->writers -= f->writer;
+		md->writers += f->writer;
+		__atomic_store_n(&f->md, md, __ATOMIC_RELAXED);
+	}
+	__atomic_store_n(&entry_of(n)->md, md, __ATOMIC_RELAXED);
+}
+
 int file_nameless(struct node *n)
 {
 	struct model *md = model_of(n);
@@ -97,10 +123,11 @@ bool file_writer_locked(struct model *md, struct buf *path)
 static unsigned keep_cache(struct node *n)
 {
 	struct entry *en = entry_of(n);
-	SCOPED_LOCK(&en->md->s->mu);
-	bool same = en->epoch == en->md->epoch;
+	const struct model *md = model_of(n);
+	SCOPED_LOCK(&md->s->mu);
+	bool same = en->epoch == md->epoch;
 
-	en->epoch = en->md->epoch;
+	en->epoch = md->epoch;
 	return same ? OPEN_KEEP_CACHE : 0;
 }
 
@@ -250,16 +277,17 @@ static void answer_create(struct call *c, int fd)
 	}
 	f->n = n;
 	handle_add(f);
-	if (reply_create(c->r, n, &st, MODEL_STAGED_TTL, f, keep_cache(n)) < 0)
+	if (reply_create(c->r, n, &st, staging_ttl(c->n, c->name), f, keep_cache(n)) < 0)
 		handle_remove(f);
 	else
 		f = NULL;
 	node_unref(c->md->s->m->tree, n);
 }
 
-static void do_create(struct call *c)
+void file_create_call(struct call *c)
 {
-	_cleanup_close_ int dir = staging_dir(c->n);
+	_cleanup_close_ int dir =
+		c->n->data ? staging_dir(c->n) : staging_top(c->md); /* no data: models/ */
 	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK |
 		    (c->flags & (O_EXCL | O_TRUNC));
 	int fd = dir < 0 ? -1 : openat(dir, c->name, flags | O_EXCL, c->mode & 07777);
@@ -282,7 +310,7 @@ void file_create(struct req *r, struct node *dir, const char *name, mode_t mode,
 	struct call c = {
 		.r = r, .md = model_of(dir), .n = dir, .name = name, .mode = mode, .flags = flags};
 
-	model_change(&c, do_create, true);
+	model_change(&c, file_create_call, true);
 }
 
 void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off)
@@ -312,11 +340,11 @@ static ssize_t write_all(int fd, const char *p, size_t size, off_t off)
 void file_write(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off)
 {
 	struct file *f = h;
-	struct call c = {.r = r, .md = f->md, .n = n, .dirties = true};
+	struct call c = {.r = r, .md = file_model(f), .n = n, .dirties = true};
 	struct err e = {0};
 
-	if (model_touch(f->md, &e) < 0) {
-		model_fail_reply(f->md, r, &e);
+	if (model_touch(c.md, &e) < 0) {
+		model_fail_reply(c.md, r, &e);
 		return;
 	}
 	f->wrote = true;
@@ -355,8 +383,8 @@ static void hash_early(const struct file *f)
 	h = malloc(sizeof *h);
 	if (!h)
 		return;
-	*h = (struct hashing){f->md->s, fcntl(f->fd, F_DUPFD_CLOEXEC, 0)};
-	if (h->fd >= 0 && jobs_run(f->md->s->m->jobs, hash_job, h) == 0)
+	*h = (struct hashing){file_model(f)->s, fcntl(f->fd, F_DUPFD_CLOEXEC, 0)};
+	if (h->fd >= 0 && jobs_run(file_model(f)->s->m->jobs, hash_job, h) == 0)
 		return;
 	closep(&h->fd);
 	free(h);
@@ -399,7 +427,7 @@ void file_fsync(struct req *r, struct node *n, void *h, bool datasync)
 	(void)n;
 	if (s)
 		*s = (struct syncing){r, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), datasync};
-	if (s && s->fd >= 0 && jobs_run(f->md->s->m->jobs, fsync_job, s) == 0)
+	if (s && s->fd >= 0 && jobs_run(file_model(f)->s->m->jobs, fsync_job, s) == 0)
 		return;
 	if (s)
 		closep(&s->fd);
@@ -410,11 +438,11 @@ void file_fsync(struct req *r, struct node *n, void *h, bool datasync)
 void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len)
 {
 	const struct file *f = h;
-	struct call c = {.r = r, .md = f->md, .n = n, .dirties = true};
+	struct call c = {.r = r, .md = file_model(f), .n = n, .dirties = true};
 	struct err e = {0};
 
-	if (model_touch(f->md, &e) < 0)
-		model_fail_reply(f->md, r, &e);
+	if (model_touch(c.md, &e) < 0)
+		model_fail_reply(c.md, r, &e);
 	else if (staging_went(&c, fallocate(f->fd, mode, off, len)))
 		reply_err(r, 0);
 }

@@ -36,7 +36,8 @@ static int remove_held(struct call *c)
 {
 	struct tree *t = c->md->s->m->tree;
 	SCOPED_WRITE(&c->md->s->names);
-	_cleanup_close_ int fd = staging_dir_held(c->n);
+	_cleanup_close_ int fd =
+		c->n->data ? staging_dir_held(c->n) : staging_top(c->md); /* no data: models/ */
 
 	if (fd < 0)
 		return -1;
@@ -89,27 +90,30 @@ static int note_gone(struct model *md, const char *path, bool dir)
 	return 0;
 }
 
+void staging_remove_one(struct call *c, const char *path)
+{
+	int no = note_gone(c->md, path, c->flags & AT_REMOVEDIR);
+
+	if (no < 0) {
+		model_change(c, do_remove, true);
+		return;
+	}
+	if (!no)
+		node_detach(c->md->s->m->tree, c->n, c->name);
+	reply_err(c->r, no);
+}
+
 static void remove_one(struct req *r, struct node *dir, const char *name, int flags)
 {
 	struct call c = {.r = r, .md = model_of(dir), .n = dir, .name = name, .flags = flags};
 	_cleanup_buf_ struct buf path = BUF_INIT(0);
 
-	if (staging_is_side(dir, name)) {
+	if (staging_is_side(dir, name))
 		reply_err(r, EPERM);
-		return;
-	}
-	if (staging_child_path(dir, name, &path) < 0) {
+	else if (staging_child_path(dir, name, &path) < 0)
 		reply_err(r, ENOENT);
-		return;
-	}
-	int no = note_gone(c.md, buf_cstr(&path), flags & AT_REMOVEDIR);
-	if (no < 0) {
-		model_change(&c, do_remove, true);
-		return;
-	}
-	if (!no)
-		node_detach(c.md->s->m->tree, dir, name);
-	reply_err(r, no);
+	else
+		staging_remove_one(&c, buf_cstr(&path));
 }
 
 void staging_unlink(struct req *r, struct node *dir, const char *name)
@@ -122,17 +126,12 @@ void staging_rmdir(struct req *r, struct node *dir, const char *name)
 	remove_one(r, dir, name, AT_REMOVEDIR);
 }
 
-static int rename_held(struct call *c)
+int staging_rename_held(struct call *c, int from, int to)
 {
 	struct tree *t = c->md->s->m->tree;
 	bool exchange = c->flags & RENAME_EXCHANGE;
-	SCOPED_WRITE(&c->md->s->names);
-	_cleanup_close_ int from = staging_dir_held(c->n);
-	_cleanup_close_ int to = from < 0 ? -1 : staging_dir_held(c->n2);
-
-	if (to < 0)
-		return -1;
 	struct losing l = {NULL, -1};
+
 	if (!exchange)
 		l = losing(t, c->n2, c->name2, to);
 	int r = renameat2(from, c->name, to, c->name2, (unsigned)c->flags), no = errno;
@@ -145,9 +144,18 @@ static int rename_held(struct call *c)
 	return r;
 }
 
+static int rename_one(struct call *c)
+{
+	SCOPED_WRITE(&c->md->s->names);
+	_cleanup_close_ int from = staging_dir_held(c->n);
+	_cleanup_close_ int to = from < 0 ? -1 : staging_dir_held(c->n2);
+
+	return to < 0 ? -1 : staging_rename_held(c, from, to);
+}
+
 static void do_rename(struct call *c)
 {
-	if (staging_went(c, rename_held(c)))
+	if (staging_went(c, rename_one(c)))
 		reply_err(c->r, 0);
 }
 

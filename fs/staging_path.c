@@ -93,7 +93,7 @@ int walk(int dirfd, const char *path)
 	return steal_fd(&fd);
 }
 
-/* "models/NAME/a/b" -> "a/b" */
+/* "models/NAME/a/b" -> "a/b"; "models/a", a file in models/ itself -> "a" */
 int staging_path(struct node *n, struct buf *out)
 {
 	if (node_path(model_of(n)->s->m->tree, n, NULL, out) < 0)
@@ -101,6 +101,8 @@ int staging_path(struct node *n, struct buf *out)
 	for (int i = 0; i < 2; i++) {
 		const char *slash = strchr(buf_cstr(out), '/');
 
+		if (i == 1 && !slash && n->type != S_IFDIR)
+			break;
 		buf_remove(out, slash ? (size_t)(slash - out->data) + 1 : out->len);
 	}
 	return 0;
@@ -165,7 +167,9 @@ int staging_parent(struct node *n, char name[NAME_MAX + 1])
 
 	node_name(t, n, name, NAME_MAX + 1);
 	errno = ENOENT;
-	int fd = dir->data && still_there(t, dir, name, n) ? staging_dir_held(dir) : -1;
+	int fd = -1;
+	if (still_there(t, dir, name, n)) /* no data: models/ itself */
+		fd = dir->data ? staging_dir_held(dir) : staging_top(model_of(n));
 	int no = errno;
 	node_unref(t, dir);
 	errno = no;
