@@ -70,6 +70,33 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 	return 0;
 }
 
+int catalog_write(struct model *md, const char *text, const char *if_match, struct manifest **made,
+		  char etag[128], struct cancel *c, struct err *e)
+{
+	struct models *s = md->s;
+	struct s3_object o = {0};
+	struct s3_bucket bucket;
+	char key[1100];
+
+	if (!text)
+		return err_set(e, ENOMEM, "out of memory");
+	const struct s3_content content = {text, strlen(text), "application/json", if_match};
+	catalog_key(s, md->name, NULL, key);
+	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
+	    s3_put(s->m->aws, &bucket, key, &content, &o, c, e) < 0)
+		return -1;
+	key[strlen(key) - strlen("manifest.json")] = 0;
+	*made = manifest_read(text, strlen(text), key, e);
+	snprintf(etag, 128, "%s", o.etag);
+	return *made ? 0 : -1;
+}
+
+/* S3 answers 404 to an If-Match on what was deleted meanwhile. */
+bool catalog_overtaken(const struct err *e)
+{
+	return e->http == 412 || (e->http == 404 && !streq(e->code, "NoSuchBucket"));
+}
+
 /* Whether a clean staging is not what is published any more. */
 static bool outdated_locked(const struct model *md)
 {
@@ -77,7 +104,7 @@ static bool outdated_locked(const struct model *md)
 	       md->base[0] && (!md->man || !streq(md->base, md->man->version));
 }
 
-static void invalidate(struct model *md)
+void catalog_invalidate(struct model *md)
 {
 	struct mount *m = md->s->m;
 	struct node *room = node_child(m->tree, tree_root(m->tree), "models");
@@ -142,7 +169,7 @@ void catalog_learn(struct model *md, struct manifest *man, const char *etag)
 		sweep(md, temp, !man);
 	if (!other)
 		return;
-	invalidate(md);
+	catalog_invalidate(md);
 	catalog_forget(md->s, md->name, man ? man->version : "");
 }
 

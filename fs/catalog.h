@@ -41,14 +41,17 @@ void manifest_unref(struct manifest *m);
 void manifest_unrefp(struct manifest **m);
 /* manifest_text: a string of a version's record, "" when absent. */
 const char *manifest_text(const cJSON *record, const char *key);
-/* manifest_with: text of old (NULL: none) with record added (or replacing the version of its name) and made current; every other
- * version that says not yet when it was superseded is told: now. */
-char *manifest_with(const struct manifest *old, const char *name, const cJSON *record);
+/* manifest_with: text of old (NULL: none) with record (NULL: none) added, or replacing the version of its name, and the version
+ * called current made the current one, which is the last; every other version that says not yet when it was superseded is told: now. */
+char *manifest_with(const struct manifest *old, const char *name, const cJSON *record,
+		    const char *current);
 /* manifest_dropped: text of old without the versions for which gone(arg, record) says so; never the current one. */
 char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const cJSON *record),
 		       void *arg);
 /* manifest_find_digest: newest version with this digest, or NULL. */
 const cJSON *manifest_find_digest(const struct manifest *m, const char *digest);
+/* manifest_find_same: the newest version that says the same as record (manifest_same), or NULL. */
+const cJSON *manifest_find_same(const struct manifest *m, const cJSON *record);
 /* manifest_find_version: the record called version, or NULL. */
 const cJSON *manifest_find_version(const struct manifest *m, const char *version);
 /* manifest_names_key: whether some version's archive is key. */
@@ -115,12 +118,19 @@ void catalog_key(struct models *s, const char *name, const char *version, char o
 /* catalog_load: the manifest as it is now; *out NULL and "" when there is none. Job thread. */
 int catalog_load(struct model *md, struct manifest **out, char etag[128], struct cancel *c,
 		 struct err *e) _must_check_;
+/* catalog_write: text (NULL: memory ran out) as the manifest, if that is still the one with if_match (or S3_IF_NONE); *made and etag
+ * are what is there then. Job thread. catalog_overtaken: whether *e says that it was not: somebody has written or removed it. */
+int catalog_write(struct model *md, const char *text, const char *if_match, struct manifest **made,
+		  char etag[128], struct cancel *c, struct err *e) _must_check_;
+bool catalog_overtaken(const struct err *e);
 /* catalog_refresh: md's known, man, etag are true now; a clean staging that is not current any more goes. Job thread. */
 int catalog_refresh(struct model *md, struct cancel *c, struct err *e) _must_check_;
 /* catalog_list_all: the same (but for man) for every model there is. Job thread. */
 int catalog_list_all(struct models *s, struct cancel *c, struct err *e) _must_check_;
 /* catalog_learn: a manifest was read or written (man NULL: there is none). */
 void catalog_learn(struct model *md, struct manifest *man, const char *etag);
+/* catalog_invalidate: the kernel forgets what it was shown of md. */
+void catalog_invalidate(struct model *md);
 /* catalog_fetch: a directory descriptor of the unpacked current version; downloads it when it is not cached. Job thread. */
 int catalog_fetch(struct model *md, struct manifest *man, struct cancel *c, struct err *e)
 	_must_check_;

@@ -281,6 +281,17 @@ bool manifest_same(const cJSON *a, const cJSON *b)
 	return same_members(a, b);
 }
 
+const cJSON *manifest_find_same(const struct manifest *m, const cJSON *record)
+{
+	const cJSON *v, *found = NULL;
+
+	cJSON_ArrayForEach(v, versions(m)) {
+		if (manifest_same(v, record))
+			found = v;
+	}
+	return found;
+}
+
 /* The frame of a manifest: its array of versions is still empty. */
 static cJSON *manifest_frame(const char *name, const char *current)
 {
@@ -297,25 +308,34 @@ static int add_version(cJSON *manifest, const cJSON *record, const char *superse
 {
 	cJSON *v = cJSON_Duplicate(record, true);
 
-	if (v && superseded && !cJSON_GetObjectItemCaseSensitive(v, "superseded"))
+	if (v && !superseded)
+		cJSON_DeleteItemFromObjectCaseSensitive(v, "superseded");
+	else if (v && *superseded && !cJSON_GetObjectItemCaseSensitive(v, "superseded"))
 		cJSON_AddStringToObject(v, "superseded", superseded);
 	return cJSON_AddItemToArray(cJSON_GetObjectItemCaseSensitive(manifest, "versions"), v) ? 0
 											       : -1;
 }
 
-char *manifest_with(const struct manifest *old, const char *name, const cJSON *record)
+char *manifest_with(const struct manifest *old, const char *name, const cJSON *record,
+		    const char *current)
 {
-	const char *version = manifest_text(record, "version");
-	_cleanup_json_ cJSON *j = manifest_frame(name, version);
+	const char *version = record ? manifest_text(record, "version") : "";
 	const cJSON *v, *before = old ? versions(old) : NULL;
+	const cJSON *last = streq(version, current) ? record
+			    : old                   ? manifest_find_version(old, current)
+						    : NULL;
+	_cleanup_json_ cJSON *j = manifest_frame(name, current);
 	char now[32];
 
 	record_time(now);
 	cJSON_ArrayForEach(v, before) {
-		if (!streq(manifest_text(v, "version"), version) && add_version(j, v, now) < 0)
+		if (v != last && !streq(manifest_text(v, "version"), version) &&
+		    add_version(j, v, now) < 0)
 			return NULL;
 	}
-	return add_version(j, record, NULL) < 0 ? NULL : cJSON_PrintUnformatted(j);
+	if (record && record != last && add_version(j, record, now) < 0)
+		return NULL;
+	return add_version(j, last, NULL) < 0 ? NULL : cJSON_PrintUnformatted(j);
 }
 
 char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const cJSON *record),
@@ -325,7 +345,7 @@ char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const
 	const cJSON *v;
 
 	cJSON_ArrayForEach(v, versions(old)) {
-		if ((v == old->current || !gone(arg, v)) && add_version(j, v, NULL) < 0)
+		if ((v == old->current || !gone(arg, v)) && add_version(j, v, "") < 0)
 			return NULL;
 	}
 	return cJSON_PrintUnformatted(j);

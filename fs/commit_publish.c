@@ -1,10 +1,8 @@
-/* commit_publish.c: the archive and the manifest into S3, and lost uploads out of it. */
+/* commit_publish.c: the archive into S3, and lost uploads out of it. */
 #include <errno.h>
 
 #include "fs/models_room.h"
 #include "sagemaker/s3.h"
-
-#define PUBLISH_TRIES 4
 
 /* Journal of an upload: its key, and the id of its multipart upload once there is one. */
 static char *upload_json(const struct commit *c, const char *upload_id)
@@ -108,126 +106,11 @@ static int upload(struct commit *c, struct err *e)
 	return 0;
 }
 
-/* Whether what is published is not what staging began as. A sync after the conflict was reported means: publish mine over it. */
-static int check_base(struct commit *c, struct err *e)
-{
-	struct model *md = c->md;
-	const char *theirs = c->old ? c->old->version : "";
-	SCOPED_LOCK(&md->s->mu);
-
-	if (!c->old || streq(theirs, md->base))
-		return 0;
-	if (md->conflict && c->why == COMMIT_ASKED && streq(md->conflict_with, theirs))
-		return 0;
-	md->conflict = true;
-	snprintf(md->conflict_with, sizeof md->conflict_with, "%s", theirs);
-	return err_set(
-		e, EEXIST,
-		"model '%s' was published by another mount as version %s while it was changed here; nothing was uploaded, the "
-		"changes stay staged; sync models/%s again to publish them over it",
-		md->name, theirs, md->name);
-}
-
-/* Takes the name of a version that says the same already; true when nothing has to be published. */
-static bool already(struct commit *c)
-{
-	if (!c->old || !manifest_same(c->old->current, c->record))
-		return false;
-	snprintf(c->version, sizeof c->version, "%s", c->old->version);
-	cJSON_Delete(steal(c->record));
-	return true;
-}
-
 int commit_store(struct commit *c, struct err *e)
 {
-	struct mount *m = c->md->s->m;
+	int r = commit_look(c, e);
 
-	if (mount_bucket(m, &c->bucket, c->cancel, e) < 0 ||
-	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
-		return -1;
-	catalog_learn(c->md, c->old, c->etag);
-	c->record = record_new(c->plan);
-	if (!c->record)
-		return err_set(e, ENOMEM, "out of memory");
-	if (already(c))
-		return 0;
-	if (check_base(c, e) < 0)
-		return -1;
-	version_name(c->version);
-	const cJSON *same = c->old ? manifest_find_digest(c->old, c->plan->digest) : NULL;
-	if (!same)
-		return upload(c, e);
-	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
-}
-
-static int put(struct commit *c, struct manifest **made, char etag[128], struct err *e)
-{
-	struct mount *m = c->md->s->m;
-	_cleanup_free_ char *text = manifest_with(c->old, c->md->name, c->record);
-	char key[1100];
-	struct s3_object o = {0};
-
-	if (!text)
-		return err_set(e, ENOMEM, "out of memory");
-	catalog_key(c->md->s, c->md->name, NULL, key);
-	const struct s3_content content = {text, strlen(text), "application/json",
-					   c->old ? c->etag : S3_IF_NONE};
-	if (s3_put(m->aws, &c->bucket, key, &content, &o, c->cancel, e) < 0)
-		return -1;
-	key[strlen(key) - strlen("manifest.json")] = 0;
-	*made = manifest_read(text, strlen(text), key, e);
-	snprintf(etag, 128, "%s", o.etag);
-	return *made ? 0 : -1;
-}
-
-/* The manifest was changed by somebody else (or by our own put, whose reply was lost). 1: ours is current. */
-static int reread(struct commit *c, struct err *e)
-{
-	manifest_unref(steal(c->old));
-	if (catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
-		return -1;
-	if (c->old && streq(c->old->version, c->version))
-		return 1;
-	/* The archive was to be shared with an older version, which has been pruned meanwhile. */
-	if (!c->uploaded &&
-	    !(c->old && manifest_names_key(c->old, manifest_text(c->record, "key"))))
-		return err_set(e, EBUSY, "model '%s' was published elsewhere at the same time",
-			       c->md->name);
-	return check_base(c, e);
-}
-
-int commit_publish(struct commit *c, struct err *e)
-{
-	char etag[128] = "";
-
-	if (record_named(c->record, c->version) < 0)
-		return err_set(e, ENOMEM, "out of memory");
-	progress_phase(&c->md->work, PROGRESS_PUBLISHING, 0);
-	for (int i = 0; i < PUBLISH_TRIES; i++) {
-		_cleanup_(manifest_unrefp)
-		struct manifest *made = NULL;
-
-		if (put(c, &made, etag, e) == 0) {
-			c->uploaded = false;
-			catalog_learn(c->md, made, etag);
-			model_prune(c->md);
-			return 0;
-		}
-		if (e->http != 412)
-			return err_prefix(e, "cannot publish model '%s'", c->md->name);
-		int r = reread(c, e);
-		if (r < 0)
-			return -1;
-		if (r > 0) {
-			c->uploaded = false;
-			catalog_learn(c->md, c->old, c->etag);
-			return 0;
-		}
-	}
-	return err_set(
-		e, EBUSY,
-		"cannot publish model '%s': other mounts keep changing its manifest; try again",
-		c->md->name);
+	return r > 0 ? upload(c, e) : r;
 }
 
 static bool stopping(struct models *s)
@@ -254,7 +137,7 @@ static int take_away(struct models *s, const struct s3_bucket *bucket, const cha
 	return s3_delete(s->m->aws, bucket, key, cancel, e) < 0 && e->http != 404 ? -1 : 0;
 }
 
-/* After a failure the upload must not stay; when even that fails, the journal keeps it for the next mount. */
+/* An upload that no manifest names must not stay; when it cannot be taken away, the journal keeps it for the next mount. */
 void commit_finish(struct commit *c, int r)
 {
 	struct models *s = c->md->s;
@@ -262,7 +145,7 @@ void commit_finish(struct commit *c, int r)
 
 	if (!c->journal || (r < 0 && stopping(s)))
 		return;
-	if (r < 0 && c->uploaded && take_away(s, &c->bucket, c->key, NULL, &e) < 0) {
+	if (c->uploaded && take_away(s, &c->bucket, c->key, NULL, &e) < 0) {
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
 			 "model '%s': the unfinished upload %s is left to the next mount: %s",
 			 c->md->name, c->key, e.text);

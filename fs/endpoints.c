@@ -212,24 +212,30 @@ static bool undescribed(const struct ep *ep)
 	return uses_any(ep) && !ep->attempt && !ep->parts.config[0] && !ep->parts.data_url[0];
 }
 
-bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64],
-			  struct cancel *c)
+/* Names of those that use a model, each described as well as may be. */
+static char (*users_now(struct endpoints *s, struct cancel *c, size_t *n))[64]
 {
-	char runs[64];
 	struct err e;
-	size_t n;
 
 	if (ask_all(s, c, &e))
 		ep_log(s, LOG_LEVEL_WARNING,
-		       "whether model '%s' is in use is known from before only: %s", model, e.text);
-	char(*names)[64] = names_copy(s, undescribed, &n);
-	for (size_t i = 0; i < n; i++)
+		       "which models are in use is known from before only: %s", e.text);
+	char(*names)[64] = names_copy(s, undescribed, n);
+	for (size_t i = 0; i < *n; i++)
 		if (ask_one(s, names[i], c, &e))
 			ep_log(s, LOG_LEVEL_WARNING, "%s", e.text);
 	free(names);
+	return names_copy(s, uses_any, n);
+}
 
+bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64],
+			  struct cancel *c)
+{
 	bool used = false;
-	names = names_copy(s, uses_any, &n);
+	char runs[64];
+	size_t n;
+	char(*names)[64] = users_now(s, c, &n);
+
 	for (size_t i = 0; i < n && !used; i++) {
 		ep_model(s, names[i], runs);
 		used = streq(runs, model);
@@ -238,6 +244,28 @@ bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[
 	}
 	free(names);
 	return used;
+}
+
+void endpoints_each_archive(struct endpoints *s,
+			    void (*fn)(void *arg, const char *endpoint, const char *uri), void *arg,
+			    struct cancel *c)
+{
+	size_t n;
+	char(*names)[64] = users_now(s, c, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		char uri[sizeof((struct parts *)0)->data_url] = "";
+
+		{
+			SCOPED_LOCK(&s->mu);
+			const struct ep *ep = ep_find_locked(s, names[i]);
+			if (ep)
+				memcpy(uri, ep->parts.data_url, sizeof uri);
+		}
+		if (uri[0])
+			fn(arg, names[i], uri);
+	}
+	free(names);
 }
 
 /* --- status */

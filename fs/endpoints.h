@@ -65,6 +65,10 @@ void endpoints_failed(struct endpoints *s, const char *name, const char *text);
 /* endpoints_uses_model: name of an endpoint that uses a version of models/MODEL (for rm -r: EBUSY), false when none. Job thread. */
 bool endpoints_uses_model(struct endpoints *s, const char *model, char endpoint[64],
 			  struct cancel *c);
+/* endpoints_each_archive: fn for each endpoint whose model data is known, with its URI. Job thread. */
+void endpoints_each_archive(struct endpoints *s,
+			    void (*fn)(void *arg, const char *endpoint, const char *uri), void *arg,
+			    struct cancel *c);
 /* endpoints_default_type: what a plain mkdir deploys on (.defaults/instance_type). Quick. */
 void endpoints_default_type(struct endpoints *s, char out[32]);
 void endpoints_status(struct endpoints *s, struct buf *out); /* lines for `sagemakerfs status` */

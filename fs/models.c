@@ -473,6 +473,7 @@ static void model_free(struct model *md)
 	manifest_unref(md->man);
 	names_clear(&md->gone);
 	model_progress_release(md);
+	free(md->link);
 	cancel_unref(md->cancel);
 	free(md);
 }

@@ -82,6 +82,7 @@ void model_ask(struct req *r, const struct ask *q)
 	}
 	a->promise = fresh ? NULL : promise_new(r, limit, answer_ask, a);
 	if (!a->promise) { /* fresh, or no memory: as known */
+		a->settled = true;
 		a->then(r, a);
 		free(a);
 	} else if (jobs_run(a->md->s->m->jobs, ask_job, a) < 0) {

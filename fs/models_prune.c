@@ -66,24 +66,14 @@ static char *keys_json(const struct pruning *p)
 /* The manifest without them, if it is still the one that was looked at. */
 static int put(struct pruning *p, struct err *e)
 {
-	struct models *s = p->md->s;
 	_cleanup_free_ char *text = prune_text(p->man, p->rows, p->n);
 	_cleanup_(manifest_unrefp)
 	struct manifest *made = NULL;
-	struct s3_object o = {0};
-	char key[1100];
+	char etag[128];
 
-	if (!text)
-		return err_set(e, ENOMEM, "out of memory");
-	const struct s3_content content = {text, strlen(text), "application/json", p->etag};
-	catalog_key(s, p->md->name, NULL, key);
-	if (s3_put(s->m->aws, &p->bucket, key, &content, &o, p->cancel, e) < 0)
+	if (catalog_write(p->md, text, p->etag, &made, etag, p->cancel, e) < 0)
 		return -1;
-	key[strlen(key) - strlen("manifest.json")] = 0;
-	made = manifest_read(text, strlen(text), key, e);
-	if (!made)
-		return -1;
-	catalog_learn(p->md, made, o.etag);
+	catalog_learn(p->md, made, etag);
 	return 0;
 }
 
@@ -113,7 +103,7 @@ static int drop(struct pruning *p, size_t going, struct err *e)
 	if (journal_begin(m->journal, KIND, p->md->name, json, &id, e) < 0)
 		return -1;
 	if (put(p, e) < 0) {
-		if (e->http == 412) /* somebody published: the next publication prunes */
+		if (catalog_overtaken(e)) /* somebody published: the next publication prunes */
 			return journal_end(m->journal, id, e);
 		return -1; /* nobody knows: the next mount looks */
 	}

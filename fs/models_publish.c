@@ -76,6 +76,15 @@ void model_version_release(struct model_version *v)
 	v->environment = NULL;
 }
 
+char *models_uri(struct models *s, const cJSON *record)
+{
+	char bucket[64];
+
+	if (!mount_bucket_name(s->m, bucket))
+		return NULL;
+	return str_printf("s3://%s/%s", bucket, manifest_text(record, "key"));
+}
+
 static void text(char *out, size_t size, const cJSON *record, const char *key)
 {
 	snprintf(out, size, "%s", manifest_text(record, key));

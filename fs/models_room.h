@@ -62,6 +62,10 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	char framework[32], framework_version[32]; /* overrides, "" none */
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 
+	/* versions/ */
+	char *link;       /* name of the link somebody is about to rename to `current`, NULL none */
+	char link_to[64]; /* the version it names */
+
 	/* work in flight */
 	bool copying, committing, deleting, fetching, pruning, prune_again;
 	/* models_progress.c; have their own locks: called with models.mu or without */
@@ -84,6 +88,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	bool waiting;        /* ... to a commit nobody asked for: more files are awaited */
 	bool conflict;
 	char conflict_with[48]; /* the version that another mount published */
+	char conflict_mine[48]; /* the one that was made of what was staged here */
 
 	/* catalog */
 	enum known known;
@@ -162,6 +167,7 @@ struct ask {
 	mode_t mode;
 	int flags;
 	bool published; /* what is published counts, also for a model with changes */
+	struct dirfill *fill;
 	void (*then)(struct req *r, struct ask *a);
 	/* models_ask.c's own */
 	struct promise *promise;
@@ -204,7 +210,8 @@ void models_files_list(struct models *s, struct dirfill *f);
 /* models_is_file: whether dir/name is a file that the kernel has looked up. */
 bool models_is_file(struct node *dir, const char *name);
 
-/* models_publish.c */
+/* models_publish.c. models_uri: of a record's archive; malloc'ed, NULL: the bucket's name is not known yet (or memory). */
+char *models_uri(struct models *s, const cJSON *record);
 void models_canonical(const char *model, char out[64]);
 
 /* models_remove.c */
@@ -241,6 +248,29 @@ void models_resume_prunes(struct models *s);
 /* models_rows.c */
 extern const struct vfile models_rows[], model_rows[];
 void model_side_reply(struct req *r, struct node *dir, struct model *md);
+/* model_took: rc is whether a value that was written was taken; why not is in `error` until one is. Returns rc. */
+int model_took(struct model *md, int rc, const struct err *e);
+
+/* models_versions.c, models_version_rows.c: .sagemaker/versions/ */
+struct version_ref { /* data of the node of versions/VERSION */
+	struct model *md;
+	char version[48];
+};
+
+extern const struct vfile versions_rows[], version_rows[];
+void model_versions_reply(struct req *r, struct node *dir, struct model *md);
+/* model_manifest: what is known to be published, referenced; NULL: nothing. */
+struct manifest *model_manifest(struct model *md);
+/* version_spelled: the version that somebody means: a path to it, or a slash behind it. */
+void version_spelled(const char *text, char out[64]);
+
+/* models_choose.c: model_choose: version becomes the current one, in the manifest and here. EBUSY: files here are in no version.
+ * model_resolve: "mine" or "theirs". Job threads. model_conflict_locked: what `resolve` shows. */
+int model_choose(struct model *md, const char *version, struct cancel *c, struct err *e)
+	_must_check_;
+int model_resolve(struct model *md, const char *whose, struct cancel *c, struct err *e)
+	_must_check_;
+void model_conflict_locked(const struct model *md, struct buf *out);
 
 /* staging.c: the operations of a model's own directories and files */
 extern const struct node_ops model_dir_ops, model_file_ops;
@@ -383,14 +413,17 @@ struct commit {
 	struct manifest *old; /* what is published, NULL nothing */
 	char etag[128];
 	int64_t journal;
-	bool uploaded; /* key is ours and not yet published */
+	bool uploaded; /* key is ours and no manifest names it yet */
+	bool conflict; /* another version was published: ours is not to be the current one */
 	cJSON *record; /* the version to publish */
 	struct cancel *cancel;
 };
 
 /* commit_store: uploads unless a version with this digest is there; c->record is what to publish, NULL: it is published. */
 int commit_store(struct commit *c, struct err *e) _must_check_;
-/* commit_publish: the manifest; ESTALE: another mount was quicker. */
+/* commit_look: reads the manifest. 1: to be uploaded first, as c->version; 0: c->record is what to publish, NULL: it is published. */
+int commit_look(struct commit *c, struct err *e) _must_check_;
+/* commit_publish: the manifest. EEXIST: another mount published meanwhile; ours is a version, but not current. EBUSY: again. */
 int commit_publish(struct commit *c, struct err *e) _must_check_;
 /* commit_finish: ends the journal's operation; takes an unpublished upload away again (r < 0). */
 void commit_finish(struct commit *c, int r);

@@ -134,15 +134,14 @@ static void waiting_wait(struct node *dir, bool on)
 static int show_uri(struct node *dir, struct buf *out, struct err *e)
 {
 	struct model *md = side_model(dir);
-	char bucket[64];
-	bool known = mount_bucket_name(md->s->m, bucket);
 	SCOPED_LOCK(&md->s->mu);
+	_cleanup_free_ char *uri = md->man ? models_uri(md->s, md->man->current) : NULL;
 
-	if (!md->man || !known)
+	if (!uri)
 		return err_set(e, ENODATA,
 			       "model '%s' is not published yet; sync models/%s publishes it",
 			       md->name, md->name);
-	return buf_printf(out, "s3://%s/%s\n", bucket, manifest_text(md->man->current, "key"));
+	return buf_printf(out, "%s\n", uri);
 }
 
 static int show_digest(struct node *dir, struct buf *out, struct err *e)
@@ -342,14 +341,11 @@ static int take_version(struct model *md, const char *text, size_t n, struct err
 	return override_set(md, md->framework_version, value, sizeof value, e);
 }
 
-/* Takes a value, or shows in `error` why not, until one is taken. */
-static int store(struct model *md, int (*take)(struct model *, const char *, size_t, struct err *),
-		 const char *text, size_t n, struct err *e)
+int model_took(struct model *md, int rc, const struct err *e)
 {
-	int rc = take(md, text, n, e);
 	SCOPED_LOCK(&md->s->mu);
 
-	if (rc < 0)
+	if (rc < 0 && !streq(e->text, md->error.text))
 		md->untaken = *e;
 	else
 		err_clear(&md->untaken);
@@ -358,12 +354,29 @@ static int store(struct model *md, int (*take)(struct model *, const char *, siz
 
 static int store_framework(struct node *dir, const char *text, size_t n, struct err *e)
 {
-	return store(side_model(dir), take_framework, text, n, e);
+	return model_took(side_model(dir), take_framework(side_model(dir), text, n, e), e);
 }
 
 static int store_version(struct node *dir, const char *text, size_t n, struct err *e)
 {
-	return store(side_model(dir), take_version, text, n, e);
+	return model_took(side_model(dir), take_version(side_model(dir), text, n, e), e);
+}
+
+static int show_resolve(struct node *dir, struct buf *out, struct err *e)
+{
+	struct model *md = side_model(dir);
+	SCOPED_LOCK(&md->s->mu);
+
+	(void)e;
+	model_conflict_locked(md, out);
+	return 0;
+}
+
+static int apply_resolve(struct node *dir, const char *text, size_t n, struct cancel *c,
+			 struct err *e)
+{
+	(void)n;
+	return model_took(side_model(dir), model_resolve(side_model(dir), text, c, e), e);
 }
 
 /* Nothing here is listed by its parent; wait and events block, so they are not even listed here. */
@@ -391,14 +404,35 @@ const struct vfile model_rows[] = {
 	 .store = store_version},
 	{.name = "image",      .mode = 0444, .fetch = fetch_image},
 	{.name = "digest", .mode = 0444, .show = show_digest},
-	{0       },
+	{.name = "resolve",
+	 .mode = 0644,
+	 .max_write = 64,
+	 .show = show_resolve,
+	 .apply = apply_resolve},
+	{0    },
 };
 
+static void side_lookup(struct req *r, struct node *dir, const char *name)
+{
+	if (streq(name, "versions"))
+		model_versions_reply(r, dir, side_model(dir));
+	else
+		vdir_lookup(r, dir, name);
+}
+
+static void side_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	if (vdir_fill(dir, f) < 0 || dirfill_add(f, "versions", 0, S_IFDIR) < 0)
+		reply_err(r, ENOMEM);
+	else
+		reply_dir(r, f);
+}
+
 static const struct node_ops side_ops = {
-	.lookup = vdir_lookup,
+	.lookup = side_lookup,
 	.getattr = vdir_getattr,
 	.setattr = vdir_setattr,
-	.list = vdir_list,
+	.list = side_list,
 	.unlink = vdir_unlink,
 };
 

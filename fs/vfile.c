@@ -106,11 +106,16 @@ static void open_for_reading(struct req *r, struct vhandle *h)
 		open_shown(r, h);
 }
 
+static bool is_writable(const struct vfile *row)
+{
+	return row->store || row->apply;
+}
+
 static void file_open(struct req *r, struct node *n, int flags)
 {
 	bool reads = (flags & O_ACCMODE) != O_WRONLY, writes = (flags & O_ACCMODE) != O_RDONLY;
 
-	if ((writes || flags & O_TRUNC) && !n->row->store) {
+	if ((writes || flags & O_TRUNC) && !is_writable(n->row)) {
 		reply_err(r, EACCES);
 		return;
 	}
@@ -157,44 +162,85 @@ static void file_read(struct req *r, struct node *n, void *handle, size_t size, 
 		vhandle_slice(r, h, size, off);
 }
 
-/* The whole value, without the newline that echo adds, as a string. */
-static int store_value(const struct vhandle *h, const char *p, size_t n, struct err *e)
-{
-	_cleanup_free_ char *text = NULL;
+/* A value that was written. */
+struct storing {
+	struct req *r;
+	struct vhandle *h; /* open until the write is answered */
+	size_t size;       /* as it was written */
+	char *text;        /* the whole value, without the newline that echo adds */
+	size_t n;
+};
 
-	if (n > h->row->max_write)
-		return err_set(e, EFBIG, "'%s' takes at most %zu bytes", h->row->name,
-			       h->row->max_write);
-	if (n && p[n - 1] == '\n')
-		n--;
-	if (memchr(p, '\0', n))
-		return err_set(e, EINVAL, "'%s' takes text, not NUL bytes", h->row->name);
-	text = strndup(p, n);
-	if (!text)
-		return err_set(e, ENOMEM, "out of memory");
-	return h->row->store(h->dir, text, n, e);
+static int storing_take(struct storing *s, const char *p, struct err *e)
+{
+	const struct vfile *row = s->h->row;
+
+	s->n = s->size;
+	if (s->n > row->max_write)
+		return err_set(e, EFBIG, "'%s' takes at most %zu bytes", row->name, row->max_write);
+	if (s->n && p[s->n - 1] == '\n')
+		s->n--;
+	if (memchr(p, '\0', s->n))
+		return err_set(e, EINVAL, "'%s' takes text, not NUL bytes", row->name);
+	s->text = strndup(p, s->n);
+	return s->text ? 0 : err_set(e, ENOMEM, "out of memory");
+}
+
+/* rc: whether the row took it. */
+static void answer_write(struct storing *s, int rc, const struct err *e)
+{
+	struct mount *m = req_mount(s->r);
+
+	free(s->text);
+	if (rc < 0) {
+		mount_fail(m, node_room(s->h->dir), e);
+		reply_err(s->r, e->no ? e->no : EIO);
+		return;
+	}
+	vfile_wake(m, s->h->dir);
+	reply_write(s->r, s->size);
+}
+
+static void apply_job(void *arg, struct cancel *cancel)
+{
+	struct storing *s = arg;
+	struct err e = {0};
+
+	answer_write(s, s->h->row->apply(s->h->dir, s->text, s->n, cancel, &e), &e);
+	free(s);
+}
+
+static void start_apply(const struct storing *what)
+{
+	struct storing *s = malloc(sizeof *s), whole = *what;
+	struct err e = {0};
+
+	if (s) {
+		*s = *what;
+		if (jobs_run(req_mount(s->r)->jobs, apply_job, s) == 0)
+			return;
+	}
+	free(s);
+	answer_write(&whole, err_set(&e, ENOMEM, "out of memory"), &e);
 }
 
 static void file_write(struct req *r, struct node *n, void *handle, const void *p, size_t size,
 		       off_t off)
 {
-	struct mount *m = req_mount(r);
-	struct vhandle *h = handle;
+	struct storing s = {.r = r, .h = handle, .size = size};
+	const struct vfile *row = s.h->row;
 	struct err e = {0};
 
 	(void)n;
 	(void)off;
-	if (!h->row->store) {
+	if (!is_writable(row))
 		reply_err(r, EBADF);
-		return;
-	}
-	if (store_value(h, p, size, &e) < 0) {
-		mount_fail(m, node_room(h->dir), &e);
-		reply_err(r, e.no ? e.no : EIO);
-		return;
-	}
-	vfile_wake(m, h->dir);
-	reply_write(r, size);
+	else if (storing_take(&s, p, &e) < 0)
+		answer_write(&s, -1, &e);
+	else if (row->apply)
+		start_apply(&s);
+	else
+		answer_write(&s, row->store(s.h->dir, s.text, s.n, &e), &e);
 }
 
 static void file_release(struct req *r, struct node *n, void *handle)
@@ -277,7 +323,7 @@ static void file_setattr(struct req *r, struct node *n, const struct stat *st, u
 {
 	const struct mount *m = req_mount(r);
 
-	if (set & SET_SIZE && !n->row->store) {
+	if (set & SET_SIZE && !is_writable(n->row)) {
 		reply_err(r, EACCES);
 		return;
 	}

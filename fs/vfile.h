@@ -8,6 +8,7 @@
 #define FS_VFILE_H
 
 #include "fs/tree.h"
+#include "sagemaker/cancel.h"
 
 /* found by lookup, not listed (wait, .sagemaker's rows): nothing blocks by being listed */
 #define VF_HIDDEN     (1u << 0)
@@ -40,6 +41,8 @@ struct vfile {
 	/* store: each write(2) is the whole value: check and apply it now; quick. -1: the write fails with e->no and the sentence goes
 	 * to the directory's room error (mount_fail). A trailing newline is removed before. */
 	int (*store)(struct node *dir, const char *text, size_t n, struct err *e);
+	/* apply: instead of store where taking the value needs the network: runs as a job, the write waits for it. */
+	int (*apply)(struct node *dir, const char *text, size_t n, struct cancel *c, struct err *e);
 	/* learn: beside show, where the network may have to be asked before show has it all. false: it has. true: at open, r is given,
 	 * and then(r, arg) is called once, when it was learnt or could not be; without r nothing is asked, and stat shows size 4096.
 	 * Never blocks. May be NULL. */

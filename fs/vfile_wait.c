@@ -329,7 +329,7 @@ void vhandle_poll(struct req *r, struct vhandle *h, struct pollwake *w)
 	bool changed = h->changed;
 	pthread_mutex_unlock(&v->mu);
 	unsigned events = readable ? POLLIN | POLLRDNORM : 0;
-	events |= h->row->store ? POLLOUT | POLLWRNORM : 0;
+	events |= h->row->store || h->row->apply ? POLLOUT | POLLWRNORM : 0;
 	events |= changed && !h->row->settled && !h->row->follow ? POLLPRI : 0;
 	reply_poll(r, events);
 }

@@ -9,6 +9,9 @@
 struct search {
 	struct archive_use *archives;
 	size_t n;
+	const char *model; /* being looked at */
+	void (*fn)(void *arg, const char *model, size_t which);
+	void *arg;
 };
 
 /* A URI that names the archive, or, ending in '/', everything below it. */
@@ -22,17 +25,29 @@ static bool mark(void *arg, const char *key, const char *text)
 	struct search *s = arg;
 
 	(void)key;
-	for (size_t i = 0; starts_with(text, "s3://") && i < s->n; i++)
-		s->archives[i].used |= covers(text, s->archives[i].uri);
+	for (size_t i = 0; starts_with(text, "s3://") && i < s->n; i++) {
+		if (!covers(text, s->archives[i].uri))
+			continue;
+		s->archives[i].used = true;
+		if (s->fn)
+			s->fn(s->arg, s->model, i);
+	}
 	return false; /* all strings are looked at */
 }
 
 int users_of_archives(struct aws *a, struct archive_use *archives, size_t n, double after,
 		      struct cancel *c, struct err *e)
 {
+	return users_of_archives_named(a, archives, n, after, NULL, NULL, c, e);
+}
+
+int users_of_archives_named(struct aws *a, struct archive_use *archives, size_t n, double after,
+			    void (*fn)(void *arg, const char *model, size_t which), void *arg,
+			    struct cancel *c, struct err *e)
+{
 	_cleanup_free_ struct control_item *models = NULL;
 	const struct control_filter f = {.after = after};
-	struct search s = {archives, n};
+	struct search s = {archives, n, NULL, fn, arg};
 	size_t n_models;
 
 	if (control_list_models(a, &f, &models, &n_models, c, e))
@@ -45,6 +60,7 @@ int users_of_archives(struct aws *a, struct archive_use *archives, size_t n, dou
 	for (size_t i = 0; i < n_models; i++) {
 		_cleanup_json_ cJSON *model = NULL;
 
+		s.model = models[i].name;
 		if (control_model_json(a, models[i].name, &model, c, e) == 0)
 			json_any(model, mark, &s);
 		else if (!control_not_found(e))

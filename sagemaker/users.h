@@ -22,6 +22,11 @@ struct archive_use {
 int users_of_archives(struct aws *a, struct archive_use *archives, size_t n, double after,
 		      struct cancel *c, struct err *e) _must_check_;
 
+/* users_of_archives_named: the same, and fn is told each model and which of the archives it names. */
+int users_of_archives_named(struct aws *a, struct archive_use *archives, size_t n, double after,
+			    void (*fn)(void *arg, const char *model, size_t which), void *arg,
+			    struct cancel *c, struct err *e) _must_check_;
+
 /* users_of_config: 1: an endpoint other than `endpoint` ("" for none) runs on the configuration, which was made at `made` (only
  * endpoints that changed since can); 0: none; -1: could not be told. At most max endpoints are looked at, 0: all. */
 int users_of_config(struct aws *a, const char *config, double made, const char *endpoint,

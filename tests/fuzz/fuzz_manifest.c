@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		return 0;
 	}
 	check(m);
-	_cleanup_free_ char *text = manifest_with(m, "iris", m->current);
+	_cleanup_free_ char *text = manifest_with(m, "iris", m->current, m->version);
 	struct manifest *again = text ? manifest_read(text, strlen(text), "model/iris/", &e) : NULL;
 	if (!again || again->n != m->n || !streq(again->version, m->version))
 		abort();

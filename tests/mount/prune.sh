@@ -99,6 +99,7 @@ check 'contents that come again' wait_until 20 has_versions iris 6
 
 # kill -9 between the manifest and the archives.
 publish_all iris 31 32 33
+check 'all is quiet' wait_until 20 has_versions iris 6
 fault '[{"operation":"DeleteObject","nth":0,"action":"reset","before":true}]'
 publish iris 34
 more_archives() {

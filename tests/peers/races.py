@@ -42,7 +42,7 @@ def attempt(fn):
 
 
 def publish(mount, name, n):
-    """New content, committed; a conflict is published over, as a user who insists does. False: it did not come to that."""
+    """New content, committed; a conflict is resolved, mostly for the files here, as a user who insists does."""
     top = os.path.join(mount, "models", name)
 
     def change():
@@ -61,6 +61,16 @@ def publish(mount, name, n):
             counts["published"] += 1
             return
         counts["conflicts"] += 1
+        if attempt(lambda: resolve(top, "mine" if n % 3 else "theirs")) == 0:
+            counts["resolved"] += 1
+
+
+def resolve(top, whose):
+    fd = os.open(top + "/.sagemaker/resolve", os.O_WRONLY)
+    try:
+        os.write(fd, whose.encode())
+    finally:
+        os.close(fd)
 
 
 def deploy(mount, name, n):

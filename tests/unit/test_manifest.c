@@ -81,7 +81,7 @@ static void round_trip(void **state)
 	_cleanup_free_ char *json = cJSON_PrintUnformatted(r);
 	assert_non_null(strstr(json, "\"points\":[[0,10,1],[16777216,1000,4294967280]]"));
 	assert_non_null(strstr(json, "\"sha256\":\"abcd0000"));
-	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r, manifest_text(r, "version"));
 	_cleanup_(manifest_unrefp)
 	struct manifest *m = read_text(text, &e);
 	assert_non_null(m);
@@ -97,7 +97,7 @@ static void round_trip(void **state)
 
 	assert_int_equal(record_stored_as(second, m->current), 0);
 	assert_string_equal(manifest_text(second, "key"), PREFIX "v1/model.tar.gz");
-	_cleanup_free_ char *text2 = manifest_with(m, "iris", second);
+	_cleanup_free_ char *text2 = manifest_with(m, "iris", second, "v2");
 	_cleanup_(manifest_unrefp)
 	struct manifest *m2 = read_text(text2, &e);
 	assert_non_null(m2);
@@ -122,12 +122,40 @@ static struct manifest *many_versions(int n)
 		_cleanup_json_ cJSON *r = stored_record(name);
 		if (i == 3)
 			assert_int_equal(record_stored_as(r, m->current), 0);
-		_cleanup_free_ char *text = manifest_with(m, "iris", r);
+		_cleanup_free_ char *text = manifest_with(m, "iris", r, name);
 		manifest_unref(m);
 		m = read_text(text, &e);
 		assert_non_null(m);
 	}
 	return m;
+}
+
+/* What a rollback writes, and a conflict. */
+static void chosen_and_kept(void **state)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = many_versions(3);
+	_cleanup_json_ cJSON *r = stored_record("v4");
+	struct err e;
+
+	(void)state;
+	_cleanup_free_ char *text = manifest_with(m, "iris", NULL, "v1");
+	_cleanup_(manifest_unrefp)
+	struct manifest *back = read_text(text, &e);
+	assert_non_null(back);
+	assert_string_equal(back->version, "v1");
+	assert_string_equal(manifest_text(back->current, "superseded"), "");
+	assert_string_not_equal(manifest_text(manifest_find_version(back, "v3"), "superseded"), "");
+	assert_null(back->current->next); /* the order is that of being current */
+
+	_cleanup_free_ char *kept = manifest_with(back, "iris", r, "v1");
+	_cleanup_(manifest_unrefp)
+	struct manifest *both = read_text(kept, &e);
+	assert_non_null(both);
+	assert_string_equal(both->version, "v1");
+	assert_string_not_equal(manifest_text(manifest_find_version(both, "v4"), "superseded"), "");
+	assert_string_equal(manifest_text(manifest_find_same(both, r), "version"), "v1");
+	assert_null(manifest_with(m, "iris", NULL, "v9"));
 }
 
 static const char *pruned(const struct manifest *m, double later, const char *used, char *out)
@@ -222,7 +250,7 @@ static void refused(const char *path, const char *key, const char *version)
 		cJSON_ReplaceItemInObject(r, "key", cJSON_CreateString(key));
 	if (version)
 		cJSON_ReplaceItemInObject(r, "version", cJSON_CreateString(version));
-	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r, manifest_text(r, "version"));
 	assert_null(read_text(text, &e));
 	assert_int_equal(e.no, EBADMSG);
 	assert_true(starts_with(e.text, "the manifest is damaged: "));
@@ -269,7 +297,7 @@ static int collect(void *arg, const char *name, mode_t type)
 static void tree(void **state)
 {
 	_cleanup_json_ cJSON *r = stored_record("v1");
-	_cleanup_free_ char *text = manifest_with(NULL, "iris", r);
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r, manifest_text(r, "version"));
 	struct err e;
 	_cleanup_(manifest_unrefp)
 	struct manifest *m = read_text(text, &e);
@@ -364,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(chosen_and_kept),
 		cmocka_unit_test(old_versions_that_nothing_uses_go),
 		cmocka_unit_test(versions_of_unknown_age_stay),
 		cmocka_unit_test(differences),
