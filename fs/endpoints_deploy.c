@@ -7,6 +7,7 @@
 
 #include "fs/endpoints_room.h"
 #include "sagemaker/images.h"
+#include "sagemaker/old_code.h"
 
 #define DEPLOY_KIND "deploy"
 #define EARLY_MS    50 /* how often a waiting mkdir looks whether the upload has begun */
@@ -236,13 +237,17 @@ static int make(struct attempt *t, const struct model_version *v, struct deploy_
 	memset(out, 0, sizeof *out);
 	if (choose(t, v, image, role, c, e))
 		return -1;
+	_cleanup_json_ cJSON *env =
+		old_code_environment(v->environment, image, t->s->m->config.region, v->uri);
+	if (!env)
+		return err_set(e, ENOMEM, "out of memory");
 	const struct deployment d = {.endpoint = t->name,
 				     .suffix = t->suffix,
 				     .role = role,
 				     .image = image,
 				     .data_url = v->uri,
 				     .digest = v->digest,
-				     .environment = v->environment,
+				     .environment = env,
 				     .instance_type = t->instance_type,
 				     .instance_count = t->instance_count,
 				     .tags = t->s->m->opt->tags,

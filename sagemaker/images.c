@@ -93,6 +93,22 @@ size_t images_registries(const char *region, const char *out[], size_t max)
 	return n;
 }
 
+bool images_wants_sourcedir(const char *framework, const char *version)
+{
+	static const struct {
+		const char *framework, *before;
+	} rows[] = {
+		{"tensorflow", "1.11"},
+                {"mxnet",      "1.4" },
+                {"pytorch",    "1.2" }
+        };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (streq(rows[i].framework, framework))
+			return version_compare(version, rows[i].before) < 0;
+	return false;
+}
+
 static const char *domain_of(const char *region)
 {
 	const struct image_domain *d = image_domains;

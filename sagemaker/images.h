@@ -36,6 +36,9 @@ void images_versions(const char *framework, struct buf *out);
 /* images_parse: what an image URI is (framework, version, processor); false when it is none of the table's repositories, whose
  * registry may be anyone's (a mirror), or has no version in its tag. An image for cpu and gpu alike is "cpu". */
 bool images_parse(const char *uri, struct image *out);
+/* images_wants_sourcedir: whether that version's container takes the user's code only from a tar.gz of its own in S3, which
+ * SAGEMAKER_SUBMIT_DIRECTORY names: TensorFlow to 1.10, MXNet to 1.3, PyTorch to 1.1. */
+bool images_wants_sourcedir(const char *framework, const char *version);
 /* images_registries: the accounts whose registries have images for a region, each once, at most max; how many. Static strings. */
 size_t images_registries(const char *region, const char *out[], size_t max);
 /* images_known: whether AWS has images of that framework. */

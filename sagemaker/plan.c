@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "sagemaker/images.h"
+#include "sagemaker/old_code.h"
 #include "sagemaker/ready.h"
 #include "sagemaker/settings.h"
 
@@ -336,7 +337,7 @@ static int lay_out(const struct source *s, const char *name, struct package_plan
 		return ready_lay_out(s, name, p, e);
 	choose(s, p);
 	if (p->framework)
-		return p->framework->lay_out(s, p, e);
+		return p->framework->lay_out(s, p, e) ? -1 : old_code_add(p, e);
 	nothing_recognised(s, name, p);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "sagemaker/handler.h"
 #include "sagemaker/images.h"
+#include "sagemaker/old_code.h"
 #include "sagemaker/plan.h"
 #include "sagemaker/saved_model.h"
 
@@ -370,13 +371,27 @@ static const struct code_rule rule = {
 	"TensorFlow Serving container", handlers,
 	"only code/inference.py with handler, or with input_handler and output_handler", true};
 
+/* Up to 1.10 a script is any module: what it does not define the container does itself. */
+static const char *const old_handlers[][2] = {
+	{"input_fn",     ""  },
+        {"output_fn",    ""  },
+        {"transform_fn", ""  },
+        {NULL,           NULL}
+};
+
+static const struct code_rule old_rule = {
+	"TensorFlow container", old_handlers,
+	"a script that defines input_fn, output_fn or transform_fn, or that entry_point in "
+	"sagemaker.json names",
+	false};
+
 /* The newest version's signature decides about the generated handler: it is the one that TensorFlow Serving answers with. */
 static int add_handler(struct layout *l, const struct saved_model *m, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(0);
-	bool entry = false;
+	bool entry = false, old = old_code_wanted(l->plan, "tensorflow");
 
-	if (code_settle(l->plan, &rule, &entry, e))
+	if (code_settle(l->plan, old ? &old_rule : &rule, &entry, e))
 		return -1;
 	if (m->input == INPUT_TENSORS)
 		return 0;
@@ -388,6 +403,9 @@ static int add_handler(struct layout *l, const struct saved_model *m, struct err
 	else if (m->input == INPUT_STRINGS)
 		plan_note(l->plan, "no handler is generated: the model takes strings, and which "
 				   "tf.Example features they hold cannot be read from its graph");
+	else if (old)
+		plan_note(l->plan, "no handler is generated: this version's container makes "
+				   "tf.Examples itself, of a list the feature 'inputs'");
 	else if (!l->plan->settings.generated_code)
 		plan_note(l->plan, "no handler is generated: generated_code is false in "
 				   "sagemaker.json; requests must carry tf.Examples");

@@ -68,17 +68,6 @@ int model_data_read(const cJSON *container, struct model_data *out, struct err *
 	return 0;
 }
 
-/* The containers that download the user's code themselves: those built on sagemaker-containers. Before that version; "": every one. */
-static const struct {
-	const char *framework, *before;
-} downloading[] = {
-	{"sklearn",    ""    },
-        {"xgboost",    ""    },
-        {"tensorflow", "1.11"},
-	{"mxnet",      "1.4" },
-        {"pytorch",    "1.2" },
-};
-
 void model_data_code(const cJSON *container, struct model_data *out)
 {
 	const cJSON *env = cJSON_GetObjectItemCaseSensitive(container, "Environment");
@@ -86,15 +75,10 @@ void model_data_code(const cJSON *container, struct model_data *out)
 	struct image image;
 
 	*out = (struct model_data){DATA_NONE, url};
-	if (!starts_with(url, "s3://") || !images_parse(member_string(container, "Image"), &image))
-		return;
-	for (size_t i = 0; i < ARRAY_SIZE(downloading); i++) {
-		const char *before = downloading[i].before;
-
-		if (streq(image.framework, downloading[i].framework) &&
-		    (!*before || version_compare(image.version, before) < 0))
-			out->kind = DATA_ARCHIVE;
-	}
+	if (starts_with(url, "s3://") && images_parse(member_string(container, "Image"), &image) &&
+	    (streq(image.framework, "sklearn") || streq(image.framework, "xgboost") ||
+	     images_wants_sourcedir(image.framework, image.version)))
+		out->kind = DATA_ARCHIVE;
 }
 
 /* What is there ------------------------------------------------------------------------------- */

@@ -95,5 +95,26 @@ for name in a b; do
 	predict "$name" "$DATA/tensorflow-keras/expected.json" versions
 done
 rmdir "$MNT/endpoints/a" "$MNT/endpoints/b"
+
+# Containers of the post's time take code from S3, and TensorFlow's a bare list as an Example.
+cp -rT "$DATA/tensorflow-estimator/export" "$MNT/models/old-iris"
+cp -rT "$DATA/mxnet-digits/model" "$MNT/models/old-digits"
+cat >"$MNT/models/old-iris/iris_dnn_classifier.py" <<'PY'
+import json
+
+def output_fn(response, accept):
+    return json.dumps([c.score for c in response.result.classifications[0].classes])
+PY
+echo 1.10 >"$MNT/models/old-iris/.sagemaker/framework_version"
+echo 1.2 >"$MNT/models/old-digits/.sagemaker/framework_version"
+mkdir "$MNT/endpoints/old-iris" "$MNT/endpoints/old-digits"
+for name in old-iris old-digits; do
+	check_out "old containers: $name" InService cat "$MNT/endpoints/$name/wait"
+done
+echo '[6.4, 3.2, 4.5, 1.5]' >"$MNT/invoke/old-iris"
+cat "$MNT/invoke/old-iris" >"$WORLD/answer"
+check "old containers: the script's answer to a bare list" compare "$DATA/tensorflow-estimator/expected.json" 0 "$WORLD/answer"
+predict old-digits "$DATA/mxnet-digits/expected.json" 'old containers'
+rmdir "$MNT/endpoints/old-iris" "$MNT/endpoints/old-digits"
 check 'unmount' mount_stop
 done_testing

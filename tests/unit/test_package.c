@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "sagemaker/images.h"
+#include "sagemaker/old_code.h"
 
 struct sink {
 	struct buf b;
@@ -369,9 +370,77 @@ static void environment(void **state)
 	assert_string_equal(cJSON_GetObjectItem(env, "SAGEMAKER_PROGRAM")->valuestring, "serve.py");
 }
 
+/* Containers that take code from S3: it is at the archive's top, too, and the environment names the archive. */
+static void old_containers(void **state)
+{
+	static const struct {
+		const char *settings, *program;
+		bool old;
+	} rows[] = {
+		{"{\"framework_version\": \"1.2\"}",   "serve.py", true },
+		{"{\"framework_version\": \"1.9\"}",   "serve.py", false},
+		{"{\"framework_version\": \"1.3.0\"}", "serve.py", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_scratch_ struct scratch s;
+		struct err e = {0};
+		struct image im;
+
+		scratch_make(&s);
+		model_mxnet(&s, "");
+		scratch_text(&s, "code/serve.py", "x = 1\n");
+		scratch_text(&s, "code/lib/more.py", "");
+		scratch_text(&s, "sagemaker.json", rows[i].settings);
+		_cleanup_plan_ struct package_plan *p = model_plan(&s);
+		expect_paths(p, rows[i].old ? "code/lib/more.py code/serve.py lib/more.py "
+					      "model-0000.params model-shapes.json "
+					      "model-symbol.json serve.py "
+					    : "code/lib/more.py code/serve.py model-0000.params "
+					      "model-shapes.json model-symbol.json ");
+		assert_string_equal(p->program, rows[i].program);
+		assert_int_equal(package_image(p, "eu-west-1", "ml.m5.large", &im, &e), 0);
+		assert_int_equal(starts_with(im.uri, "520713654638"), rows[i].old);
+		_cleanup_json_ cJSON *env = package_environment(p);
+		_cleanup_json_ cJSON *all =
+			old_code_environment(env, im.uri, "eu-west-1", "s3://a/b");
+		assert_int_equal(cJSON_GetArraySize(all), rows[i].old ? 4 : 1);
+		if (rows[i].old)
+			assert_string_equal(
+				cJSON_GetObjectItem(all, "SAGEMAKER_SUBMIT_DIRECTORY")->valuestring,
+				"s3://a/b");
+	}
+}
+
+/* TensorFlow to 1.10 needs no script, and any module may be one. */
+static void old_tensorflow(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+
+	(void)state;
+	scratch_make(&s);
+	model_keras(&s, "1/");
+	scratch_text(&s, "sagemaker.json", "{\"framework_version\": \"1.10\"}");
+	_cleanup_plan_ struct package_plan *none = model_plan(&s);
+	assert_string_equal(none->program, "");
+	scratch_text(&s, "iris.py", "def estimator_fn():\n    pass\n");
+	_cleanup_plan_ struct package_plan *unused = model_plan(&s);
+	assert_string_equal(unused->program, "");
+	expect_note(unused,
+		    "not used: the TensorFlow container takes a script that defines input_fn");
+	scratch_text(&s, "sagemaker.json",
+		     "{\"framework_version\": \"1.10\", \"entry_point\": \"iris.py\"}");
+	_cleanup_plan_ struct package_plan *named = model_plan(&s);
+	assert_string_equal(named->program, "iris.py");
+	expect_note(named, "at the archive's top");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(old_containers),
+		cmocka_unit_test(old_tensorflow),
 		cmocka_unit_test(others_read_it),
 		cmocka_unit_test(same_model_same_archive),
 		cmocka_unit_test(round_trip),

@@ -61,8 +61,15 @@ def offer_names():
     toolkit.as_module("container_support", serving=serving, __path__=[])
 
 
+def warn_of_settings():
+    missing = [name for name in ("SAGEMAKER_CONTAINER_LOG_LEVEL", "SAGEMAKER_REGION") if name not in os.environ]
+    if missing:
+        http.log("WARNING", "%s not in the model's Environment: AWS's container does not start without" % ", ".join(missing))
+
+
 def user_module():
     """The user's module, or None when the model brings none."""
+    warn_of_settings()
     offer_names()
     if not toolkit.program():
         return None
