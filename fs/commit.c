@@ -109,6 +109,18 @@ int model_plan(struct model *md, struct package_plan **out, struct err *e)
 	return package_plan(fd, md->name, &overrides, out, e);
 }
 
+/* A copy that broke off looks as if it had ended. Nobody asked for this commit, so nobody said that all is there. */
+static int refuse_broken_locked(struct model *md, enum why why, struct err *e)
+{
+	if (why == COMMIT_ASKED || !writers_judge(&md->programs))
+		return 0;
+	md->refused = true;
+	return err_set(
+		e, ENODATA,
+		"model '%s': %s while it wrote here, so files may be missing; copy again what is missing, or publish it as it is by sync models/%s",
+		md->name, md->programs.broken, md->name);
+}
+
 static int check(struct commit *c, struct err *e)
 {
 	struct model *md = c->md;
@@ -117,6 +129,8 @@ static int check(struct commit *c, struct err *e)
 		SCOPED_LOCK(&md->s->mu);
 		c->gen = md->gen;
 		md->refused = false;
+		if (refuse_broken_locked(md, c->why, e) < 0)
+			return -1;
 	}
 
 	progress_phase(&md->work, PROGRESS_CHECKING, 0);
@@ -150,6 +164,8 @@ static int settle(struct commit *c, struct err *e)
 		memcpy(md->base, c->version, sizeof md->base);
 		md->conflict = false;
 		md->dirty = md->gen != c->gen;
+		if (!md->dirty)
+			writers_forget(&md->programs);
 	}
 
 	return model_persist(md, e);

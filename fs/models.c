@@ -474,6 +474,7 @@ static void model_free(struct model *md)
 	names_clear(&md->gone);
 	model_progress_release(md);
 	free(md->link);
+	writers_forget(&md->programs);
 	cancel_unref(md->cancel);
 	free(md);
 }

@@ -21,6 +21,7 @@
 #include "fs/progress.h"
 #include "fs/thread.h"
 #include "fs/vfile.h"
+#include "fs/writers.h"
 #include "sagemaker/package.h"
 #include "sagemaker/unpack.h"
 
@@ -56,9 +57,10 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	uint64_t gen;    /* counts changes */
 	int64_t changed; /* now_ms() of the last one */
 	unsigned writers;
-	struct file *files; /* open handles */
-	uint64_t epoch;     /* counts changes of the view: what the kernel cached before is stale */
-	char base[48];      /* version that staging began as or was published as, "" none */
+	struct file *files;      /* open handles */
+	struct writers programs; /* that wrote since the last commit */
+	uint64_t epoch; /* counts changes of the view: what the kernel cached before is stale */
+	char base[48];  /* version that staging began as or was published as, "" none */
 	char framework[32], framework_version[32]; /* overrides, "" none */
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 

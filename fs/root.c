@@ -33,7 +33,7 @@ static int show_readme(struct node *dir, struct buf *out, struct err *e)
 		"  rmdir endpoints/iris                        deletes the endpoint and stops the bill\n"
 		"  rm -r models/iris                           deletes the model and its archives\n"
 		"\n"
-		"models/NAME/.sagemaker/   status check wait error framework framework_version image uri digest\n"
+		"models/NAME/.sagemaker/   status progress check wait error framework framework_version image uri digest\n"
 		"endpoints/NAME/           status error model instance_type instance_count config arn; wait blocks\n"
 		"endpoints/.defaults/      what mkdir uses: instance_type instance_count (write to change)\n"
 		"endpoints/.deleting/      deletions still running\n"

@@ -91,6 +91,7 @@ void model_change(struct call *c, call_fn *fn, bool dirties)
 	{
 		SCOPED_LOCK(&c->md->s->mu);
 		staged = c->md->staged;
+		writers_note(&c->md->programs, req_caller(c->r).tid);
 	}
 	c->fn = fn;
 	c->dirties = dirties;
