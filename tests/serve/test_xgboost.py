@@ -1,5 +1,7 @@
 """The XGBoost server: boosters that the runtime itself trained, by themselves and with a script."""
 import json
+import struct
+import subprocess
 
 import harness
 
@@ -9,7 +11,28 @@ MODEL_FN = ("import os, xgboost\n"
             "    booster = xgboost.Booster()\n"
             "    booster.load_model(os.path.join(model_dir, 'xgboost-model'))\n"
             "    return booster\n")
-JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
+JSON, LINES, CSV, RECORDS = "application/json", "application/jsonlines", "text/csv", "application/x-recordio-protobuf"
+# [[1.5, 0, -2], [0, 3, 0]] with labels, as SageMaker's SDK writes it (sagemaker.amazon.common) in float32, float64 and int.
+SDK_ROWS = (
+    "0a23d7ce300000000a1a0a0676616c7565731210120e0a0c0000c03f00000000000000c012120a0676616c756573120812060a040000803f"
+    "0a23d7ce300000000a1a0a0676616c7565731210120e0a0c00000000000040400000000012120a0676616c756573120812060a0400000000",
+    "0a23d7ce3c0000000a260a0676616c756573121c1a1a0a18000000000000f83f000000000000000000000000000000c012120a0676616c75"
+    "6573120812060a040000803f0a23d7ce3c0000000a260a0676616c756573121c1a1a0a180000000000000000000000000000084000000000"
+    "0000000012120a0676616c756573120812060a0400000000",
+    "0a23d7ce300000000a1a0a0676616c75657312103a0e0a0c0100feffffffffffffffff0112120a0676616c756573120812060a040000803f"
+    "0a23d7ce270000000a110a0676616c75657312073a050a0300030012120a0676616c756573120812060a040000000000")
+
+
+def message(number, data):
+    return bytes([number << 3 | 2, len(data)]) + data
+
+
+def record(values, keys=b"", shape=b""):
+    """A record of a float32 tensor; keys and shape of a sparse one are numbers below 128."""
+    tensor = message(1, struct.pack("<%df" % len(values), *values))
+    tensor += message(2, keys) + message(3, shape) if shape else b""
+    data = message(1, message(1, b"values") + message(2, message(2, tensor)))
+    return struct.pack("<II", 0xCED7230A, len(data)) + data + b"\0" * (-len(data) % 4)
 
 
 class Xgboost(harness.Trained):
@@ -49,6 +72,34 @@ class Xgboost(harness.Trained):
         answer = server.invoke(self.csv, CSV, Accept="image/png")
         self.assertEqual(answer.status, 406)
         self.assertIn("Accept type image/png is not supported.", answer.text)
+
+    def test_records(self):
+        """RecordIO-protobuf in, dense and sparse, and out."""
+        server = self.served("pickled")
+        dense = b"".join(record(row) for row in self.rows)
+        sparse = b"".join(record(row, b"\0\1\2\3", b"\4") for row in self.rows)
+        for body in (dense, sparse):
+            self.same(server.invoke(body, RECORDS), self.expected["probabilities"])
+        answer = server.invoke(dense, RECORDS, Accept=RECORDS)
+        self.assertEqual((answer.status, answer.type), (200, RECORDS))
+        head = answer.body[:8]
+        self.assertEqual(head, struct.pack("<II", 0xCED7230A, 27))
+        self.assertEqual(answer.body[8:23], b"\x12\x19\x0a\x05score\x12\x10\x12\x0e\x0a\x0c"[:15])
+        self.near(list(struct.unpack("<3f", answer.body[23:35])), self.expected["probabilities"][0])
+        for body, said in ((dense[:-20], "is cut short"), (b"x" * 40, "no record begins at byte 0"), (dense[:12], "is cut short"),
+                           (record(self.rows[0]) + record([1, 2]), "ValueError"),
+                           (struct.pack("<II", 0xCED7230A, 4) + b"\xff\xff\xff\xff", "IndexError")):
+            answer = server.invoke(body, RECORDS)
+            self.assertEqual(answer.status, 415)
+            self.assertIn("Loading recordio-protobuf data failed", answer.text)
+            self.assertIn(said, answer.text)
+        self.assertEqual(server.invoke(record([1, 2]), RECORDS).status, 400)
+
+    def test_records_of_the_sdk(self):
+        code = ("import sys; sys.path.insert(0, sys.argv[1]); import json, smfs_recordio as r\n"
+                "print(json.dumps([r.rows(bytes.fromhex(text)).tolist() for text in sys.argv[2:]]))")
+        said = subprocess.run([self.python, "-B", "-c", code, harness.SERVE, *SDK_ROWS], check=True, capture_output=True).stdout
+        self.assertEqual(json.loads(said), [[[1.5, 0, -2], [0, 3, 0]]] * 2 + [[[1, 0, -2], [0, 3, 0]]])
 
     def test_errors_are_the_containers(self):
         server = self.served("pickled")

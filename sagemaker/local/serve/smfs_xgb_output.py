@@ -5,6 +5,8 @@ an objective does not have is NaN, as there.
 """
 import json
 
+import smfs_recordio as recordio
+
 NAN = float("nan")
 SCORE = ("predicted_score",)
 LABEL = ("predicted_label", "labels", "raw_score", "raw_scores")
@@ -55,11 +57,11 @@ def csv_line(row, keys):
 
 
 def encoded(rows, keys, accept, batch):
-    """The rows in the type that was asked for, or None when there is no such form."""
+    """The rows in the type that was asked for: those three, else records."""
     if accept == "application/json":
         return json.dumps({"predictions": rows})
     if accept == "application/jsonlines":
         return "".join(json.dumps(row) + "\n" for row in rows)
     if accept == "text/csv":
         return "\n".join(csv_line(row, keys) for row in rows) + ("\n" if batch else "")
-    return None
+    return recordio.written(rows)

@@ -12,13 +12,14 @@ import threading
 
 import smfs_http as http
 import smfs_mms as mms
+import smfs_recordio as recordio
 import smfs_toolkit as toolkit
 import smfs_xgb_output as output
 
-CSV, LIBSVM = "text/csv", "text/libsvm"
+CSV, LIBSVM, RECORDIO = "text/csv", "text/libsvm", "application/x-recordio-protobuf"
 CONTENT_TYPES = {"text/csv": CSV, "csv": CSV, "text/libsvm": LIBSVM, "text/x-libsvm": LIBSVM,
-                 "libsvm": LIBSVM}
-ACCEPTS = ("application/json", "application/jsonlines", "text/csv")
+                 "libsvm": LIBSVM, RECORDIO: RECORDIO}
+ACCEPTS = ("application/json", "application/jsonlines", RECORDIO, "text/csv")
 TEXT = "text/html; charset=utf-8"  # Flask's type of a sentence
 MAX_BYTES, LIMIT_BYTES = 6 << 20, 20 << 20
 
@@ -55,7 +56,14 @@ def libsvm_to_dmatrix(data):
     return xgboost.DMatrix(csr_matrix((numpy.array(values), (rows, columns))))
 
 
-FORMS = {CSV: csv_to_dmatrix, LIBSVM: libsvm_to_dmatrix}
+def recordio_protobuf_to_dmatrix(data):
+    """Records whose feature `values` is a row, dense or sparse; labels are passed over."""
+    import xgboost
+    return xgboost.DMatrix(recordio.rows(bytes(data)))
+
+
+FORMS = {CSV: csv_to_dmatrix, LIBSVM: libsvm_to_dmatrix, RECORDIO: recordio_protobuf_to_dmatrix}
+NAMES = {CSV: "csv", LIBSVM: "libsvm", RECORDIO: "recordio-protobuf"}
 
 
 def media_type(value):
@@ -66,12 +74,12 @@ def parsed(body, content_type):
     """The request's data, and which form it has."""
     form = CONTENT_TYPES.get(media_type(content_type or LIBSVM))
     if not form:
-        raise ValueError("Content-type %s is not supported. Supported content-type is text/csv, text/libsvm" %
-                         content_type)
+        raise ValueError("Content-type %s is not supported. Supported content-type is text/csv, text/libsvm, "
+                         "application/x-recordio-protobuf" % content_type)
     try:
-        return FORMS[form](body.strip().decode("utf-8")), form
+        return FORMS[form](body if form == RECORDIO else body.strip().decode("utf-8")), form
     except Exception as error:
-        name = form[len("text/"):]
+        name = NAMES[form]
         raise ValueError("Loading %s data failed with Exception, please ensure data is in %s format:\n %s\n %s"
                          % (name, name, type(error), error))
 
@@ -104,9 +112,9 @@ class Booster:
         if self.pickled and form == LIBSVM and given > trained + 1:
             raise ValueError("Feature size of libsvm inference data %d is larger than feature size of trained "
                              "model %d." % (given, trained))
-        if self.pickled and form == CSV and given not in (trained, trained + 1):
-            raise ValueError("Feature size of csv inference data %d is not consistent with feature size of "
-                             "trained model %d." % (given, trained))
+        if self.pickled and form != LIBSVM and given not in (trained, trained + 1):
+            raise ValueError("Feature size of %s inference data %d is not consistent with feature size of "
+                             "trained model %d." % (NAMES[form], given, trained))
 
     def objective(self):
         learner = json.loads(self.booster.save_config())["learner"]
@@ -251,7 +259,8 @@ def import_service():
     import xgboost
     toolkit.offer_names()
     encoder = toolkit.as_module("sagemaker_xgboost_container.encoder", decode=decode,
-                                csv_to_dmatrix=csv_to_dmatrix, libsvm_to_dmatrix=libsvm_to_dmatrix)
+                                csv_to_dmatrix=csv_to_dmatrix, libsvm_to_dmatrix=libsvm_to_dmatrix,
+                                recordio_protobuf_to_dmatrix=recordio_protobuf_to_dmatrix)
     toolkit.as_module("sagemaker_xgboost_container", encoder=encoder, __path__=[])
     toolkit.import_user_module()  # sagemaker-inference would do without one
     return handler_service(), xgboost.__version__
