@@ -1,0 +1,104 @@
+"""A TCP proxy on a bad line. proxy.py DIR HOST PORT
+
+DIR/port: where it listens. DIR/control (JSON, read whenever it changes): "rate" bytes a second upwards, for all connections together
+(0: no limit); "delay" seconds before each piece goes up; "refuse" true: no connection is taken and those there are reset; "cut_at" n:
+once, when so many bytes have gone up, as with refuse. DIR/stats (JSON, several times a second): "up", "down" bytes, "cut": whether it was.
+"""
+import asyncio
+import json
+import os
+import sys
+import time
+
+DIR, HOST, PORT = sys.argv[1], sys.argv[2], int(sys.argv[3])
+control = {"rate": 0, "delay": 0, "refuse": False, "cut_at": 0}
+stats = {"up": 0, "down": 0, "cut": False}
+connections = set()
+due = 0.0  # when the line is free again
+
+
+def write(name, text):
+    with open(f"{DIR}/{name}.new", "w") as f:
+        f.write(text)
+    os.rename(f"{DIR}/{name}.new", f"{DIR}/{name}")
+
+
+def reset_all():
+    for writer in list(connections):
+        writer.transport.abort()
+
+
+async def pace(n):
+    global due
+    if control["delay"]:
+        await asyncio.sleep(control["delay"])
+    if control["rate"]:
+        now = time.monotonic()
+        due = max(due, now) + n / control["rate"]
+        await asyncio.sleep(due - now)
+
+
+def count(way, n):
+    stats[way] += n
+    if way == "up" and control["cut_at"] and not stats["cut"] and stats["up"] >= control["cut_at"]:
+        stats["cut"] = True
+        control["refuse"] = True
+        reset_all()
+
+
+async def pump(reader, writer, way):
+    try:
+        while data := await reader.read(65536):
+            if way == "up":
+                await pace(len(data))
+            writer.write(data)
+            await writer.drain()
+            count(way, len(data))
+    except OSError:
+        writer.transport.abort()
+    else:
+        if not writer.transport.is_closing() and writer.can_write_eof():
+            writer.write_eof()
+
+
+async def serve(reader, writer):
+    if control["refuse"]:
+        writer.transport.abort()
+        return
+    try:
+        there, back = await asyncio.open_connection(HOST, PORT)
+    except OSError:
+        writer.transport.abort()
+        return
+    connections.update((writer, back))
+    await asyncio.gather(pump(reader, back, "up"), pump(there, writer, "down"))
+    connections.difference_update((writer, back))
+    writer.close()
+    back.close()
+
+
+async def attend():
+    """Reads control, writes stats."""
+    seen = 0
+    while True:
+        try:
+            now = os.stat(DIR + "/control").st_mtime_ns
+            if now != seen:
+                seen = now
+                with open(DIR + "/control") as f:
+                    control.update(json.load(f))
+                if control["refuse"]:
+                    reset_all()
+        except FileNotFoundError:
+            pass
+        write("stats", json.dumps(stats))
+        await asyncio.sleep(0.05)
+
+
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    write("port", str(server.sockets[0].getsockname()[1]))
+    await attend()
+
+
+asyncio.run(main())
