@@ -170,7 +170,6 @@ void catalog_learn(struct model *md, struct manifest *man, const char *etag)
 	if (!other)
 		return;
 	catalog_invalidate(md);
-	catalog_forget(md->s, md->name, man ? man->version : "");
 }
 
 /* 1: the manifest is still the one we have. */

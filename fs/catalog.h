@@ -18,7 +18,10 @@ struct manifest_member {
 	uint64_t size;
 	mode_t mode; /* permission bits */
 	int64_t mtime;
+	uint64_t offset; /* of its bytes in the tar stream, OFFSET_UNKNOWN: not said */
 };
+
+#define OFFSET_UNKNOWN UINT64_MAX
 
 /* A manifest that was read: immutable, counted. Strings live as long as it does. */
 struct manifest {
@@ -131,12 +134,5 @@ int catalog_list_all(struct models *s, struct cancel *c, struct err *e) _must_ch
 void catalog_learn(struct model *md, struct manifest *man, const char *etag);
 /* catalog_invalidate: the kernel forgets what it was shown of md. */
 void catalog_invalidate(struct model *md);
-/* catalog_fetch: a directory descriptor of the unpacked current version; downloads it when it is not cached. Job thread. */
-int catalog_fetch(struct model *md, struct manifest *man, struct cancel *c, struct err *e)
-	_must_check_;
-/* catalog_cached: the same when it is there already, else -1. Quick. */
-int catalog_cached(struct model *md, const struct manifest *man);
-/* catalog_forget: cached versions of a name but keep ("" none) go. */
-void catalog_forget(struct models *s, const char *name, const char *keep);
 
 #endif

@@ -61,7 +61,8 @@ static bool whole_number(double v, double max)
 
 static int read_member(const cJSON *j, struct manifest_member *out, struct err *e)
 {
-	double size = number(j, "size"), mode = number(j, "mode"), mtime = number(j, "mtime");
+	double size = number(j, "size"), mode = number(j, "mode"), mtime = number(j, "mtime"),
+	       offset = number(j, "offset");
 
 	*out = (struct manifest_member){.path = manifest_text(j, "path"),
 					.archive = manifest_text(j, "archive")};
@@ -70,6 +71,7 @@ static int read_member(const cJSON *j, struct manifest_member *out, struct err *
 	if (!whole_number(size, 1e15) || !whole_number(mode, 07777))
 		return bad(e, "a member without a size or mode");
 	out->size = (uint64_t)size;
+	out->offset = whole_number(offset, 1e15) ? (uint64_t)offset : OFFSET_UNKNOWN;
 	out->mode = (mode_t)mode & 0777;
 	out->mtime = mtime >= 0 && mtime < 1e12 ? (int64_t)mtime : 0;
 	return 0;

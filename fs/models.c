@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "fs/dirs.h"
 #include "fs/models_room.h"
 
 static struct models *models_of(struct req *r)
@@ -355,12 +356,23 @@ void models_entry(struct models *s, struct node_make *how)
 	*how = (struct node_make){.ops = &models_ops, .rows = models_rows, .type = S_IFDIR};
 }
 
-static int open_cache(struct mount *m, struct err *e)
+/* What is read from S3 is kept there, as long as there is room; without it, it is fetched again each time. */
+static struct reads *open_reads(struct models *s)
 {
-	if (mkdirat(m->state_fd, "cache", 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "cannot make %s/cache", m->state_path);
-	int fd = openat(m->state_fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_errno(e, "cannot open %s/cache", m->state_path) : fd;
+	struct mount *m = s->m;
+	struct err e = {0};
+	_cleanup_free_ char *cache = dirs_path(DIRS_CACHE, &e);
+	_cleanup_free_ char *path = cache ? str_printf("%s/archives", cache) : NULL;
+	int fd = path ? dirs_make(path, &e) : -1;
+
+	if (fd < 0)
+		log_line(m->log, LOG_LEVEL_WARNING, "models",
+			 "what is read from S3 is not kept: %s", e.text);
+	struct blocks *b = blocks_new(fd, m->opt->cache_size, m->log);
+	struct reads *q = b ? reads_new(s, b) : NULL;
+	if (!q)
+		blocks_free(b);
+	return q;
 }
 
 /* Tests cannot wait for a day. */
@@ -382,7 +394,7 @@ struct models *models_start(struct mount *m, struct err *e)
 		return NULL;
 	}
 	s->m = m;
-	s->cache_fd = open_cache(m, e);
+	s->reads = open_reads(s);
 	s->hashes = hash_cache_new(65536);
 	s->dirs = dirfds_new();
 	s->prune_after = prune_after();
@@ -390,8 +402,8 @@ struct models *models_start(struct mount *m, struct err *e)
 	pthread_mutex_init(&s->persist, NULL);
 	pthread_mutex_init(&s->mu, NULL);
 	thread_cond_init(&s->changed);
-	bool ok = s->cache_fd >= 0 && models_files_start(s, e) == 0;
-	if (ok && (!s->hashes || !s->dirs)) {
+	bool ok = models_files_start(s, e) == 0;
+	if (ok && (!s->reads || !s->hashes || !s->dirs)) {
 		err_set(e, ENOMEM, "out of memory");
 		ok = false;
 	}
@@ -471,6 +483,7 @@ void models_stop(struct models *s, long grace_ms)
 static void model_free(struct model *md)
 {
 	manifest_unref(md->man);
+	archive_unref(md->archive);
 	names_clear(&md->gone);
 	model_progress_release(md);
 	free(md->link);
@@ -488,7 +501,7 @@ void models_free(struct models *s)
 		model_free(md);
 	}
 	free(s->loose);
-	closep(&s->cache_fd);
+	reads_free(s->reads);
 	hash_cache_free(s->hashes);
 	dirfds_free(s->dirs);
 	pthread_cond_destroy(&s->changed);

@@ -47,6 +47,8 @@ static int delete_unused(struct models *s, const struct s3_bucket *bucket, struc
 			left = 1;
 		else if (s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404)
 			return -1;
+		else
+			reads_forget(s->reads, key);
 	}
 	return left;
 }

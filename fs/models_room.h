@@ -2,7 +2,7 @@
  * models_room.h: what the files of models/ share. Nobody else includes it.
  *
  * A model is seen through one of two views: STAGED, a real directory STATE/staging/NAME that takes every change, or PUBLISHED,
- * the members that its manifest in S3 names, read from STATE/cache/NAME-VERSION. A change of a published model copies it up into
+ * the members that its manifest in S3 names, read by ranges (reads.h). A change of a published model copies it up into
  * staging first; a commit publishes what is staged.
  *
  * Locks: models.names (held across one call of the local disk and its change of the tree), models.persist (the order of journal
@@ -19,6 +19,7 @@
 #include "fs/events.h"
 #include "fs/models.h"
 #include "fs/progress.h"
+#include "fs/reads.h"
 #include "fs/thread.h"
 #include "fs/vfile.h"
 #include "fs/writers.h"
@@ -98,12 +99,14 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	bool stale;   /* published, but not as man says */
 	struct manifest *man;
 	char etag[128];
+	struct archive *archive; /* of the version archive_of; NULL: not looked at yet */
+	char archive_of[48];
 };
 
 struct models {
 	struct mount *m;
 	struct hash_cache *hashes;
-	int cache_fd; /* STATE/cache */
+	struct reads *reads; /* of published files */
 	struct dirfds *dirs;
 	struct model *
 		loose; /* owner of the files in models/ that are no model; in no list, never committed */
@@ -355,7 +358,8 @@ struct file {
 	struct file *next;
 	struct model *md; /* atomic: see struct entry */
 	struct node *n;
-	int fd;
+	int fd;                /* -1: of a published file */
+	struct published *pub; /* reads.h; NULL: of a staged one */
 	bool writer, wrote;
 	bool failed; /* a write: the file will hardly be kept */
 };

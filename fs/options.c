@@ -61,6 +61,8 @@ static const struct option_row rows[] = {
 	 "one more tag for every endpoint, configuration and model that is made (46 at most)"                                           },
 	{"upload_memory",       KIND_SIZE,        AT(upload_memory),   "BYTES",
 	 "of uploads in flight (default: 96M)"											  },
+	{"cache_size",          KIND_SIZE,        AT(cache_size),      "BYTES",
+	 "of what is read from S3 and kept on disk, 0: nothing is (default: 10G)"                                                       },
 	{"allow_http",          KIND_FLAG,        AT(allow_http),      NULL,
 	 "endpoint URLs with plain http on other machines too: whoever listens reads all of it"                                         },
 	{"strict_runtimes",     KIND_FLAG,        AT(strict_runtimes), NULL,
@@ -506,7 +508,8 @@ static int take_arguments(int argc, char **argv, struct options *o, const char *
 {
 	int n = 0;
 
-	*o = (struct options){.fuse_args = strdup(""), .linger = -1};
+	*o = (struct options){
+		.fuse_args = strdup(""), .linger = -1, .cache_size = OPTIONS_CACHE_SIZE};
 	if (!o->fuse_args)
 		return err_set(e, ENOMEM, "out of memory");
 	for (int i = 1, took; i < argc; i += took) {

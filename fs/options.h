@@ -8,6 +8,8 @@
 #include "sagemaker/control.h"
 #include "sagemaker/err.h"
 
+#define OPTIONS_CACHE_SIZE ((size_t)10 << 30)
+
 struct options {
 	char *source; /* "local", "local:DIR", "aws", "aws:REGION" */
 	char *mountpoint;
@@ -22,6 +24,7 @@ struct options {
 	bool read_only, allow_other, foreground, debug, strict_runtimes;
 	bool allow_http;      /* endpoints without TLS on other machines too */
 	size_t upload_memory; /* bytes, 0: default */
+	size_t cache_size;    /* bytes of what is read from S3 and kept; 0: nothing is */
 	struct tag *tags;     /* tag.KEY=VALUE, for what is made; they point into tag_texts */
 	char **tag_texts;     /* "KEY\0VALUE" */
 	size_t n_tags;

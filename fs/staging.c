@@ -267,6 +267,10 @@ static int staged_stat(struct node *n, const struct file *h, struct stat *st)
 {
 	char name[NAME_MAX + 1];
 
+	if (h && h->pub) {
+		model_published_stat(h->md, h->pub->member, st);
+		return 0;
+	}
 	if (h)
 		return fstat(h->fd, st);
 	SCOPED_READ(&model_of(n)->s->names);

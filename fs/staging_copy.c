@@ -39,74 +39,123 @@ static const char *split(char *path, const char **dir)
 	return slash + 1;
 }
 
-static int copy_bytes(int from, int to, struct cancel *c)
+static int put(void *arg, const void *p, size_t n, struct err *e)
 {
-	ssize_t k;
+	const int *fd = arg;
+	const char *at = p;
 
-	while ((k = copy_file_range(from, NULL, to, NULL, (size_t)64 << 20, 0)) > 0) {
-		if (cancel_is_set(c)) {
-			errno = ECANCELED;
-			return -1;
-		}
+	while (n) {
+		ssize_t k = write(*fd, at, n);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0)
+			return err_errno(e, "cannot write into staging");
+		at += k;
+		n -= (size_t)k;
 	}
-	if (k == 0)
-		return 0;
-	if (errno != EXDEV && errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
-		return -1;
-	char block[8192];
-	while ((k = read(from, block, sizeof block)) > 0) {
-		if (write(to, block, (size_t)k) != k)
-			return -1;
-	}
-	return k < 0 ? -1 : 0;
+	return 0;
 }
 
-static int copy_member(int cache, int top, const struct manifest_member *f, struct cancel *c)
+/* A new file below top, written as the member is. */
+static int make_file(int top, const struct manifest_member *f)
 {
-	_cleanup_free_ char *archive = strdup(f->archive), *path = strdup(f->path);
-	const char *from_dir, *to_dir;
+	_cleanup_free_ char *path = strdup(f->path);
+	const char *dir;
 
-	if (!archive || !path) {
+	if (!path) {
 		errno = ENOMEM;
 		return -1;
 	}
-	const char *from_name = split(archive, &from_dir), *to_name = split(path, &to_dir);
-	_cleanup_close_ int from_at = walk(cache, from_dir);
-	_cleanup_close_ int from =
-		from_at < 0 ? -1 : openat(from_at, from_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	_cleanup_close_ int to_at = from < 0 ? -1 : make_dirs(top, to_dir);
-	_cleanup_close_ int to =
-		to_at < 0 ? -1
-			  : openat(to_at, to_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	const struct timespec ts[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = f->mtime}};
-
-	if (to < 0 || copy_bytes(from, to, c) < 0)
-		return -1;
-	return fchmod(to, f->mode & 0777) < 0 || futimens(to, ts) < 0 ? -1 : 0;
+	const char *name = split(path, &dir);
+	_cleanup_close_ int at = make_dirs(top, dir);
+	return at < 0 ? -1 : openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
 
-/* Copies what is left of the published view into the new directory temp of staging. */
+/* A published model's files on their way into staging. */
+struct copy_up {
+	struct model *md;
+	struct manifest *man;
+	struct archive *archive;
+	int top; /* the new directory */
+	struct cancel *c;
+};
+
+static int copy_member(struct copy_up *u, const struct manifest_member *f, struct err *e)
+{
+	const struct extent *x = archive_find(u->archive, f);
+	const struct timespec ts[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = f->mtime}};
+
+	if (!x)
+		return err_set(e, EBADMSG,
+			       "its archive in S3 does not hold it, or in another size");
+	_cleanup_close_ int to = make_file(u->top, f);
+	if (to < 0)
+		return err_errno(e, "cannot make it in staging");
+	if (reads_copy(u->md, u->archive, x, put, &to, u->c, e) < 0)
+		return -1;
+	if (fchmod(to, f->mode & 0777) < 0 || futimens(to, ts) < 0)
+		return err_errno(e, "cannot set its mode and times in staging");
+	progress_add(&u->md->work, f->size);
+	return 0;
+}
+
+static bool is_gone(struct model *md, const char *path)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	return names_has(&md->gone, path);
+}
+
+/* Copies what is left of the published view. */
+static int copy_members(struct copy_up *u, struct err *e)
+{
+	for (size_t i = 0; i < u->man->n; i++) {
+		const struct manifest_member *f = &u->man->members[i];
+
+		if (!is_gone(u->md, f->path) && copy_member(u, f, e) < 0)
+			return err_prefix(e, "'%s'", f->path);
+	}
+	return 0;
+}
+
+/* Into the new directory temp of staging. */
 static int copy_all(struct model *md, struct manifest *man, const char *temp, struct cancel *c,
 		    struct err *e)
 {
 	int staging = md->s->m->staging_fd;
-	_cleanup_close_ int cache = catalog_fetch(md, man, c, e);
+	_cleanup_(archive_unrefp)
+	struct archive *a = archive_learn(md, man, c, e);
 
-	if (cache < 0)
+	if (!a)
 		return -1;
 	if (mkdirat(staging, temp, 0755) < 0)
 		return err_errno(e, "cannot make a directory in staging");
 	_cleanup_close_ int top = walk(staging, temp);
-	for (size_t i = 0; top >= 0 && i < man->n; i++) {
-		bool gone;
-		{
-			SCOPED_LOCK(&md->s->mu);
-			gone = names_has(&md->gone, man->members[i].path);
-		}
-		if (!gone && copy_member(cache, top, &man->members[i], c) < 0)
-			return err_errno(e, "cannot copy '%s' into staging", man->members[i].path);
+	struct copy_up u = {md, man, a, top, c};
+	return top < 0 ? err_errno(e, "cannot open staging") : copy_members(&u, e);
+}
+
+static uint64_t bytes_of(const struct manifest *man)
+{
+	uint64_t all = 0;
+
+	for (size_t i = 0; i < man->n; i++)
+		all += man->members[i].size;
+	return all;
+}
+
+static void copying_over(struct model *md)
+{
+	bool committing;
+
+	{
+		SCOPED_LOCK(&md->s->mu);
+		md->copying = false;
+		committing = md->committing;
+		pthread_cond_broadcast(&md->s->changed);
 	}
-	return top < 0 ? err_errno(e, "cannot open staging") : 0;
+	progress_phase(&md->work, committing ? PROGRESS_CHECKING : PROGRESS_IDLE, 0);
 }
 
 /* The copy becomes what is shown. */
@@ -167,10 +216,9 @@ int model_copy_up(struct model *md, struct cancel *c, struct err *e)
 
 	if (r <= 0)
 		return r;
+	progress_phase(&md->work, PROGRESS_COPYING, bytes_of(man));
 	r = copy_up(md, man, c, e);
-	SCOPED_LOCK(&md->s->mu);
-	md->copying = false;
-	pthread_cond_broadcast(&md->s->changed);
+	copying_over(md);
 	return r;
 }
 

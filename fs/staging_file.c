@@ -49,7 +49,8 @@ static void handle_free(struct file *f)
 {
 	if (!f)
 		return;
-	close(f->fd);
+	closep(&f->fd);
+	published_free(f->pub);
 	free(f);
 }
 
@@ -98,7 +99,7 @@ int file_nameless(struct node *n)
 	SCOPED_LOCK(&md->s->mu);
 
 	for (struct file *f = md->files; f; f = f->next) {
-		if (f->n == n)
+		if (f->n == n && f->fd >= 0)
 			return fcntl(f->fd, F_DUPFD_CLOEXEC, 0);
 	}
 	if (removed >= 0)
@@ -131,10 +132,9 @@ static unsigned keep_cache(struct node *n)
 	return same ? OPEN_KEEP_CACHE : 0;
 }
 
-static void answer_open(struct req *r, struct node *n, int fd, bool writer)
+/* f: NULL: no memory for one */
+static void answer_handle(struct req *r, struct node *n, struct file *f)
 {
-	struct file *f = handle_new(model_of(n), n, fd, writer);
-
 	if (!f) {
 		reply_err(r, ENOMEM);
 		return;
@@ -144,6 +144,11 @@ static void answer_open(struct req *r, struct node *n, int fd, bool writer)
 		handle_remove(f);
 		handle_free(f);
 	}
+}
+
+static void answer_open(struct req *r, struct node *n, int fd, bool writer)
+{
+	answer_handle(r, n, handle_new(model_of(n), n, fd, writer));
 }
 
 /* openat for a handle; n may have lost its name while open. */
@@ -179,46 +184,6 @@ static void do_open(struct call *c)
 		answer_open(c->r, c->n, fd, writer);
 }
 
-/* Opens the file that n is in an unpacked archive; -1 with errno, ESTALE when n is not in it. */
-static int open_unpacked(struct node *n, int dirfd)
-{
-	const struct manifest_member *f = NULL;
-	_cleanup_buf_ struct buf path = BUF_INIT(0);
-	struct model *md = model_of(n);
-	char name[NAME_MAX + 1];
-	_cleanup_free_ char *dir = NULL;
-
-	if (staging_path(n, &path) < 0) {
-		errno = ENOENT;
-		return -1;
-	}
-	{
-		SCOPED_LOCK(&md->s->mu);
-		if (md->man && catalog_find(md->man, &md->gone, buf_cstr(&path), &f) == S_IFREG)
-			dir = strdup(f->archive);
-	}
-	if (!dir) {
-		errno = ENOENT;
-		return -1;
-	}
-	char *slash = strrchr(dir, '/');
-	snprintf(name, sizeof name, "%s", slash ? slash + 1 : dir);
-	if (slash)
-		*slash = 0;
-	_cleanup_close_ int at = walk(dirfd, slash ? dir : "");
-	return at < 0 ? -1 : openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static void open_published(struct req *r, struct node *n, int dirfd)
-{
-	int fd = open_unpacked(n, dirfd);
-
-	if (fd < 0)
-		reply_err(r, errno == ENOENT ? ESTALE : errno);
-	else
-		answer_open(r, n, fd, false);
-}
-
 static struct manifest *published(struct model *md)
 {
 	SCOPED_LOCK(&md->s->mu);
@@ -226,21 +191,28 @@ static struct manifest *published(struct model *md)
 	return md->staged ? NULL : manifest_ref(md->man);
 }
 
-static void fetch_job(void *arg, struct cancel *cancel)
+static void open_published(struct req *r, struct node *n, struct manifest *man)
 {
-	struct call *c = arg;
-	struct err e = {0};
-	_cleanup_(manifest_unrefp)
-	struct manifest *man = published(c->md);
-	_cleanup_close_ int fd = man ? catalog_fetch(c->md, man, cancel, &e) : -1;
+	const struct manifest_member *member = NULL;
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+	struct model *md = model_of(n);
+	bool found = false;
 
-	if (!man)
-		do_open(c); /* copied up meanwhile */
-	else if (fd < 0)
-		model_fail_reply(c->md, c->r, &e);
+	if (staging_path(n, &path) == 0) {
+		SCOPED_LOCK(&md->s->mu);
+		found = catalog_find(man, &md->gone, buf_cstr(&path), &member) == S_IFREG;
+	}
+	if (!found) {
+		reply_err(r, ESTALE);
+		return;
+	}
+	struct published *pub = published_new(man, member);
+	struct file *f = pub ? handle_new(md, n, -1, false) : NULL;
+	if (f)
+		f->pub = pub;
 	else
-		open_published(c->r, c->n, fd);
-	free(c);
+		published_free(pub);
+	answer_handle(r, n, f);
 }
 
 void file_open(struct req *r, struct node *n, int flags)
@@ -249,15 +221,10 @@ void file_open(struct req *r, struct node *n, int flags)
 	_cleanup_(manifest_unrefp)
 	struct manifest *man = published(c.md);
 
-	if (!man || is_writer(flags) || (flags & O_TRUNC)) {
+	if (!man || is_writer(flags) || (flags & O_TRUNC))
 		model_change(&c, do_open, flags & O_TRUNC);
-		return;
-	}
-	_cleanup_close_ int fd = catalog_cached(c.md, man);
-	if (fd >= 0)
-		open_published(r, n, fd);
 	else
-		call_defer(&c, fetch_job);
+		open_published(r, n, man);
 }
 
 static void answer_create(struct call *c, int fd)
@@ -318,7 +285,10 @@ void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off)
 	const struct file *f = h;
 
 	(void)n;
-	reply_fd(r, f->fd, off, size);
+	if (f->pub)
+		published_read(r, f->md, f->pub, size, off);
+	else
+		reply_fd(r, f->fd, off, size);
 }
 
 static ssize_t write_all(int fd, const char *p, size_t size, off_t off)
@@ -422,9 +392,13 @@ static void fsync_job(void *arg, struct cancel *cancel)
 void file_fsync(struct req *r, struct node *n, void *h, bool datasync)
 {
 	const struct file *f = h;
-	struct syncing *s = malloc(sizeof *s);
+	struct syncing *s = f->pub ? NULL : malloc(sizeof *s);
 
 	(void)n;
+	if (f->pub) { /* only read */
+		reply_err(r, 0);
+		return;
+	}
 	if (s)
 		*s = (struct syncing){r, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), datasync};
 	if (s && s->fd >= 0 && jobs_run(file_model(f)->s->m->jobs, fsync_job, s) == 0)
@@ -447,10 +421,22 @@ void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off,
 		reply_err(r, 0);
 }
 
+/* No holes. */
+static off_t seek_published(const struct published *p, off_t off, int whence)
+{
+	off_t size = (off_t)p->member->size;
+
+	if (off < 0 || off >= size) {
+		errno = ENXIO;
+		return -1;
+	}
+	return whence == SEEK_DATA ? off : size;
+}
+
 void file_lseek(struct req *r, struct node *n, void *h, off_t off, int whence)
 {
 	const struct file *f = h;
-	off_t at = lseek(f->fd, off, whence);
+	off_t at = f->pub ? seek_published(f->pub, off, whence) : lseek(f->fd, off, whence);
 
 	(void)n;
 	if (at < 0)

@@ -8,9 +8,11 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sagemaker/gzindex.h"
 #include "sagemaker/utf8_locale.h"
 
 #define READ_BLOCK ((size_t)1 << 20)
+#define RAW_CHUNK  ((uint64_t)16 << 20)
 
 struct writer {
 	struct package_plan *plan;
@@ -172,6 +174,30 @@ static int write_archive(struct writer *w, struct err *e)
 	return -1;
 }
 
+/* Points of what is handed on, so that pieces of it can be read and compared: every RAW_CHUNK bytes one. */
+static int count_raw(struct package_output *o, uint64_t at, const char *p, size_t n)
+{
+	while (n) {
+		size_t part = (size_t)MIN((uint64_t)n, RAW_CHUNK - at % RAW_CHUNK);
+
+		if (at % RAW_CHUNK == 0) {
+			struct gzip_point *more =
+				reallocarray(o->points, o->n_points + 1, sizeof(*more));
+
+			if (!more)
+				return -1;
+			o->points = more;
+			o->points[o->n_points++] = (struct gzip_point){at, at, 0};
+		}
+		struct gzip_point *now = &o->points[o->n_points - 1];
+		now->crc = gz_crc(now->crc, p, part);
+		at += part;
+		p += part;
+		n -= part;
+	}
+	return 0;
+}
+
 /* A model.tar.gz that was made elsewhere goes as it is. */
 static int hand_on(struct writer *w, struct err *e)
 {
@@ -193,6 +219,8 @@ static int hand_on(struct writer *w, struct err *e)
 				     : err_set(e, EBUSY, "'%s' changed while it was read", m->path);
 		if (cancel_is_set(w->cancel))
 			return err_set(e, ECANCELED, "packing was cancelled");
+		if (count_raw(w->out, m->size - left, w->block, (size_t)n))
+			return err_set(e, ENOMEM, "read '%s': out of memory", m->path);
 		if (w->out->sink(w->out->arg, w->block, (size_t)n, e))
 			return -1;
 		if (w->out->progress)

@@ -51,7 +51,7 @@ struct package_plan {
 	/* lines for `check`: what was recognised and why, what is not packed, generated code or why none */
 	struct buf notes;
 	bool has_code; /* the archive has code/ of the user */
-	/* the one member is a model.tar.gz made elsewhere: package_write hands its bytes on as they are, without restart points */
+	/* the one member is a model.tar.gz made elsewhere: package_write hands its bytes on as they are; its points have in == out */
 	bool ready;
 	char program[256];       /* SAGEMAKER_PROGRAM to set in the environment, "" none */
 	int dirfd;               /* own duplicate of the model's directory */

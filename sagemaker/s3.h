@@ -45,6 +45,17 @@ int s3_get(struct aws *a, const struct s3_bucket *bucket, const char *key, size_
 /* s3_get_fd: the same into a file at its current offset, any size. */
 int s3_get_fd(struct aws *a, const struct s3_bucket *bucket, const char *key, int fd,
 	      struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
+
+struct s3_part {
+	const char *etag; /* the object must still be that (ESTALE); "": any */
+	uint64_t from, n; /* n > 0 */
+};
+
+/* s3_get_range: a part of an object, added to out; breaks are continued. EBADMSG unless all of it is within the object. Nothing but
+ * the length is verified: S3 has no checksums of ranges. */
+int s3_get_range(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		 const struct s3_part *part, struct buf *out, struct cancel *c, struct err *e)
+	_must_check_;
 int s3_delete(struct aws *a, const struct s3_bucket *bucket, const char *key, struct cancel *c,
 	      struct err *e) _must_check_;
 
