@@ -15,7 +15,6 @@
 
 #define BODY_MAX    128000              /* bytes: AWS's limit of a body that comes along */
 #define INPUT_MAX   ((size_t)256 << 20) /* of an input object, and of an answer: they are in memory */
-#define TTL_SECONDS 21600               /* in the queue, unless the request says otherwise */
 #define TIMEOUT_S   900                 /* of the container, unless the request says otherwise */
 #define CONCURRENCY 4                   /* per instance, unless the configuration says otherwise */
 #define LOOKED_AT   64                  /* of an endpoint's rows, in one pass */
@@ -308,7 +307,8 @@ static bool claim(struct async *a, struct job *j, int room)
 
 static bool expired(const struct job *j)
 {
-	return time_now() > j->created + member_number(j->json, "RequestTTLSeconds", TTL_SECONDS);
+	return time_now() > j->created + member_number(j->json, "RequestTTLSeconds",
+						       j->a->be->options->async_ttl);
 }
 
 static void begin(struct async *a, struct job *j, int room)

@@ -10,7 +10,6 @@
 #include "sagemaker/local/spawner.h"
 #include "sagemaker/local/validate.h"
 
-#define COLD_SECONDS    180 /* a serverless one has 3 minutes, files included */
 #define PING_TIMEOUT_MS 2000
 #define PING_EVERY_MS   50
 #define TERM_MS         30000 /* between SIGTERM and SIGKILL */
@@ -139,10 +138,12 @@ static void ping(void *arg)
 
 static double health_seconds(const struct variant *v)
 {
+	const struct local_options *o = v->dep->ep->all->be->options;
+
 	if (v->serverless)
-		return MIN(v->dep->ep->all->be->options->health_timeout, COLD_SECONDS);
+		return MIN(o->health_timeout, o->serverless_wait);
 	return member_number(v->json, "ContainerStartupHealthCheckTimeoutInSeconds",
-			     v->dep->ep->all->be->options->health_timeout);
+			     o->health_timeout);
 }
 
 static void kill_late(void *arg)

@@ -29,7 +29,9 @@ struct local_options {
 	double invoke_timeout; /* of a container's answer */
 	double health_timeout; /* of a container's first good ping, unless its variant says otherwise */
 	double serverless_idle; /* until a serverless variant that is not used has no process */
-	double max_payload;     /* bytes of an invocation's body and of its answer */
+	double serverless_wait; /* of an invocation, and of a start, for a serverless variant's process */
+	double async_ttl;   /* in the queue, of an asynchronous request that says nothing else */
+	double max_payload; /* bytes of an invocation's body and of its answer */
 };
 
 /*

@@ -40,6 +40,8 @@ static const struct row rows[] = {
 	ROW("invoke-timeout", NUMBER, invoke_timeout, 0.001, LONGEST_S),
 	ROW("health-timeout", NUMBER, health_timeout, 0.001, LONGEST_S),
 	ROW("serverless-idle", NUMBER, serverless_idle, 0.001, LONGEST_S),
+	ROW("serverless-wait", NUMBER, serverless_wait, 0.001, LONGEST_S),
+	ROW("async-ttl", NUMBER, async_ttl, 0.001, LONGEST_S),
 	ROW("max-payload", NUMBER, max_payload, 1, MOST_BYTES),
 };
 
@@ -151,6 +153,8 @@ int local_options_parse(struct local_options *o, int argc, char **argv, struct e
 				    .invoke_timeout = 60,
 				    .health_timeout = 480,
 				    .serverless_idle = 300,
+				    .serverless_wait = 180,
+				    .async_ttl = 21600,
 				    .max_payload = 26214400};
 	if (take_environment(o, e))
 		return -1;

@@ -7,7 +7,6 @@
 #include "sagemaker/local/stream.h"
 #include "sagemaker/local/validate.h"
 
-#define COLD_SECONDS   180 /* an invocation waits so long for a serverless variant's process */
 #define COLD_WAIT_MS   20
 #define SERVERLESS_MAX ((size_t)4 << 20) /* bytes: AWS's limit both ways */
 #define MESSAGE_MAX    16384             /* of the container's text inside Message */
@@ -295,7 +294,10 @@ void proxy_call(struct request *r, void (*go)(struct call *c))
 		request_done(r);
 		return;
 	}
-	*c = (struct call){.be = r->be, .r = r, .go = go, .until = time_mono() + COLD_SECONDS};
+	*c = (struct call){.be = r->be,
+			   .r = r,
+			   .go = go,
+			   .until = time_mono() + r->be->options->serverless_wait};
 	seek(c);
 }
 

@@ -2,6 +2,7 @@
 import json
 import time
 
+from test_conformance import backend
 from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, message_of
 
 HEADERS = ("OutputLocation", "FailureLocation")
@@ -75,6 +76,22 @@ def test_async_failures():
         {"VariantName": "A", "ModelName": "later", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}],
         AsyncInferenceConfig={"OutputConfig": {}})
     assert "needs OutputConfig.S3OutputPath" in refused, refused
+
+
+def test_async_request_that_waits_too_long():
+    """What is still in the queue when its time is over fails, with an object that says so; it is never asked."""
+    with backend("ttl", "--async-ttl", "1"):
+        B.client("s3").create_bucket(Bucket="models")
+        create("short", {"ClientConfig": {"MaxConcurrentInvocationsPerInstance": 1}})
+        first = ask({"sleep": 2.5}, name="short")
+        second, third = ask({"n": 2}, name="short"), ask({"n": 3}, name="short", RequestTTLSeconds=60)
+        body, _ = read(second["FailureLocation"])
+        assert body == b"The request was not processed within its RequestTTLSeconds.", body
+        assert json.loads(json.loads(read(third["OutputLocation"])[0])["echo"])["n"] == 3
+        assert read(first["OutputLocation"])[0]
+        s3 = B.client("s3")
+        keys = [o["Key"] for o in s3.list_objects_v2(Bucket="models", Prefix="out/")["Contents"]]
+        assert len(keys) == 2, keys
 
 
 def test_async_survives_kill():

@@ -1,4 +1,5 @@
 """Serverless variants: a process while it is used, none when it is not; what a cold start makes wait; how many at once."""
+import glob
 import json
 import os
 import threading
@@ -51,6 +52,25 @@ def test_serverless_refusals():
         assert "productionVariants.1.member.serverlessConfig." in refused(dict(variant, ServerlessConfig=bad))
     assert "needs InstanceType" in refused({"VariantName": "A", "ModelName": "less"})
     sm.delete_model(ModelName="less")
+
+
+def test_cold_start_that_takes_too_long():
+    """An invocation waits for a serverless variant's process for so long, then is told; the process may still come."""
+    with backend("cold", "--serverless-idle", "0.3", "--serverless-wait", "2"):
+        B.client("s3").create_bucket(Bucket="models")
+        create("slow", (("export/Servo/1/saved_model.pb", b"x"), ("ready-in-1", b"")))
+        await_status("slow", "InService")
+        await_processes(0)
+        assert json.loads(invoke("slow")["Body"].read())["echo"] == "[1, 2]", "one second is within two"
+        create("never", (("never-ready", b""),))
+        assert "did not pass the ping health check" in await_status("never", "Failed")["FailureReason"]
+        await_processes(0)
+        model, = [os.path.dirname(path) for path in glob.glob(B.store + "/endpoints/*/*/model/ready-in-1")]
+        os.chmod(model, 0o755)
+        os.rename(model + "/ready-in-1", model + "/never-ready")  # what the next start sees
+        r = error_of(invoke, "slow")
+        assert (r["Error"]["Code"], r["ResponseMetadata"]["HTTPStatusCode"]) == ("ServiceUnavailable", 503), r
+        assert r["Error"]["Message"] == "The model server of endpoint slow did not get ready in time.", r
 
 
 def test_serverless():

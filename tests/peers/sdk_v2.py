@@ -6,8 +6,10 @@ usage: sdk_v2.py DATA WORK      DATA: tests/data; WORK: an empty directory
 import json
 import os
 import shutil
+import socket
 import sys
 import tarfile
+import threading
 
 import numpy as np
 import sagemaker
@@ -63,6 +65,8 @@ def host(name, model, instance_type="ml.m4.xlarge"):
     print()  # behind the SDK's "---!"
     status = SESSION.sagemaker_client.describe_endpoint(EndpointName=predictor.endpoint_name)["EndpointStatus"]
     check(f"{name}: deploy waits until it is in service", status == "InService", status)
+    made = SESSION.sagemaker_client.describe_model(ModelName=model.name)
+    check(f"{name}: the role is the generated file's", made["ExecutionRoleArn"] == os.environ["SAGEMAKER_ROLE_ARN"], made)
     return predictor
 
 
@@ -102,9 +106,30 @@ def mxnet():
     end("mxnet", predictor, model)
 
 
+def role():
+    """What the documentation says of get_execution_role: it asks AWS's own STS, wherever the environment points. A proxy that
+    notes the question and answers nothing stands in the way."""
+    proxy = socket.create_server(("127.0.0.1", 0))
+    asked = []
+
+    def note():
+        connection, _ = proxy.accept()
+        asked.append(connection.recv(4096).decode("utf-8", "replace"))
+        connection.close()
+
+    threading.Thread(target=note, daemon=True).start()
+    os.environ.update(HTTPS_PROXY=f"http://127.0.0.1:{proxy.getsockname()[1]}", AWS_MAX_ATTEMPTS="1")
+    try:
+        asked.append(sagemaker.get_execution_role())
+    except Exception as e:  # whatever the SDK makes of it
+        asked.append(repr(e))
+    check("get_execution_role asks AWS's own STS", asked[0].startswith("CONNECT sts.") and ".amazonaws.com:443" in asked[0], asked)
+
+
 def main():
     tensorflow()
     mxnet()
+    role()
     shutil.rmtree(WORK)
 
 
