@@ -3,6 +3,7 @@
 
 #include "fs/endpoints.h"
 #include "fs/models_room.h"
+#include "sagemaker/framework.h"
 #include "sagemaker/images.h"
 
 #define RESOLVE_FRESH_MS 5000
@@ -100,7 +101,8 @@ static void version_of(const char *model, const char *bucket, const struct manif
 	snprintf(v->version, sizeof v->version, "%s", man->version);
 	snprintf(v->uri, sizeof v->uri, "s3://%s/%s", bucket, manifest_text(r, "key"));
 	text(v->digest, sizeof v->digest, r, "digest");
-	text(v->framework, sizeof v->framework, r, "framework");
+	snprintf(v->framework, sizeof v->framework, "%s",
+		 framework_images(manifest_text(r, "framework")));
 	text(v->framework_version, sizeof v->framework_version, r, "framework_version");
 	text(v->py_version, sizeof v->py_version, r, "py_version");
 	text(v->image, sizeof v->image, r, "image");

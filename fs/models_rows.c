@@ -326,7 +326,7 @@ static int version_exists(struct model *md, const char *version, struct err *e)
 	if (!p->framework)
 		return 0;
 	instance_type(m, p, type);
-	return images_uri(p->framework->name, version, p->settings.py_version, m->config.region,
+	return images_uri(p->framework->images, version, p->settings.py_version, m->config.region,
 			  type, &image, e);
 }
 

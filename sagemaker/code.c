@@ -26,8 +26,8 @@ static const char *in_code(const char *path, const char *model, size_t m)
 	return at + (*at == '/');
 }
 
-int code_place(struct package_plan *p, const struct source_file *f, const char *model, size_t n,
-	       struct err *e)
+int code_place_below(struct package_plan *p, const struct source_file *f, const char *model,
+		     size_t n, size_t strip, struct err *e)
 {
 	const char *base = source_base_name(f->path);
 	const char *code = in_code(f->path, model, n);
@@ -35,10 +35,17 @@ int code_place(struct package_plan *p, const struct source_file *f, const char *
 
 	if (code)
 		return plan_add(p, f, e, "%s", code);
-	if (ends_with(base, ".py") && leads_to(f->path, dir ? dir - 1 : 0, model, n))
+	if ((ends_with(base, ".py") || streq(base, "requirements.txt")) &&
+	    leads_to(f->path, dir ? dir - 1 : 0, model, n))
 		return plan_add(p, f, e, "code/%s", base);
 	plan_note(p, "%s is no part of the model; it is packed as it is", f->path);
-	return plan_add(p, f, e, "%s", f->path);
+	return plan_add(p, f, e, "%s", f->path + strip);
+}
+
+int code_place(struct package_plan *p, const struct source_file *f, const char *model, size_t n,
+	       struct err *e)
+{
+	return code_place_below(p, f, model, n, 0, e);
 }
 
 /* A script directly in code/: no module of a package. */
@@ -232,5 +239,29 @@ int code_settle(struct package_plan *p, const struct code_rule *rule, bool *has_
 	plan_note(p, "entry point: %s%s%s", entry->path,
 		  streq(entry->path, entry->archive) ? "" : ", packed as ",
 		  streq(entry->path, entry->archive) ? "" : entry->archive);
+	return 0;
+}
+
+const char *const code_functions[][2] = {
+	{"model_fn",     ""  },
+        {"transform_fn", ""  },
+        {"input_fn",     ""  },
+	{"predict_fn",   ""  },
+        {"output_fn",    ""  },
+        {NULL,           NULL},
+};
+
+int code_has(const struct package_plan *p, const char *name, bool *has, struct err *e)
+{
+	_cleanup_free_ char *path = str_printf("code/%s", p->program);
+	const struct package_member *m = path ? plan_find(p, path) : NULL;
+	_cleanup_buf_ struct buf text = BUF_INIT(SCRIPT_MAX);
+
+	*has = false;
+	if (!m || !m->path)
+		return 0;
+	if (read_script(p, m, &text, e))
+		return -1;
+	*has = mentions(buf_cstr(&text), name);
 	return 0;
 }

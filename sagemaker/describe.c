@@ -12,7 +12,7 @@
 static int choose_version(const struct package_plan *p, const char *region,
 			  const char *instance_type, char out[IMAGE_VERSION_MAX], struct err *e)
 {
-	const char *name = p->framework->name;
+	const char *name = p->framework->images;
 
 	if (p->settings.framework_version[0]) {
 		snprintf(out, IMAGE_VERSION_MAX, "%s", p->settings.framework_version);
@@ -44,7 +44,7 @@ int package_image(const struct package_plan *p, const char *region, const char *
 	if (!p->framework)
 		return err_set(e, p->why.no ? p->why.no : EINVAL, "%s", p->why.text);
 	if (choose_version(p, region, instance_type, version, &why) ||
-	    images_uri(p->framework->name, version, p->settings.py_version, region, instance_type,
+	    images_uri(p->framework->images, version, p->settings.py_version, region, instance_type,
 		       out, &why)) {
 		if (e)
 			*e = why;
@@ -69,10 +69,16 @@ cJSON *package_environment(const struct package_plan *p)
 	cJSON *env =
 		p->settings.env ? cJSON_Duplicate(p->settings.env, true) : cJSON_CreateObject();
 
+	const cJSON *item;
+
 	if (env && p->program[0] && !cJSON_HasObjectItem(env, "SAGEMAKER_PROGRAM") &&
 	    !cJSON_AddStringToObject(env, "SAGEMAKER_PROGRAM", p->program)) {
 		cJSON_Delete(env);
 		return NULL;
+	}
+	cJSON_ArrayForEach(item, p->env) {
+		if (env && !cJSON_HasObjectItem(env, item->string))
+			cJSON_AddStringToObject(env, item->string, item->valuestring);
 	}
 	return env;
 }
@@ -136,6 +142,18 @@ static void put_members(const struct package_plan *p, struct buf *out)
 		put_member(&p->members[i], (int)MIN(width, (size_t)60), out);
 }
 
+/* What the layout adds to the Environment of CreateModel. */
+static void put_environment(const struct package_plan *p, struct buf *out)
+{
+	_cleanup_json_ cJSON *env = package_environment(p);
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, env) {
+		if (!cJSON_HasObjectItem(p->settings.env, item->string))
+			buf_printf(out, "environment: %s=%s\n", item->string, item->valuestring);
+	}
+}
+
 void package_describe(const struct package_plan *p, struct buf *out)
 {
 	if (p->whole)
@@ -143,8 +161,7 @@ void package_describe(const struct package_plan *p, struct buf *out)
 	else
 		buf_printf(out, "complete: no: %s\n", p->why.text);
 	buf_add(out, buf_cstr(&p->notes), p->notes.len);
-	if (p->program[0])
-		buf_printf(out, "environment: SAGEMAKER_PROGRAM=%s\n", p->program);
+	put_environment(p, out);
 	if (p->framework)
 		put_image(p, out);
 	if (p->n_members)

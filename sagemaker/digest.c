@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "sagemaker/package.h"
+#include "sagemaker/plan.h"
 
 #define WORTH_A_THREAD ((uint64_t)64 << 20)
 
@@ -23,7 +24,7 @@ static int hash_member(struct work *w, struct package_member *m, struct err *e)
 		sha256(m->content, m->size, m->sha256);
 		return 0;
 	}
-	_cleanup_close_ int fd = openat(w->plan->dirfd, m->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = source_open(w->plan->dirfd, m->path);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))

@@ -3,14 +3,30 @@
 
 #include <errno.h>
 
+#include "sagemaker/huggingface.h"
+#include "sagemaker/lightgbm.h"
 #include "sagemaker/mxnet.h"
+#include "sagemaker/onnx.h"
 #include "sagemaker/plan.h"
+#include "sagemaker/pytorch.h"
+#include "sagemaker/sklearn.h"
 #include "sagemaker/tensorflow.h"
+#include "sagemaker/xgboost.h"
 
+#define JSON "application/json"
+#define CSV  "text/csv" /* what XGBoost's container takes by itself */
+
+/* name, whose images, content type, detect, lay out */
 const struct framework framework_all[] = {
-	{"tensorflow", "application/json", tensorflow_detect, tensorflow_lay_out},
-	{"mxnet",      "application/json", mxnet_detect,      mxnet_lay_out     },
-	{NULL,         NULL,               NULL,              NULL              },
+	{"tensorflow",  "tensorflow",  JSON, tensorflow_detect,  tensorflow_lay_out },
+	{"mxnet",       "mxnet",       JSON, mxnet_detect,       mxnet_lay_out      },
+	{"pytorch",     "pytorch",     JSON, pytorch_detect,     pytorch_lay_out    },
+	{"sklearn",     "sklearn",     JSON, sklearn_detect,     sklearn_lay_out    },
+	{"xgboost",     "xgboost",     CSV,  xgboost_detect,     xgboost_lay_out    },
+	{"lightgbm",    "sklearn",     JSON, lightgbm_detect,    lightgbm_lay_out   },
+	{"onnx",        "pytorch",     JSON, onnx_detect,        onnx_lay_out       },
+	{"huggingface", "huggingface", JSON, huggingface_detect, huggingface_lay_out},
+	{NULL,          NULL,          NULL, NULL,               NULL               },
 };
 
 /* The entry point of an image of AWS's lies in code/; a container of the user's own may do as it likes. */
@@ -38,16 +54,20 @@ static int own_lay_out(const struct source *s, struct package_plan *p, struct er
 	return own_program(s, p);
 }
 
-const struct framework framework_own = {"", "application/json", NULL, own_lay_out};
+const struct framework framework_own = {"", "", JSON, NULL, own_lay_out};
 
-/* AWS's XGBoost container takes no JSON by itself. */
 const char *framework_content_type(const char *name)
 {
 	const struct framework *f = framework_find(name);
 
-	if (f)
-		return f->content_type;
-	return streq(name, "xgboost") ? "text/csv" : "application/json";
+	return f ? f->content_type : JSON;
+}
+
+const char *framework_images(const char *name)
+{
+	const struct framework *f = framework_find(name);
+
+	return f ? f->images : name;
 }
 
 const struct framework *framework_find(const char *name)

@@ -8,13 +8,16 @@
 #include "sagemaker/err.h"
 
 struct package_plan;
+struct file_facts;
 
-/* A file of the model's directory, as the walk found it (regular files only; the rest is noted). */
+/* A file of the model's directory, as the walk found it: regular, or a link to one inside the model; the rest is noted. */
 struct source_file {
 	char *path; /* relative, '/' separated */
 	uint64_t size;
 	mode_t mode;
 	int64_t mtime;
+	struct file_facts
+		*facts; /* sniff.h; NULL: its name promises nothing, or it stands in code/ */
 };
 
 struct source {
@@ -24,9 +27,10 @@ struct source {
 };
 
 struct framework {
-	const char *name;         /* as in images.h: "tensorflow", "mxnet" */
+	const char *name;         /* "tensorflow", "onnx": what users say in sagemaker.json */
+	const char *images;       /* whose images serve it, as in images.h */
 	const char *content_type; /* of plain invoke/NAME */
-	/* detect: how sure (0: not this), evidence into out ("3 files: export/Servo/1/saved_model.pb ..."). Looks at names only. */
+	/* detect: how sure (0: not this), evidence into out ("export/Servo/1/saved_model.pb"). Looks at names and facts. */
 	int (*detect)(const struct source *s, struct buf *evidence);
 	/* lay_out: members, checks, made_with, notes, whole/why into plan. */
 	int (*lay_out)(const struct source *s, struct package_plan *plan, struct err *e);
@@ -35,6 +39,8 @@ struct framework {
 /* framework_all: the table, ends with a row whose name is NULL. framework_find: by name, or NULL. */
 extern const struct framework framework_all[];
 const struct framework *framework_find(const char *name);
+/* framework_images: the name in images.h of what serves that framework; the name itself when no row has it. */
+const char *framework_images(const char *name);
 /* framework_own: not in the table; a model whose image the user gave and whose layout none of the rows knows: every file goes
  * where it is. Its name is "". */
 extern const struct framework framework_own;

@@ -1,4 +1,4 @@
-/* handler.c: handler_template.py with this model's features and method in it. */
+/* handler.c: the templates handler_*.py with what is this model's in it. */
 #include "sagemaker/handler.h"
 
 #include "sagemaker/buf.h"
@@ -67,6 +67,21 @@ int handler_generate(const struct saved_model *m, struct buf *out)
 		put_line(m, line, n, out);
 		line += n;
 	}
+	return out->failed ? -1 : 0;
+}
+
+int handler_named(const char *template, const char *model, struct buf *out)
+{
+	static const char blank[] = "\nMODEL = \"\"\n";
+	const char *at = strstr(template, blank);
+
+	if (!at)
+		return -1;
+	buf_add(out, template, (size_t)(at - template));
+	buf_str(out, "\nMODEL = ");
+	put_literal(model, out);
+	buf_char(out, '\n');
+	buf_str(out, at + strlen(blank));
 	return out->failed ? -1 : 0;
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "sagemaker/mxnet.h"
+#include "sagemaker/plan.h"
 
 #define LIST_MAGIC 0x112
 #define V1         0xf993fac8U
@@ -147,7 +148,7 @@ static int walk(struct file *f, struct err *e)
 
 int mxnet_params_check(int dirfd, const char *path, struct err *e)
 {
-	int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = source_open(dirfd, path);
 	_cleanup_fclose_ FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
 	struct stat st;
 

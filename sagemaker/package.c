@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "sagemaker/gzindex.h"
+#include "sagemaker/plan.h"
 #include "sagemaker/utf8_locale.h"
 
 #define READ_BLOCK ((size_t)1 << 20)
@@ -112,9 +113,9 @@ static int put_content(struct writer *w, const struct package_member *m, int fd,
 
 static int put_file(struct writer *w, const struct package_member *m, struct err *e)
 {
-	_cleanup_close_ int fd = openat(w->plan->dirfd, m->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = source_open(w->plan->dirfd, m->path);
 
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EXDEV || errno == ELOOP))
 		return err_set(e, EBUSY, "'%s' vanished while the model was packed", m->path);
 	if (fd < 0)
 		return err_errno(e, "read '%s'", m->path);
@@ -202,7 +203,7 @@ static int count_raw(struct package_output *o, uint64_t at, const char *p, size_
 static int hand_on(struct writer *w, struct err *e)
 {
 	const struct package_member *m = &w->plan->members[0];
-	_cleanup_close_ int fd = openat(w->plan->dirfd, m->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = source_open(w->plan->dirfd, m->path);
 
 	w->block = malloc(READ_BLOCK);
 	if (!w->block)

@@ -32,6 +32,7 @@ struct package_settings { /* sagemaker.json, all optional, "" when absent */
 	char framework[32], framework_version[32], py_version[8], image[256], role[512],
 		entry_point[256], instance_type[32];
 	cJSON *env;          /* object of strings or NULL */
+	cJSON *ignore;       /* array of patterns of files that are not packed, or NULL */
 	bool generated_code; /* default true */
 	char *text;          /* the file as it is, NULL when absent */
 };
@@ -53,7 +54,9 @@ struct package_plan {
 	bool has_code; /* the archive has code/ of the user */
 	/* the one member is a model.tar.gz made elsewhere: package_write hands its bytes on as they are; its points have in == out */
 	bool ready;
-	char program[256];       /* SAGEMAKER_PROGRAM to set in the environment, "" none */
+	char program[256]; /* SAGEMAKER_PROGRAM to set in the environment, "" none */
+	/* more of the Environment that the layout needs; an object or NULL. What the user says wins. */
+	cJSON *env;
 	int dirfd;               /* own duplicate of the model's directory */
 	char digest[SHA256_HEX]; /* "" until package_digest */
 };

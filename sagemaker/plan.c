@@ -8,6 +8,7 @@
 #include "sagemaker/old_code.h"
 #include "sagemaker/ready.h"
 #include "sagemaker/settings.h"
+#include "sagemaker/sniff.h"
 
 #define MAX_NOTES ((size_t)256 << 10)
 
@@ -107,6 +108,16 @@ void plan_note(struct package_plan *p, const char *fmt, ...)
 	buf_char(&p->notes, '\n');
 }
 
+int plan_env(struct package_plan *p, const char *name, const char *value, struct err *e)
+{
+	if (!p->env)
+		p->env = cJSON_CreateObject();
+	cJSON_DeleteItemFromObjectCaseSensitive(p->env, name);
+	if (!cJSON_AddStringToObject(p->env, name, value))
+		return err_set(e, ENOMEM, "lay out the model: out of memory");
+	return 0;
+}
+
 void package_plan_free(struct package_plan *p)
 {
 	if (!p)
@@ -119,6 +130,7 @@ void package_plan_free(struct package_plan *p)
 	free(p->members);
 	buf_release(&p->notes);
 	settings_release(&p->settings);
+	cJSON_Delete(p->env);
 	closep(&p->dirfd);
 	free(p);
 }
@@ -176,11 +188,8 @@ static void choose_named(const struct source *s, const char *name, struct packag
 	if (!p->framework) {
 		list_frameworks(&known, " ");
 		plan_fail(p, EINVAL,
-			  SETTINGS_FILE ": framework '%s' is not known here; known are %s%s", name,
-			  buf_cstr(&known),
-			  images_known(name)
-				  ? "; with \"image\" too, the files are packed as they are"
-				  : "");
+			  SETTINGS_FILE ": framework '%s' is not known here; known are %s", name,
+			  buf_cstr(&known));
 		return;
 	}
 	p->framework->detect(s, &evidence);
@@ -189,7 +198,7 @@ static void choose_named(const struct source *s, const char *name, struct packag
 }
 
 /* An image is given and no row knows what it wants: the files stay as they are. */
-static void choose_own(const struct source *s, struct package_plan *p)
+static void choose_own(struct package_plan *p)
 {
 	p->framework = &framework_own;
 	plan_note(p, "framework: left to the image; the files are packed as they are");
@@ -224,42 +233,68 @@ static void choose_detected(const struct source *s, struct package_plan *p)
 		plan_note(p, "framework: %s, for %s", p->framework->name, buf_cstr(&best));
 }
 
-/* The first file whose name ends in one of these (NULL-terminated). */
-static const char *find_ending(const struct source *s, const char *const *ends)
+static const struct source_file *find_kind(const struct source *s, enum file_kind kind)
 {
 	for (size_t i = 0; i < s->n; i++)
-		for (const char *const *end = ends; *end; end++)
-			if (ends_with(s->files[i].path, *end))
-				return s->files[i].path;
+		if (s->files[i].facts && s->files[i].facts->kind == kind)
+			return &s->files[i];
 	return NULL;
+}
+
+/* A pickle may be anything: say of what. */
+static void say_of_pickles(const struct source *s, const char *name, struct package_plan *p)
+{
+	const struct source_file *f = find_kind(s, KIND_PICKLE);
+
+	if (f && f->facts->no)
+		plan_fail(p, f->facts->no, "%s'%s' cannot be used: %s",
+			  f->facts->no == ENODATA ? "incomplete: " : "", f->path, f->facts->why);
+	else if (f && *f->facts->owner)
+		plan_fail(
+			p, EINVAL,
+			"model '%s' is not recognised: '%s' is a pickle of %s: add code/inference.py "
+			"with model_fn, and say \"framework\" in " SETTINGS_FILE,
+			name, f->path, f->facts->owner);
 }
 
 static void nothing_recognised(const struct source *s, const char *name, struct package_plan *p)
 {
-	static const char *const archives[] = {".tar.gz", ".tgz", NULL};
-	static const char *const keras[] = {".keras", ".h5", ".hdf5", NULL};
-	const char *path;
+	const struct source_file *f;
 
 	if (!s->n) {
 		plan_fail(p, ENOENT, "model '%s' is empty", name);
 		return;
 	}
-	if ((path = find_ending(s, archives)))
+	for (size_t i = 0; i < s->n; i++)
+		if (ready_name(s->files[i].path))
+			plan_fail(p, EINVAL,
+				  "model '%s' holds the archive '%s' and other files: leave the "
+				  "archive alone there, or unpack it (tar xzf) and remove it",
+				  name, s->files[i].path);
+	if ((f = find_kind(s, KIND_KERAS)) || (f = find_kind(s, KIND_HDF5)))
 		plan_fail(p, EINVAL,
-			  "model '%s' holds the archive '%s' instead of a model's files: unpack it "
-			  "there (tar xzf)",
-			  name, path);
-	else if ((path = find_ending(s, keras)))
+			  "model '%s' is not recognised: '%s' is for Keras in Python, TensorFlow "
+			  "Serving takes a SavedModel: export one with python3 -c \"import keras; "
+			  "keras.models.load_model('%s').export('%s/1')\"",
+			  name, f->path, f->path, name);
+	if ((f = find_kind(s, KIND_GGUF)))
 		plan_fail(
 			p, EINVAL,
-			"model '%s' is not recognised: '%s' is for Keras in Python: save a SavedModel "
-			"instead, with model.export(DIR)",
-			name, path);
+			"model '%s' is not recognised: '%s' is for llama.cpp, of which AWS has no "
+			"container: name one of your own as \"image\" in " SETTINGS_FILE,
+			name, f->path);
+	say_of_pickles(s, name, p);
 	/* the first reason stays */
-	plan_fail(p, EINVAL,
-		  "model '%s' is not recognised: neither a TensorFlow SavedModel (saved_model.pb) "
-		  "nor an MXNet checkpoint (*-symbol.json, *-NNNN.params, *-shapes.json) is in it",
-		  name);
+	plan_fail(
+		p, EINVAL,
+		"model '%s' is not recognised: there is no TensorFlow SavedModel (saved_model.pb), "
+		"MXNet checkpoint (*-symbol.json, *-NNNN.params), PyTorch (*.pt, *.pth), scikit-learn "
+		"(*.joblib, *.pkl), XGBoost (*.json, *.ubj, xgboost-model), LightGBM (*.txt), ONNX "
+		"(*.onnx) or Hugging Face (config.json, *.safetensors) model in it; with "
+		"\"framework\" in " SETTINGS_FILE
+		" and a code/inference.py, or with \"image\", the "
+		"files are packed as they are",
+		name);
 }
 
 /* What the settings name decides, then the image's own kind, then what the files look like. */
@@ -271,14 +306,12 @@ static void choose(const struct source *s, struct package_plan *p)
 
 	if (!*named && images_parse(p->settings.image, &image))
 		named = image.framework;
-	if (own && images_known(named) && !framework_find(named))
-		choose_own(s, p);
-	else if (s->n && *named)
+	if (s->n && *named)
 		choose_named(s, named, p);
 	else
 		choose_detected(s, p);
 	if (!p->framework && !*named && own)
-		choose_own(s, p);
+		choose_own(p);
 }
 
 static int by_archive(const void *a, const void *b)

@@ -25,6 +25,9 @@ struct package_member *plan_find(const struct package_plan *p, const char *archi
 /* plan_fail: the model is not whole, and why; the first reason stays. plan_note: one line for `check`. */
 void plan_fail(struct package_plan *p, int no, const char *fmt, ...) _printf_(3, 4);
 void plan_note(struct package_plan *p, const char *fmt, ...) _printf_(2, 3);
+/* plan_env: a variable that the layout needs in the Environment. */
+int plan_env(struct package_plan *p, const char *name, const char *value, struct err *e)
+	_must_check_;
 
 /* source_find: the file of that path, or NULL. */
 const struct source_file *source_find(const struct source *s, const char *path);
@@ -32,6 +35,9 @@ const struct source_file *source_find(const struct source *s, const char *path);
  * unusable names) makes the plan not whole. Freed with source_release. */
 int source_walk(int dirfd, struct package_plan *p, struct source *out, struct err *e) _must_check_;
 void source_release(struct source *s);
+/* source_open: a file of the model for reading, links followed only where they stay inside the model. -1 with errno: EXDEV one
+ * that leaves it, ENOENT, ELOOP ... */
+int source_open(int dirfd, const char *path);
 
 /* source_base_name: what follows the last '/'. */
 const char *source_base_name(const char *path);
@@ -49,9 +55,17 @@ struct code_rule {
  * it and scripts that stand alone there go to code/, the rest stays where it is and is noted. */
 int code_place(struct package_plan *p, const struct source_file *f, const char *model, size_t n,
 	       struct err *e) _must_check_;
+/* code_place_below: the same where all files have `strip` bytes of directories in common, which the archive is without. */
+int code_place_below(struct package_plan *p, const struct source_file *f, const char *model,
+		     size_t n, size_t strip, struct err *e) _must_check_;
 /* code_settle: once every script has its place at code/NAME.py: which one is the entry point and under what name, what is
  * unused. *has_main: whether the user brings an entry point. */
 int code_settle(struct package_plan *p, const struct code_rule *rule, bool *has_main, struct err *e)
 	_must_check_;
+/* code_has: whether the entry point that code_settle found has the name anywhere. */
+int code_has(const struct package_plan *p, const char *name, bool *has, struct err *e) _must_check_;
+/* code_functions: model_fn, transform_fn, input_fn, predict_fn, output_fn: what the containers of the sagemaker-inference family
+ * call; for struct code_rule. */
+extern const char *const code_functions[][2];
 
 #endif

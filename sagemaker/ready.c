@@ -47,7 +47,7 @@ static char *make_room(struct err *e)
 static int open_archive(const struct source *s, const struct source_file *f, struct package_plan *p,
 			int room, struct err *e)
 {
-	_cleanup_close_ int fd = openat(s->dirfd, f->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_close_ int fd = source_open(s->dirfd, f->path);
 	const struct unpack_limits limits = {.keep = KEEP};
 	struct err why = {0};
 
@@ -179,7 +179,9 @@ bool package_file_model(const char *file, char *model, size_t n)
 
 		if (len == strlen(file) || len == 0)
 			continue;
-		snprintf(model, n, "%.*s", (int)MIN(len, n), file);
+		len = MIN(len, n - 1);
+		memcpy(model, file, len);
+		model[len] = '\0';
 		return true;
 	}
 	return false;

@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum kind { TEXT, WORD, FLAG, STRINGS };
+enum kind { TEXT, WORD, FLAG, STRINGS, LIST };
 
 static const struct row {
 	const char *key;
@@ -24,6 +24,7 @@ static const struct row {
 	TEXT_ROW(entry_point),
 	TEXT_ROW(instance_type),
 	{"env",            STRINGS, offsetof(struct package_settings, env),            0},
+	{"ignore",         LIST,    offsetof(struct package_settings, ignore),         0},
 	{"generated_code", FLAG,    offsetof(struct package_settings, generated_code), 0},
 };
 
@@ -36,6 +37,7 @@ void settings_init(struct package_settings *s)
 void settings_release(struct package_settings *s)
 {
 	cJSON_Delete(s->env);
+	cJSON_Delete(s->ignore);
 	free(s->text);
 	settings_init(s);
 }
@@ -74,6 +76,25 @@ static int take_strings(const struct row *r, const cJSON *v, cJSON **to, struct 
 	return *to ? 0 : err_set(e, ENOMEM, "read " SETTINGS_FILE ": out of memory");
 }
 
+static int take_list(const struct row *r, const cJSON *v, cJSON **to, struct err *e)
+{
+	const cJSON *item;
+
+	if (!cJSON_IsArray(v))
+		return err_set(e, EINVAL,
+			       SETTINGS_FILE ": '%s' must be a list of patterns, as [\"*.log\"]",
+			       r->key);
+	cJSON_ArrayForEach(item, v) {
+		if (!cJSON_IsString(item) || !*item->valuestring)
+			return err_set(e, EINVAL,
+				       SETTINGS_FILE ": '%s' must hold patterns, as \"*.log\"",
+				       r->key);
+	}
+	cJSON_Delete(*to);
+	*to = cJSON_Duplicate(v, true);
+	return *to ? 0 : err_set(e, ENOMEM, "read " SETTINGS_FILE ": out of memory");
+}
+
 static int take_row(const struct row *r, const cJSON *v, struct package_settings *out,
 		    struct err *e)
 {
@@ -83,6 +104,8 @@ static int take_row(const struct row *r, const cJSON *v, struct package_settings
 		return take_text(r, v, to, e);
 	if (r->kind == STRINGS)
 		return take_strings(r, v, &out->env, e);
+	if (r->kind == LIST)
+		return take_list(r, v, &out->ignore, e);
 	if (!cJSON_IsBool(v))
 		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' must be true or false", r->key);
 	out->generated_code = cJSON_IsTrue(v);

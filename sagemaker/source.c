@@ -2,14 +2,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "sagemaker/plan.h"
 #include "sagemaker/settings.h"
+#include "sagemaker/sniff.h"
 
 #define MAX_FILES    100000 /* what unpacking allows */
 #define MAX_DEPTH    30
-#define MAX_PATH_LEN 1000 /* S3 and tar take more; with room for what layouts put in front */
+#define MAX_LOOKS    10000 /* files whose content is looked into */
+#define MAX_PATH_LEN 1000  /* S3 and tar take more; with room for what layouts put in front */
 
 static const struct {
 	const char *pattern, *what;
@@ -42,12 +46,21 @@ struct walk {
 	struct source *out;
 	size_t max;
 	char path[MAX_PATH_LEN + 1];
+
+	struct place { /* of the directories that are walked now, the top first */
+		dev_t dev;
+		ino_t ino;
+	} above[MAX_DEPTH + 2];
 };
 
 void source_release(struct source *s)
 {
-	for (size_t i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++) {
 		free(s->files[i].path);
+		if (s->files[i].facts)
+			sniff_release(s->files[i].facts);
+		free(s->files[i].facts);
+	}
 	free(s->files);
 	s->files = NULL;
 	s->n = 0;
@@ -78,7 +91,7 @@ static int add_file(struct walk *w, const struct stat *st, struct err *e)
 	if (!path)
 		return err_set(e, ENOMEM, "read the model: out of memory");
 	s->files[s->n++] = (struct source_file){path, (uint64_t)st->st_size, st->st_mode & 07777,
-						st->st_mtime};
+						st->st_mtime, NULL};
 	return 0;
 }
 
@@ -92,6 +105,81 @@ static bool unusable_name(const char *name)
 
 static int walk_dir(struct walk *w, int fd, size_t len, int depth, struct err *e);
 
+static int walk_sub(struct walk *w, int sub, size_t len, int depth, struct err *e)
+{
+	struct stat st;
+
+	if (sub < 0 || fstat(sub, &st)) {
+		err_errno(e, "read '%s'", w->path);
+		closep(&sub);
+		return -1;
+	}
+	for (int i = 0; i <= depth; i++)
+		if (w->above[i].dev == st.st_dev && w->above[i].ino == st.st_ino) {
+			plan_fail(w->plan, EINVAL,
+				  "the link '%s' leads back to a directory that it stands in",
+				  w->path);
+			close(sub);
+			return 0;
+		}
+	w->above[depth + 1] = (struct place){st.st_dev, st.st_ino};
+	return walk_dir(w, sub, len, depth + 1, e);
+}
+
+int source_open(int dirfd, const char *path)
+{
+	const struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+				     .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
+	long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+
+	/* a kernel without it: no links at all */
+	return fd < 0 && errno == ENOSYS
+		       ? openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)
+		       : (int)fd;
+}
+
+static int refuse_link(struct walk *w, struct err *e)
+{
+	int no = errno;
+
+	if (no == EXDEV || no == ELOOP)
+		plan_fail(
+			w->plan, EINVAL,
+			no == EXDEV
+				? "the symbolic link '%s' leaves the model, and archives of models "
+				  "hold no links: copy what it points to (cp -L)"
+				: "the symbolic link '%s' leads to itself",
+			w->path);
+	else if (no == ENOENT || no == ENOTDIR)
+		plan_fail(w->plan, ENODATA,
+			  "incomplete: what the symbolic link '%s' points to is missing", w->path);
+	else
+		return err_errno(e, "read '%s'", w->path);
+	return 0;
+}
+
+/* A link is packed as what it points to, which must be inside the model. */
+static int walk_link(struct walk *w, size_t len, int depth, struct err *e)
+{
+	_cleanup_close_ int fd = source_open(w->out->dirfd, w->path);
+	struct stat st;
+
+	if (fd < 0)
+		return refuse_link(w, e);
+	if (fstat(fd, &st))
+		return err_errno(e, "read '%s'", w->path);
+	if (S_ISREG(st.st_mode))
+		return add_file(w, &st, e);
+	if (!S_ISDIR(st.st_mode)) {
+		plan_note(w->plan, "left out: %s (not a regular file)", w->path);
+		return 0;
+	}
+	if (depth < MAX_DEPTH)
+		return walk_sub(w, steal_fd(&fd), len, depth, e);
+	plan_fail(w->plan, EINVAL, "'%s' is more than %d directories deep", w->path, MAX_DEPTH);
+	return 0;
+}
+
 static int walk_entry(struct walk *w, int fd, const char *name, size_t len, int depth,
 		      struct err *e)
 {
@@ -99,35 +187,48 @@ static int walk_entry(struct walk *w, int fd, const char *name, size_t len, int 
 
 	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW))
 		return errno == ENOENT ? 0 : err_errno(e, "read '%s'", w->path);
-	if (S_ISREG(st.st_mode) && w->out->n < MAX_FILES)
-		return add_file(w, &st, e);
-	if (S_ISREG(st.st_mode)) {
+	if (w->out->n >= MAX_FILES)
 		plan_fail(w->plan, EINVAL, "the model has more than %d files", MAX_FILES);
-	} else if (S_ISLNK(st.st_mode)) {
-		plan_fail(
-			w->plan, EINVAL,
-			"'%s' is a symbolic link, which archives of models cannot hold: copy what "
-			"it points to (cp -L)",
-			w->path);
-	} else if (!S_ISDIR(st.st_mode)) {
+	else if (S_ISREG(st.st_mode))
+		return add_file(w, &st, e);
+	else if (S_ISLNK(st.st_mode))
+		return walk_link(w, len, depth, e);
+	else if (!S_ISDIR(st.st_mode))
 		plan_note(w->plan, "left out: %s (not a regular file)", w->path);
-	} else if (depth >= MAX_DEPTH) {
+	else if (depth >= MAX_DEPTH)
 		plan_fail(w->plan, EINVAL, "'%s' is more than %d directories deep", w->path,
 			  MAX_DEPTH);
-	} else {
-		int sub = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (sub < 0)
-			return err_errno(e, "read '%s'", w->path);
-		return walk_dir(w, sub, len, depth + 1, e);
-	}
+	else
+		return walk_sub(w,
+				openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				len, depth, e);
 	return 0;
+}
+
+/* What sagemaker.json says is not packed. A pattern without '/' is for names at any depth, one with '/' for paths from the top;
+ * what matches a directory matches all in it. */
+static bool ignored(const struct walk *w, const char *name)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, w->plan->settings.ignore) {
+		const char *pattern = item->valuestring;
+		size_t n = strlen(pattern);
+		_cleanup_free_ char *plain =
+			strndup(pattern, n && pattern[n - 1] == '/' ? n - 1 : n);
+
+		if (!plain)
+			continue;
+		if (strchr(plain, '/') ? fnmatch(plain + (*plain == '/'), w->path, 0) == 0
+				       : fnmatch(plain, name, 0) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Put name behind the directory's path; 0 when it is not to be walked. */
 static size_t enter_name(struct walk *w, size_t len, const char *name)
 {
-	const char *what = dropping(name);
 	size_t n = strlen(name);
 
 	if (len + n + 2 > sizeof(w->path)) {
@@ -144,6 +245,7 @@ static size_t enter_name(struct walk *w, size_t len, const char *name)
 	if (len)
 		w->path[len] = '/';
 	memcpy(w->path + end - n, name, n + 1);
+	const char *what = ignored(w, name) ? "as sagemaker.json says" : dropping(name);
 	if (what)
 		plan_note(w->plan, "left out: %s (%s)", w->path, what);
 	return what ? 0 : end;
@@ -180,9 +282,36 @@ static int walk_dir(struct walk *w, int fd, size_t len, int depth, struct err *e
 	}
 }
 
+static bool in_code_dir(const char *path)
+{
+	return starts_with(path, "code/") || strstr(path, "/code/");
+}
+
 static int by_path(const void *a, const void *b)
 {
 	return strcmp(((const struct source_file *)a)->path, ((const struct source_file *)b)->path);
+}
+
+/* What the files are whose names may be those of models. */
+static int look_into(struct source *s, struct err *e)
+{
+	size_t looked = 0;
+
+	if (s->n)
+		qsort(s->files, s->n, sizeof(*s->files), by_path);
+	for (size_t i = 0; i < s->n; i++) {
+		struct source_file *f = &s->files[i];
+
+		if (!sniff_wanted(source_base_name(f->path)) || in_code_dir(f->path) ||
+		    looked++ >= MAX_LOOKS)
+			continue;
+		f->facts = calloc(1, sizeof(*f->facts));
+		if (!f->facts)
+			return err_set(e, ENOMEM, "read the model: out of memory");
+		if (sniff_file(s->dirfd, f->path, f->facts, e))
+			return -1;
+	}
+	return 0;
 }
 
 int source_walk(int dirfd, struct package_plan *p, struct source *out, struct err *e)
@@ -198,12 +327,13 @@ int source_walk(int dirfd, struct package_plan *p, struct source *out, struct er
 	}
 	w->plan = p;
 	w->out = out;
-	if (walk_dir(w, fd, 0, 0, e)) {
+	struct stat st;
+	if (fstat(fd, &st) == 0)
+		w->above[0] = (struct place){st.st_dev, st.st_ino};
+	if (walk_dir(w, fd, 0, 0, e) || look_into(out, e)) {
 		source_release(out);
 		return -1;
 	}
-	if (out->n)
-		qsort(out->files, out->n, sizeof(*out->files), by_path);
 	return 0;
 }
 

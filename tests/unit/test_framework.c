@@ -105,7 +105,7 @@ static void own_image_refusals(void **state)
 		const char *settings, *says;
 	} rows[] = {
 		{"{\"framework\": \"pytorch\"}",
-		 "with \"image\" too, the files are packed as they are"                       },
+		 "no code/inference.py that could load anything else"                         },
 		{"{\"framework\": \"caffe\", \"image\": \"x/y:1\"}",  "'caffe' is not known"  },
 		{"{\"image\": \"x/y:1\", \"entry_point\": \"a.py\"}", "'a.py' is not in code/"},
 		{"{\"image\": \"x/tensorflow-inference:2.19-cpu\"}",  "saved_model.pb"        },
@@ -185,15 +185,36 @@ static void droppings(void **state)
 
 static void links_and_names(void **state)
 {
+	static const struct {
+		const char *to;
+		int no;
+		const char *says; /* the sentence, or what the archive holds */
+	} links[] = {
+		{"code/a.py",   0,
+		 "code/a.py link model-0000.params model-shapes.json model-symbol.json "     },
+		{"code",        0,
+		 "code/a.py link/a.py model-0000.params model-shapes.json model-symbol.json "},
+		{"/etc/passwd", EINVAL,  "the symbolic link 'link' leaves the model"         },
+		{"../x",        EINVAL,  "the symbolic link 'link' leaves the model"         },
+		{"link",        EINVAL,  "the symbolic link 'link' leads to itself"          },
+		{".",           EINVAL,  "the link 'link' leads back to a directory"         },
+		{"nothing",     ENODATA, "what the symbolic link 'link' points to is missing"},
+	};
 	_cleanup_scratch_ struct scratch s;
 
 	(void)state;
 	scratch_make(&s);
 	model_mxnet(&s, "");
-	assert_int_equal(symlinkat("iris-symbol.json", s.fd, "link"), 0);
-	_cleanup_plan_ struct package_plan *p = model_plan(&s);
-	expect_refused(p, EINVAL, "'link' is a symbolic link");
-	assert_int_equal(unlinkat(s.fd, "link", 0), 0);
+	scratch_text(&s, "code/a.py", "def model_fn(d): pass");
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+		assert_int_equal(symlinkat(links[i].to, s.fd, "link"), 0);
+		_cleanup_plan_ struct package_plan *p = model_plan(&s);
+		if (links[i].no)
+			expect_refused(p, links[i].no, links[i].says);
+		else
+			expect_paths(p, links[i].says);
+		assert_int_equal(unlinkat(s.fd, "link", 0), 0);
+	}
 	scratch_text(&s, "a\nb", "x");
 	_cleanup_plan_ struct package_plan *name = model_plan(&s);
 	expect_refused(name, EINVAL, "control characters");

@@ -167,7 +167,8 @@ static void changes_meanwhile(void **state)
 		{"truncate -s 10 iris-0007.params",                                EBUSY},
 		{"touch -d 2001-01-01 iris-0007.params",                           EBUSY},
 		{"rm iris-0007.params && mkdir iris-0007.params",                  EBUSY},
-		{"rm iris-0007.params && ln -s iris-symbol.json iris-0007.params", ELOOP},
+		{"rm iris-0007.params && ln -s iris-symbol.json iris-0007.params", EBUSY},
+		{"rm iris-0007.params && ln -s /etc/passwd iris-0007.params",      EBUSY},
 	};
 
 	(void)state;

@@ -368,8 +368,10 @@ static void keras_files(void **state)
 
 		scratch_make(&s);
 		scratch_text(&s, names[i], "x");
-		snprintf(says, sizeof(says), "'%s' is for Keras in Python: save a SavedModel",
-			 names[i]);
+		snprintf(
+			says, sizeof(says),
+			"'%s' is for Keras in Python, TensorFlow Serving takes a SavedModel: export one",
+			names[i]);
 		_cleanup_plan_ struct package_plan *p = model_plan(&s);
 		expect_refused(p, EINVAL, says);
 	}

@@ -167,10 +167,10 @@ static void limits(void **state)
 		struct unpack_limits l;
 		int no;
 	} rows[] = {
-		{{10, 2}, 0    },
-                {{9, 2},  EFBIG},
-                {{10, 1}, EFBIG},
-                {{4, 0},  EFBIG}
+		{{10, 2, 0}, 0    },
+                {{9, 2, 0},  EFBIG},
+                {{10, 1, 0}, EFBIG},
+                {{4, 0, 0},  EFBIG}
         };
 
 	(void)state;
@@ -200,7 +200,7 @@ static void sparse_bomb(void **state)
 	gzwrite(z, h, 512);
 	gzclose(z);
 	_cleanup_close_ int fd = open(path, O_RDONLY);
-	struct unpack_limits l = {1 << 20, 0};
+	struct unpack_limits l = {1 << 20, 0, 0};
 	assert_int_equal(unpack(fd, s.fd, &l, NULL, &e), -1);
 	assert_int_equal(e.no, EFBIG);
 	assert_null(scratch_read(&s, "bomb"));
