@@ -9,10 +9,13 @@
 
 #include "fs/command.h"
 #include "fs/commands.h"
-#include "fs/journal.h"
+#include "fs/leftover.h"
 #include "fs/local_start.h"
 #include "fs/mount_linger.h"
 #include "fs/mountinfo.h"
+#include "fs/progress.h"
+
+#define BAR_WIDTH 24
 
 /* The mount that path lies in, as mountinfo names it; path NULL: the only mount there is. */
 static char *find_mount(const char *path, struct err *e)
@@ -49,45 +52,92 @@ static char *find_mount(const char *path, struct err *e)
 	return NULL;
 }
 
+/* "models/big  uploading 43 % ..." gets a bar before the phase, on a terminal. */
+static void print_line(const char *line, bool tty)
+{
+	const char *sign = strstr(line, " % "), *phase = strstr(line, "  "), *digits = sign;
+
+	while (digits && digits > line && digits[-1] >= '0' && digits[-1] <= '9')
+		digits--;
+	if (!tty || !sign || digits == sign || !phase || phase > digits ||
+	    !(starts_with(line, "models/") || starts_with(line, "total "))) {
+		puts(line);
+		return;
+	}
+	_cleanup_buf_ struct buf bar = {0};
+	phase += strspn(phase, " ");
+	progress_bar(atoi(digits), BAR_WIDTH, &bar);
+	printf("%.*s%s  %s\n", (int)(phase - line), line, buf_cstr(&bar), phase);
+}
+
+/* fn for each line of text, which is changed. */
+static void each_line(char *text, void (*fn)(const char *line, bool tty), bool tty)
+{
+	char *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")) && rest)
+		fn(line, tty);
+}
+
 static int print_status(const char *mountpoint, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT((size_t)64 << 20);
 
 	if (own_file(mountpoint, "status", &text, e) < 0)
 		return -1;
-	fputs(buf_cstr(&text), stdout);
+	_cleanup_free_ char *lines = strdup(buf_cstr(&text));
+	if (!lines)
+		return err_set(e, ENOMEM, "out of memory");
+	each_line(lines, print_line, isatty(STDOUT_FILENO));
 	return 0;
 }
 
-int cmd_status(int argc, char **argv, _unused_ int *status, struct err *e)
+/* Every mount, also when one of them has died; then what those left that are gone. */
+static int print_all(struct err *e)
 {
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
-	int rc = 0;
+	_cleanup_buf_ struct buf left = BUF_INIT((size_t)64 << 20);
+	size_t dead = 0;
 
-	if (argc > 2)
-		return usage_error("status", e);
-	if (argc == 2) {
-		_cleanup_free_ char *mountpoint = find_mount(argv[1], e);
-		return mountpoint ? print_status(mountpoint, e) : -1;
-	}
 	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
 	mountinfo_own(&mounts);
 	if (!mounts.n)
 		puts("nothing is mounted");
 	for (size_t i = 0; i < mounts.n; i++) {
+		struct err why;
+
 		if (i)
 			puts("");
-		rc |= print_status(mounts.rows[i].mountpoint, e);
+		if (print_status(mounts.rows[i].mountpoint, &why) == 0)
+			continue;
+		printf("mount      %s\ndead       %s; mounting it again goes on, `sagemakerfs unmount` takes it off\n",
+		       mounts.rows[i].mountpoint, why.text);
+		dead++;
 	}
-	return rc;
+	leftover_all(&left);
+	fputs(buf_cstr(&left), stdout);
+	return dead ? err_set(e, ENOTCONN, "%zu of %zu mounts: the process has ended", dead,
+			      mounts.n)
+		    : 0;
+}
+
+int cmd_status(int argc, char **argv, _unused_ int *status, struct err *e)
+{
+	if (argc > 2)
+		return usage_error("status", e);
+	if (argc < 2)
+		return print_all(e);
+	_cleanup_free_ char *mountpoint = find_mount(argv[1], e);
+	return mountpoint ? print_status(mountpoint, e) : -1;
 }
 
 /* ------------------------------------------------------------------ unmount */
 
 struct leaving {
 	char *mountpoint, *state;
+	char *running; /* its status before, NULL: not known */
 	pid_t pid;
 	int pidfd;
 };
@@ -96,17 +146,20 @@ static void leaving_release(struct leaving *l)
 {
 	free(l->mountpoint);
 	free(l->state);
+	free(l->running);
 	closep(&l->pidfd);
 }
 
 static void learn(struct leaving *l)
 {
-	_cleanup_buf_ struct buf pid = {0}, state = {0};
+	_cleanup_buf_ struct buf pid = {0}, state = {0}, status = BUF_INIT((size_t)64 << 20);
 
 	l->pidfd = -1;
 	if (own_file(l->mountpoint, "pid", &pid, NULL) < 0 ||
 	    own_file(l->mountpoint, "state", &state, NULL) < 0)
 		return; /* dead already: it is only taken off */
+	if (own_file(l->mountpoint, "status", &status, NULL) == 0)
+		l->running = strdup(buf_cstr(&status));
 	l->pid = (pid_t)strtol(buf_cstr(&pid), NULL, 10);
 	l->state = strndup(buf_cstr(&state), strcspn(buf_cstr(&state), "\n"));
 	if (l->pid > 0)
@@ -152,40 +205,37 @@ static bool has_left(const struct leaving *l)
 	return false;
 }
 
-struct rest {
-	const char *what, *how;
-	int n;
-};
-
-static int print_rest(void *arg, int64_t id, const char *name, const char *json)
-{
-	struct rest *r = arg;
-
-	(void)id;
-	(void)json;
-	printf("not finished: %s of '%s' (%s)\n", r->what, name, r->how);
-	r->n++;
-	return 0;
-}
-
 /* What the mount left in its journal; the number. */
 static int report_rest(int state, bool lingers)
 {
-	static const char *const kinds[] = {"commit", "deploy", "delete"};
-	struct rest rest = {.how = lingers ? "goes on in the background"
-					   : "goes on when this is mounted again"};
+	_cleanup_buf_ struct buf lines = BUF_INIT((size_t)64 << 20);
 	struct err e;
-	struct journal *j = state < 0 ? NULL : journal_look(state, &e);
-	int rc = state < 0 || j ? 0 : -1;
+	int n = state < 0 ? 0
+			  : leftover_lines(state,
+					   lingers ? "goes on in the background"
+						   : "goes on when this is mounted again",
+					   &lines, &e);
 
-	for (size_t i = 0; j && rc == 0 && i < ARRAY_SIZE(kinds); i++) {
-		rest.what = kinds[i];
-		rc = journal_each(j, kinds[i], print_rest, &rest, &e);
-	}
-	journal_close(j);
-	if (rc < 0)
+	fputs(buf_cstr(&lines), stdout);
+	if (n < 0)
 		printf("what is not finished is not known: %s\n", e.text);
-	return rest.n + (rc < 0);
+	return n < 0 ? 1 : n;
+}
+
+/* A line of status about work under way, which the unmount waits for. */
+static void print_running(const char *line, bool tty)
+{
+	const char *phase = strstr(line, "  ");
+
+	(void)tty;
+	if (!starts_with(line, "models/") || !phase)
+		return;
+	phase += strspn(phase, " ");
+	for (int i = PROGRESS_IDLE + 1; i < PROGRESS_PHASES; i++) {
+		if (starts_with(phase, progress_word((enum progress_phase)i)))
+			printf("finishing: %s\n", line);
+	}
+	fflush(stdout);
 }
 
 /* Its process has left, or stays without the mount for what is left to delete. */
@@ -213,6 +263,8 @@ int cmd_unmount(int argc, char **argv, int *status, struct err *e)
 	learn(&l);
 	if (take_off(l.mountpoint, status, e) < 0)
 		return -1;
+	if (l.running)
+		each_line(l.running, print_running, false);
 	*status = await_end(&l) ? 3 : 0;
 	return 0;
 }

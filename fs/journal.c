@@ -258,13 +258,13 @@ static struct row *row_new(sqlite3_stmt *s)
 	return NULL;
 }
 
-static int read_rows(struct journal *j, const char *kind, struct row **rows, struct err *e)
+/* The rows of a query with one parameter. */
+static int read_rows(struct journal *j, const char *sql, const char *value, struct row **rows,
+		     struct err *e)
 {
 	SCOPED_LOCK(&j->mu);
 	_cleanup_(finalizep)
-	sqlite3_stmt *s =
-		prepare(j, "SELECT id, name, json FROM operation WHERE kind = ? ORDER BY id",
-			(const char *const[3]){kind});
+	sqlite3_stmt *s = prepare(j, sql, (const char *const[3]){value});
 	int rc = SQLITE_DONE;
 
 	if (!s)
@@ -278,20 +278,39 @@ static int read_rows(struct journal *j, const char *kind, struct row **rows, str
 	return rc == SQLITE_DONE ? 0 : fail(j, e);
 }
 
-int journal_each(struct journal *j, const char *kind,
-		 int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,
-		 struct err *e)
+/* fn is called when no lock is held any more. */
+static int each_row(struct journal *j, const char *sql, const char *value,
+		    int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,
+		    struct err *e)
 {
 	_cleanup_(rows_free)
 	struct row *rows = NULL;
 
-	if (read_rows(j, kind, &rows, e) < 0)
+	if (read_rows(j, sql, value, &rows, e) < 0)
 		return -1;
 	for (const struct row *r = rows; r; r = r->next) {
 		if (fn(arg, r->id, r->name, r->json))
 			break;
 	}
 	return 0;
+}
+
+int journal_each(struct journal *j, const char *kind,
+		 int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,
+		 struct err *e)
+{
+	return each_row(j, "SELECT id, name, json FROM operation WHERE kind = ? ORDER BY id", kind,
+			fn, arg, e);
+}
+
+int journal_settings(struct journal *j, const char *prefix,
+		     int (*fn)(void *arg, int64_t id, const char *key, const char *value),
+		     void *arg, struct err *e)
+{
+	return each_row(
+		j,
+		"SELECT 0, key, value FROM setting WHERE substr(key, 1, length(?1)) = ?1 ORDER BY key",
+		prefix, fn, arg, e);
 }
 
 int journal_set(struct journal *j, const char *key, const char *value, struct err *e)

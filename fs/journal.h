@@ -27,5 +27,9 @@ int journal_each(struct journal *j, const char *kind,
 /* Settings (".defaults", ...): get gives an allocated copy or NULL when unset. */
 int journal_set(struct journal *j, const char *key, const char *value, struct err *e) _must_check_;
 int journal_get(struct journal *j, const char *key, char **value, struct err *e) _must_check_;
+/* journal_settings: those whose key begins with prefix, by key; fn as journal_each's, with the key as the name and 0 as the id. */
+int journal_settings(struct journal *j, const char *prefix,
+		     int (*fn)(void *arg, int64_t id, const char *key, const char *value),
+		     void *arg, struct err *e) _must_check_;
 
 #endif

@@ -175,34 +175,69 @@ int models_upload_percent(struct models *s, const char *model)
 	return v.phase == PROGRESS_UPLOADING ? MAX(v.percent, 0) : 0;
 }
 
-/* One line of `sagemakerfs status`: a bar where bytes are counted. */
-static void status_line(const struct model *md, struct progress *p, struct buf *out)
+/* ------------------------------------------------------------------ the lines of `sagemakerfs status` */
+
+/* What several do at once, as one. */
+struct sum {
+	struct progress_view v;
+	int n;
+};
+
+static void sum_add(struct sum *t, const struct progress_view *v)
+{
+	t->v.phase = v->phase;
+	t->v.done += v->done;
+	t->v.total += v->total;
+	t->v.rate = (t->n ? MAX(t->v.rate, 0) : 0) + MAX(v->rate, 0);
+	t->n++;
+}
+
+static void sum_line(struct sum *t, struct buf *out)
+{
+	if (t->n < 2 || !t->v.total)
+		return;
+	t->v.percent = (int)MIN((double)t->v.done * 100 / (double)t->v.total, 99);
+	t->v.left = t->v.rate >= 1 && t->v.done < t->v.total
+			    ? (long)((double)(t->v.total - t->v.done) / t->v.rate + 0.999)
+			    : -1;
+	if (t->v.rate <= 0)
+		t->v.rate = -1;
+	buf_printf(out, "total of %d models  ", t->n);
+	progress_line(&t->v, out);
+	buf_char(out, '\n');
+}
+
+static void work_line(const struct model *md, struct progress *p, enum progress_phase summed,
+		      struct sum *t, struct buf *out)
 {
 	struct progress_view v;
 
 	progress_look(p, &v);
+	if (v.phase == PROGRESS_IDLE)
+		return;
 	buf_printf(out, "models/%s  ", md->name);
-	if (v.percent >= 0) {
-		progress_bar(v.percent, 20, out);
-		buf_str(out, "  ");
-	}
 	progress_line(&v, out);
 	buf_char(out, '\n');
+	if (v.phase == summed)
+		sum_add(t, &v);
 }
 
 void models_status(struct models *s, struct buf *out)
 {
+	struct sum uploads = {0}, reads = {0};
 	SCOPED_LOCK(&s->mu);
 
 	for (struct model *md = s->list; md; md = md->next) {
 		if (progress_active(&md->work)) {
-			status_line(md, &md->work, out);
+			work_line(md, &md->work, PROGRESS_UPLOADING, &uploads, out);
 		} else if (md->dirty || md->deleting) {
 			buf_printf(out, "models/%s  ", md->name);
 			model_status_locked(md, out);
 			buf_char(out, '\n');
 		}
-		if (progress_active(&md->reads))
-			status_line(md, &md->reads, out);
 	}
+	sum_line(&uploads, out);
+	for (struct model *md = s->list; md; md = md->next)
+		work_line(md, &md->reads, PROGRESS_READING, &reads, out);
+	sum_line(&reads, out);
 }

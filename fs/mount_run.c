@@ -140,7 +140,7 @@ static int open_state(struct making *k, struct err *e)
 			m->log, LOG_LEVEL_WARNING, "mount",
 			"the journal in '%s' was damaged and is set aside; the state comes from the service",
 			m->state_path);
-	return m->journal ? 0 : -1;
+	return m->journal ? journal_set(m->journal, "source", m->source, e) : -1;
 }
 
 static int make_engines(struct mount *m, struct err *e)

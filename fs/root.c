@@ -56,7 +56,7 @@ int mount_status(struct mount *m, struct buf *out)
 {
 	buf_printf(out, "mount      %s\n", m->mountpoint);
 	mount_where(m, out);
-	buf_printf(out, "state      %s\n\nuploads\n", m->state_path);
+	buf_printf(out, "state      %s\n\nmodels\n", m->state_path);
 	models_status(m->models, out);
 	buf_str(out, "\nendpoints\n");
 	endpoints_status(m->endpoints, out);

@@ -34,7 +34,11 @@ check 'an upload shows its bytes' wait_until 20 grep -qE '^uploading [0-9]+ % [0
 check_match 'its status has the same phase' '^uploading [0-9]+ %$' cat "$side/status"
 check_match 'the first event is the present one, in bytes' "uploading done=[0-9]+ total=$size percent=[0-9]+" timeout 15 head -n 1 "$side/events"
 check_match 'another follows within seconds' '^2$' bash -c "timeout 20 head -n 2 '$side/events' | wc -l"
-check_match 'status of the mount: the line with a bar' '^models/big +[#.]{20} +uploading [0-9]+ % ' "$SAGEMAKERFS" status "$MNT"
+check_match 'status of the mount: the line' '^models/big  uploading [0-9]+ % [0-9]' "$SAGEMAKERFS" status "$MNT"
+check_match 'with a bar on a terminal' '^models/big  [#.]{24}  uploading [0-9]+ % ' script -qec "'$SAGEMAKERFS' status '$MNT'" /dev/null
+cp -rT "$WORLD/export-big" "$MNT/models/too"
+check 'a second upload' wait_until 20 grep -q '^uploading' "$MNT/models/too/.sagemaker/progress"
+check_match 'several have a total' '^total of 2 models  uploading [0-9]+ % [0-9.]+ .iB of [23][0-9] MiB' "$SAGEMAKERFS" status "$MNT"
 mkdir "$MNT/endpoints/big"
 check_match 'an endpoint that needs it' '^Uploading [0-9]+ %$' cat "$MNT/endpoints/big/status"
 fault '[]'
@@ -67,5 +71,26 @@ check 'a failure is an event with its reason' bash -c "
 rm -r "$MNT/models/big"
 check_wait 'the end of the model is the end of its events' "$following"
 check_out 'which is the last of them' removed bash -c "tail -n 1 '$WORLD/events' | cut -d' ' -f2"
-check 'unmount' mount_stop
+
+# What unmount finds under way, and what it leaves.
+check_match 'status without a mount: all of them' "^mount +$MNT\$" "$SAGEMAKERFS" status
+fault '[{"operation":"UploadPart","nth":0,"action":"withhold"}]'
+printf more >"$MNT/models/too/1/assets/more.txt"
+head -c 12000000 /dev/urandom >"$MNT/models/too/1/assets/more.bin"
+wait_until 20 grep -q '^uploading' "$MNT/models/too/.sagemaker/progress"
+rc=0
+out=$("$SAGEMAKERFS" unmount "$MNT") || rc=$?
+check_match 'unmount says what it waits for' '^finishing: models/too  uploading [0-9]+ % ' echo "$out"
+check_match 'and what is left to the next mount' "^not published: changes of model 'too'" echo "$out"
+check_out 'with an exit status of its own' 3 echo "$rc"
+fault '[]'
+check_match 'status shows what is left, and of which source' "^left by a mount of local:$STORE in local-" "$SAGEMAKERFS" status
+check_match 'line by line' "^not published: changes of model 'too' " "$SAGEMAKERFS" status
+mount_start
+check 'the next mount finishes it' wait_until 30 grep -q '^published' "$MNT/models/too/.sagemaker/status"
+kill -KILL "$(cat "$MNT/.sagemakerfs/pid")"
+wait_until 10 bash -c "! cat '$MNT/README' 2>/dev/null"
+check_match 'a dead mount is told as that' '^dead .*process has ended|^dead .*not connected' "$SAGEMAKERFS" status
+check_not 'and is a failure' "$SAGEMAKERFS" status
+check 'which unmount takes off' mount_stop
 done_testing
