@@ -252,7 +252,7 @@ int flat_generate(struct flat *l, const char *template, const char *requirement,
 			  l->rule->container, l->first->path);
 		return 0;
 	}
-	if (handler_named(template, m->archive, &text))
+	if (handler_named(template, "MODEL", m->archive, &text))
 		return err_set(e, ENOMEM, "generate '" CODE_MAIN "': out of memory");
 	plan_note(l->plan, "generated: " CODE_MAIN ", which %s", what);
 	snprintf(l->plan->program, sizeof(l->plan->program), "inference.py");

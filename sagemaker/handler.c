@@ -70,16 +70,16 @@ int handler_generate(const struct saved_model *m, struct buf *out)
 	return out->failed ? -1 : 0;
 }
 
-int handler_named(const char *template, const char *model, struct buf *out)
+int handler_named(const char *template, const char *key, const char *value, struct buf *out)
 {
-	static const char blank[] = "\nMODEL = \"\"\n";
-	const char *at = strstr(template, blank);
+	_cleanup_free_ char *blank = str_printf("\n%s = \"\"\n", key);
+	const char *at = blank ? strstr(template, blank) : NULL;
 
 	if (!at)
 		return -1;
 	buf_add(out, template, (size_t)(at - template));
-	buf_str(out, "\nMODEL = ");
-	put_literal(model, out);
+	buf_printf(out, "\n%s = ", key);
+	put_literal(value, out);
 	buf_char(out, '\n');
 	buf_str(out, at + strlen(blank));
 	return out->failed ? -1 : 0;

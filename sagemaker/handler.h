@@ -11,7 +11,8 @@ int handler_generate(const struct saved_model *m, struct buf *out) _must_check_;
 /* handler_describe: a line for `check`. */
 void handler_describe(const struct saved_model *m, struct buf *out);
 
-/* handler_named: the template's text with its line `MODEL = ""` naming the file. 0, or -1 when out does not take it. */
-int handler_named(const char *template, const char *model, struct buf *out) _must_check_;
+/* handler_named: the template's text with its line `KEY = ""` (MODEL, INPUT) having the value. 0, or -1 when out does not take it. */
+int handler_named(const char *template, const char *key, const char *value, struct buf *out)
+	_must_check_;
 
 #endif

@@ -7,11 +7,15 @@
 #include <ctype.h>
 #include <errno.h>
 
+#include "sagemaker/handler.h"
 #include "sagemaker/json.h"
 #include "sagemaker/plan.h"
 
 #define JSON_MAX     ((size_t)256 << 20)
+#define NAMES_MAX    ((size_t)16 << 20)
 #define EPOCH_DIGITS 4 /* as MXNet writes them; more beyond 9999 */
+
+extern const char handler_gluon[]; /* generated from handler_gluon.py */
 
 static const char symbol_end[] = "-symbol.json", shapes_end[] = "-shapes.json";
 
@@ -23,6 +27,8 @@ struct checkpoint {
 	unsigned long epoch;
 	bool unclear; /* several prefixes: nothing can be placed */
 	bool entry;   /* the model brings code of its own, which may load and ask it in any way */
+	bool loads;   /* ... its own model_fn, which needs no shapes, or the generated one */
+	struct buf names; /* of the parameters, a line feed around each; owned */
 };
 
 /* PREFIX-NNNN.params: the epoch, and the length of the prefix; false when it is named otherwise. */
@@ -254,6 +260,8 @@ static int check_shapes(struct checkpoint *c, const cJSON *graph, struct err *e)
 	_cleanup_json_ cJSON *j = NULL;
 	const cJSON *row;
 
+	if (!c->shapes && c->loads)
+		return 0;
 	if (!c->shapes) {
 		plan_fail(
 			c->plan, EINVAL,
@@ -288,7 +296,7 @@ static int check_params(struct checkpoint *c, struct err *e)
 			  (int)c->prefix, c->symbol->path);
 		return 0;
 	}
-	if (mxnet_params_check(c->s->dirfd, c->params->path, &why) == 0)
+	if (mxnet_params_check(c->s->dirfd, c->params->path, &c->names, &why) == 0)
 		return 0;
 	if (why.no != EINVAL && why.no != ENODATA) {
 		*e = why;
@@ -333,13 +341,52 @@ static const struct code_rule rule = {
 	"entry_point in sagemaker.json names",
 	false};
 
-/* The container imports code/inference.py whatever the model, and fails without one. */
-static int add_code(struct checkpoint *c, struct err *e)
+/* The one argument of the graph that the parameters do not have; NULL: none, or several, or a label. */
+static const char *only_input(const struct checkpoint *c, const cJSON *graph)
 {
+	const char *input = NULL;
+	const cJSON *node;
+
+	cJSON_ArrayForEach(node, cJSON_GetObjectItemCaseSensitive(graph, "nodes")) {
+		const char *op = json_text(node, "op"), *name = json_text(node, "name");
+		_cleanup_free_ char *line = name ? str_printf("\n%s\n", name) : NULL;
+
+		if (!op || !line || !streq(op, "null") || strstr(buf_cstr(&c->names), line))
+			continue;
+		if (input || ends_with(name, "_label"))
+			return NULL;
+		input = name;
+	}
+	return c->names.len ? input : NULL;
+}
+
+/* net.export() writes no shapes, and Gluon needs none to load it. */
+static int add_gluon(struct checkpoint *c, const char *input, struct err *e)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(0);
+
+	if (handler_named(handler_gluon, "INPUT", input, &text))
+		return err_set(e, ENOMEM, "generate '" CODE_MAIN "': out of memory");
+	c->loads = true;
+	plan_note(c->plan,
+		  "generated: " CODE_MAIN
+		  ", which loads the network by Gluon with the input '%s', as there is "
+		  "no *-shapes.json; it takes JSON and npy",
+		  input);
+	return plan_generate(c->plan, CODE_MAIN, buf_cstr(&text), text.len, e);
+}
+
+/* The container imports code/inference.py whatever the model, and fails without one. */
+static int add_code(struct checkpoint *c, const cJSON *graph, struct err *e)
+{
+	const char *input = c->shapes ? NULL : only_input(c, graph);
+
 	if (code_settle(c->plan, &rule, &c->entry, e))
 		return -1;
 	if (c->entry)
-		return 0;
+		return code_has(c->plan, "model_fn", &c->loads, e);
+	if (input && c->plan->settings.generated_code)
+		return add_gluon(c, input, e);
 	if (!c->plan->settings.generated_code) {
 		plan_note(c->plan, "warning: no " CODE_MAIN " is generated, as generated_code is "
 				   "false in sagemaker.json: the container fails without one");
@@ -358,7 +405,7 @@ static int check_files(struct checkpoint *c, struct err *e)
 	for (size_t i = 0; c->params && i < c->s->n; i++)
 		if (place(c, &c->s->files[i], e))
 			return -1;
-	if (c->params && add_code(c, e))
+	if (c->params && add_code(c, graph, e))
 		return -1;
 	return check_shapes(c, graph, e);
 }
@@ -377,5 +424,8 @@ int mxnet_lay_out(const struct source *s, struct package_plan *plan, struct err 
 		return 0;
 	find_params(&c);
 	find_shapes(&c);
-	return check_files(&c, e);
+	c.names.max = NAMES_MAX;
+	int rc = check_files(&c, e);
+	buf_release(&c.names);
+	return rc;
 }

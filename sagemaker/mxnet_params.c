@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sagemaker/buf.h"
 #include "sagemaker/mxnet.h"
 #include "sagemaker/plan.h"
 
@@ -19,6 +20,7 @@
 #define V2         0xf993fac9U
 #define V3         0xf993facaU /* a shape of -1 dimensions, not 0, is the empty array */
 #define DIMS_MAX   32
+#define NAME_BYTES 255
 
 /* Bytes of a value, by MXNet's type number. */
 static const unsigned char value_size[] = {4, 8, 2, 1, 4, 1, 8, 1, 2, 2, 4, 8, 2};
@@ -116,7 +118,22 @@ static int skip_array(struct file *f, struct err *e)
 	return dims == (magic == V3 ? -1 : 0) ? 0 : skip_dense(f, dims, 8, e);
 }
 
-static int skip_names(struct file *f, uint64_t arrays, struct err *e)
+/* A name, n bytes; only short ones are kept. */
+static int take_name(struct file *f, uint64_t n, struct buf *names, struct err *e)
+{
+	char name[NAME_BYTES + 1] = "";
+
+	if (n > NAME_BYTES)
+		return skip(f, n, e);
+	if (get(f, name, (size_t)n, e))
+		return -1;
+	bool prefixed = starts_with(name, "arg:") || starts_with(name, "aux:");
+	if (names && n)
+		buf_printf(names, "%s%s\n", names->len ? "" : "\n", name + (prefixed ? 4 : 0));
+	return 0;
+}
+
+static int take_names(struct file *f, uint64_t arrays, struct buf *names, struct err *e)
 {
 	uint64_t n = 0, len = 0;
 
@@ -125,12 +142,12 @@ static int skip_names(struct file *f, uint64_t arrays, struct err *e)
 	if (n != 0 && n != arrays)
 		return damaged(e);
 	for (uint64_t i = 0; i < n; i++)
-		if (get(f, &len, sizeof(len), e) || skip(f, len, e))
+		if (get(f, &len, sizeof(len), e) || take_name(f, len, names, e))
 			return -1;
 	return f->at == f->size ? 0 : err_set(e, EINVAL, "it goes on after its end");
 }
 
-static int walk(struct file *f, struct err *e)
+static int walk(struct file *f, struct buf *names, struct err *e)
 {
 	uint64_t head[3] = {0};
 
@@ -143,10 +160,10 @@ static int walk(struct file *f, struct err *e)
 	for (uint64_t i = 0; i < head[2] && !f->sparse; i++)
 		if (skip_array(f, e))
 			return -1;
-	return f->sparse ? 0 : skip_names(f, head[2], e);
+	return f->sparse ? 0 : take_names(f, head[2], names, e);
 }
 
-int mxnet_params_check(int dirfd, const char *path, struct err *e)
+int mxnet_params_check(int dirfd, const char *path, struct buf *names, struct err *e)
 {
 	int fd = source_open(dirfd, path);
 	_cleanup_fclose_ FILE *in = fd < 0 ? NULL : fdopen(fd, "r");
@@ -159,5 +176,5 @@ int mxnet_params_check(int dirfd, const char *path, struct err *e)
 		return -1;
 	}
 	struct file f = {in, 0, (uint64_t)st.st_size, false};
-	return walk(&f, e) ? err_prefix(e, "'%s' cannot be used", path) : 0;
+	return walk(&f, names, e) ? err_prefix(e, "'%s' cannot be used", path) : 0;
 }

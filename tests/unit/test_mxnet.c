@@ -233,10 +233,10 @@ static void hostile_params(void **state)
 		struct err e = {0};
 
 		scratch_file(&s, "p", b.data, i);
-		assert_int_equal(mxnet_params_check(s.fd, "p", &e), -1);
+		assert_int_equal(mxnet_params_check(s.fd, "p", NULL, &e), -1);
 		b.data[i] = (char)(b.data[i] ^ 0xff);
 		scratch_file(&s, "p", b.data, b.len);
-		(void)!mxnet_params_check(s.fd, "p", &e);
+		(void)!mxnet_params_check(s.fd, "p", NULL, &e);
 		b.data[i] = (char)(b.data[i] ^ 0xff);
 	}
 }
