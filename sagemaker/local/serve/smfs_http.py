@@ -25,6 +25,8 @@ DRAIN_SECONDS = 60
 # The largest request of SageMaker (25 MiB) stays in memory, in few reads.
 MEMORY_BYTES = 64 << 20
 RECEIVE_BYTES = 256 << 10
+# Of one event in the log; an exception's message may be a whole request.
+LINE_CHARACTERS = 8192
 
 REASONS = {
     200: "OK", 204: "No Content", 400: "Bad Request", 404: "Not Found",
@@ -37,7 +39,13 @@ REASONS = {
 
 
 def one_line(text):
-    return " ".join(str(text).split())
+    text = " ".join(str(text)[:2 * LINE_CHARACTERS].split())
+    return text if len(text) <= LINE_CHARACTERS else text[:LINE_CHARACTERS] + "..."
+
+
+def cut(text):
+    """Of what may be as long as a request, what a log takes."""
+    return text.rstrip("\n") if len(text) <= 8 * LINE_CHARACTERS else text[:8 * LINE_CHARACTERS] + "..."
 
 
 def log(level, text):
@@ -58,15 +66,64 @@ def log_exception(text):
     """The traceback on stdout, for the log, below one line that says what."""
     import traceback
     log("ERROR", text)
-    write(1, traceback.format_exc())
+    write(1, cut(traceback.format_exc()) + "\n")
+
+
+def flush():
+    """What was printed, if the model's code has left something to print to."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
 
 
 def fail(text):
     """Ends the process; the last line of stderr becomes the FailureReason."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     write(2, one_line(text) + "\n")
     os._exit(1)
+
+
+class Turn:
+    """One request at a time, as in one worker of the container, which ends a worker that takes too long: so
+    does this, and the backend starts the server again. `with Turn(seconds): ...` around each request."""
+
+    def __init__(self, seconds):
+        self.seconds, self.lock, self.began = seconds, threading.Lock(), threading.Condition()
+        self.until = None
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def __enter__(self):
+        self.lock.acquire()
+        with self.began:
+            self.until = time.monotonic() + self.seconds
+            self.began.notify()
+
+    def __exit__(self, *_):
+        with self.began:
+            self.until = None
+        self.lock.release()
+
+    def watch(self):
+        with self.began:
+            while True:
+                if self.until is None:
+                    self.began.wait()
+                elif time.monotonic() < self.until:
+                    self.began.wait(self.until - time.monotonic())
+                else:
+                    fail("a request took longer than %g s: the model server ends, to be started again" % self.seconds)
+
+
+def server_timeout(*names):
+    """Seconds of the first of the container's variables that is set, else its default."""
+    for name in (*names, "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS", "SAGEMAKER_MODEL_SERVER_TIMEOUT"):
+        try:
+            return max(0.001, float(os.environ[name]))
+        except (KeyError, ValueError):
+            pass
+    return 60
 
 
 def log_version(framework, version):
@@ -121,6 +178,8 @@ def reply(start_response, status, body=b"", content_type="application/json", hea
     """A complete answer as a WSGI result; body is str or bytes."""
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
+    if not isinstance(body, (bytes, bytearray)):
+        raise TypeError("the answer is %s: it must be text or bytes" % type(body).__name__)
     fields = [("Content-Length", str(len(body)))]
     if body and content_type:
         fields.append(("Content-Type", content_type))
@@ -150,9 +209,9 @@ def logged(app):
 
         try:
             return app(environ, start)
-        except Exception as error:  # the client gets an answer, whatever broke
-            log_exception("exception handling request: %s" % error)
-            return reply(start, 500, error_json(str(error)))
+        except BaseException as error:  # the client gets an answer, whatever broke; sys.exit() ends no server
+            log_exception("exception handling request: %s: %s" % (type(error).__name__, error))
+            return reply(start, 500, error_json(str(error) or type(error).__name__))
         finally:
             if environ["PATH_INFO"] != "/ping" or seen[:1] != ["200"]:
                 log("INFO", '"%s %s" %s %.1f ms' % (
@@ -213,8 +272,7 @@ def drain(server, stop):
     while not idle(server) and time.monotonic() < deadline:
         time.sleep(0.002)
     log("INFO", "stopped")
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     os._exit(0)
 
 

@@ -7,7 +7,6 @@ module is optional: SAGEMAKER_PROGRAM in what SAGEMAKER_SUBMIT_DIRECTORY names.
 import json
 import os
 import re
-import threading
 
 import smfs_http as http
 import smfs_toolkit as toolkit
@@ -81,17 +80,17 @@ def user_module():
 
 def invocation(transform):
     """POST /invocations: transform(content, content type, accept) returns (body, content type)."""
-    lock = threading.Lock()
+    turn = http.Turn(http.server_timeout())
 
     def invoke(environ, start_response):
         try:
             request = toolkit.request_of(environ)
-            with lock:
+            with turn:
                 body, content_type = transform(*request)
             if not isinstance(body, (str, bytes, bytearray)):
                 raise TypeError("the answer is %s: it must be text or bytes" % type(body).__name__)
             return http.reply(start_response, 200, body, toolkit.flask_type(content_type))
-        except Exception as error:
+        except BaseException as error:
             http.log_exception("Exception on /invocations [POST]: %s" % error)
             status = STATUS.get(type(error))
             if status is None:

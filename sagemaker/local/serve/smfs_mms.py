@@ -7,7 +7,6 @@ into HTTP.
 import json
 import os
 import sys
-import threading
 
 import smfs_http as http
 import smfs_packages as packages
@@ -126,13 +125,13 @@ def encoded(value):
 
 def invocation(service, model_dir):
     """POST /invocations: one request at a time, as in one of MMS's workers."""
-    lock = threading.Lock()
+    turn = http.Turn(http.server_timeout("SAGEMAKER_TS_RESPONSE_TIMEOUT"))
 
     def invoke(environ, start_response):
         body = http.body_of(environ)
         context = Context(model_dir, headers_of(environ))
         try:
-            with lock:
+            with turn:
                 answers = service.handle([{"body": body}], context)
         except MemoryError:
             http.log_exception("System out of memory")
@@ -152,7 +151,7 @@ def invocation(service, model_dir):
 def answer(start_response, context, value):
     status, phrase = context.get_response_status(0)
     if status >= 400:
-        http.write(1, "%s\n" % (value if isinstance(value, str) else phrase))
+        http.write(1, http.cut(value if isinstance(value, str) else str(phrase)) + "\n")
     fields = dict(context.get_response_headers(0))
     content_type = fields.pop("content-type", None) or "text/plain"
     return http.reply(start_response, status, encoded(value), content_type,

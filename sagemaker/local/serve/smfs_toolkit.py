@@ -13,7 +13,6 @@ import os
 import sys
 import tarfile
 import textwrap
-import threading
 import traceback
 import types
 
@@ -283,21 +282,33 @@ def respond(start_response, result):
     elif not isinstance(result, Response):
         raise TypeError("the handler returned %s: it must return text, bytes, a pair of these with "
                         "their content type, or a worker.Response" % type(result).__name__)
-    body = result.body if isinstance(result.body, str) else bytes(result.body)
-    return http.reply(start_response, result.status, body, result.type, result.headers)
+    if hasattr(result.body, "__next__"):
+        return streamed(start_response, result)
+    return http.reply(start_response, result.status, result.body, result.type, result.headers)
+
+
+def streamed(start_response, result):
+    """The pieces of an iterator, each sent as it comes."""
+    def pieces():
+        for piece in result.body:
+            yield piece.encode("utf-8") if isinstance(piece, str) else piece
+
+    start_response("%d %s" % (result.status, http.REASONS.get(result.status, "Unknown")),
+                   [("Content-Type", result.type)] + result.headers)
+    return pieces()
 
 
 def invocation(handlers):
     """POST /invocations: one request at a time, as in one of the container's workers."""
-    lock = threading.Lock()
+    turn = http.Turn(http.server_timeout())
 
     def invoke(environ, start_response):
         request = request_of(environ)
         try:
-            with lock:
+            with turn:
                 result = handlers.transform(*request)
             return respond(start_response, result)
-        except Exception as error:
+        except BaseException as error:
             http.log_exception("Exception on /invocations [POST]: %s" % error)
             return http.reply(start_response, 500, ERROR_PAGE, "text/html; charset=utf-8")
 

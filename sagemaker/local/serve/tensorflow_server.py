@@ -168,11 +168,11 @@ def handler_invocation(handler, make_context):
     def invoke(environ, start_response):
         try:
             body, content_type = handler(environ["wsgi.input"], make_context(environ))
-        except Exception as error:  # whatever the user's code raises, as the container does
+            return http.reply(start_response, 200, body if body is not None else b"",
+                              content_type or "application/json")
+        except BaseException as error:  # whatever the user's code raises, as the container does
             http.log_exception("exception handling request: %s" % error)
-            return http.reply(start_response, 500, json.dumps({"error": str(error)}))
-        return http.reply(start_response, 200, body if body is not None else b"",
-                          content_type or "application/json")
+            return http.reply(start_response, 500, json.dumps({"error": str(error) or type(error).__name__}))
 
     return invoke
 
