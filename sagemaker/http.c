@@ -1,12 +1,15 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "sagemaker/http_internal.h"
 
 #define SCAN_MS 200   /* how exact the silence limit is */
 #define POLL_MS 10000 /* an engine without work looks up so often */
+#define EVENTS  64    /* taken from the kernel at once */
 
 int64_t http_now(void)
 {
@@ -14,6 +17,15 @@ int64_t http_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+void http_wake(struct http *h)
+{
+	const uint64_t one = 1;
+
+	/* A full counter wakes, too. */
+	if (write(h->wake, &one, sizeof one) < 0)
+		return;
 }
 
 static void recycle(struct http *h, CURL *easy)
@@ -37,7 +49,7 @@ static void on_cancel(void *arg)
 		x->next_cancelled = x->h->cancelled;
 		x->h->cancelled = x;
 	}
-	curl_multi_wakeup(x->h->multi);
+	http_wake(x->h);
 }
 
 /* Takes x off the list of cancelled ones; afterwards nobody but the engine knows x. */
@@ -226,7 +238,60 @@ static int poll_time(struct http *h)
 		wait = MIN(wait, h->next_scan - now);
 	if (h->timers)
 		wait = MIN(wait, h->timers->due - now);
+	if (h->due >= 0)
+		wait = MIN(wait, h->due - now);
 	return (int)MAX(wait, 0);
+}
+
+/* curl says which sockets it waits for: an event costs the same however many transfers there are. */
+static int on_socket(CURL *easy, curl_socket_t s, int what, void *arg, void *known)
+{
+	struct http *h = arg;
+	struct epoll_event e = {.data.fd = s};
+
+	(void)easy;
+	if (what == CURL_POLL_REMOVE) {
+		epoll_ctl(h->poll, EPOLL_CTL_DEL, s, NULL);
+		curl_multi_assign(h->multi, s, NULL);
+		return 0;
+	}
+	e.events = (what & CURL_POLL_IN ? EPOLLIN : 0u) | (what & CURL_POLL_OUT ? EPOLLOUT : 0u);
+	curl_multi_assign(h->multi, s, h);
+	/* A number that was closed and given out again behind our back is a new one to the kernel. A socket that cannot be watched
+	 * is silent: its transfer ends by that limit, the others go on. */
+	if (epoll_ctl(h->poll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, s, &e) < 0)
+		epoll_ctl(h->poll, known ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, s, &e);
+	return 0;
+}
+
+/* When curl wants to be called without an event. It says so when it changes its mind, and after each such call. */
+static int on_timeout(CURLM *multi, long ms, void *arg)
+{
+	struct http *h = arg;
+
+	(void)multi;
+	/* One more than asked: http_now() rounds down, and a call before its time does nothing. */
+	h->due = ms < 0 ? -1 : http_now() + ms + (ms > 0);
+	return 0;
+}
+
+static void take_events(struct http *h, int wait)
+{
+	struct epoll_event ready[EVENTS];
+	int n = epoll_wait(h->poll, ready, EVENTS, wait), running;
+	uint64_t count;
+
+	for (int i = 0; i < n; i++) {
+		const uint32_t e = ready[i].events;
+		const int mask = (e & EPOLLIN ? CURL_CSELECT_IN : 0) |
+				 (e & EPOLLOUT ? CURL_CSELECT_OUT : 0) |
+				 (e & (EPOLLERR | EPOLLHUP) ? CURL_CSELECT_ERR : 0);
+
+		if (ready[i].data.fd != h->wake)
+			curl_multi_socket_action(h->multi, ready[i].data.fd, mask, &running);
+		else if (read(h->wake, &count, sizeof count) < 0)
+			continue;
+	}
 }
 
 static void *engine(void *arg)
@@ -234,10 +299,14 @@ static void *engine(void *arg)
 	struct http *h = arg;
 
 	for (int wait = 0, running; wait >= 0; wait = poll_time(h)) {
-		curl_multi_poll(h->multi, NULL, 0, wait, NULL);
+		take_events(h, wait);
 		take_incoming(h);
 		end_cancelled(h);
-		curl_multi_perform(h->multi, &running);
+		if (h->due >= 0 && http_now() >= h->due) {
+			h->due =
+				-1; /* what is still to come curl says anew; that nothing is, it does not */
+			curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+		}
 		reap(h);
 		end_silent(h);
 		http_run_timers(h);
@@ -273,8 +342,31 @@ static void engine_free(struct http *h)
 		curl_easy_cleanup(h->idle[i]);
 	curl_multi_cleanup(h->multi);
 	curl_share_cleanup(h->share);
+	closep(&h->poll);
+	closep(&h->wake);
 	pthread_mutex_destroy(&h->mu);
 	free(h);
+}
+
+/* What the engine waits on. */
+static int open_files(struct http *h)
+{
+	struct epoll_event e = {.events = EPOLLIN};
+
+	h->poll = epoll_create1(EPOLL_CLOEXEC);
+	h->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	e.data.fd = h->wake;
+	return h->poll < 0 || h->wake < 0 ? -1 : epoll_ctl(h->poll, EPOLL_CTL_ADD, h->wake, &e);
+}
+
+static void set_multi(struct http *h)
+{
+	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 256L);
+	curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+	curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+	curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
 }
 
 struct http *http_new(const struct config *c, struct err *e)
@@ -289,6 +381,8 @@ struct http *http_new(const struct config *c, struct err *e)
 	}
 	h->config = c;
 	h->last = &h->incoming;
+	h->poll = h->wake = -1;
+	h->due = -1;
 	pthread_mutex_init(&h->mu, NULL);
 	h->multi = curl_multi_init();
 	h->share = curl_share_init();
@@ -297,11 +391,10 @@ struct http *http_new(const struct config *c, struct err *e)
 		engine_free(h);
 		return NULL;
 	}
-	curl_share_setopt(h->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-	curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, 256L);
-	errno = start_thread(h);
+	set_multi(h);
+	errno = open_files(h) < 0 ? errno : start_thread(h);
 	if (errno) {
-		err_errno(e, "could not start the HTTP engine's thread");
+		err_errno(e, "could not start the HTTP engine");
 		engine_free(h);
 		return NULL;
 	}
@@ -316,7 +409,7 @@ void http_free(struct http *h)
 	pthread_mutex_lock(&h->mu);
 	h->stopping = true;
 	pthread_mutex_unlock(&h->mu);
-	curl_multi_wakeup(h->multi);
+	http_wake(h);
 	pthread_join(h->thread, NULL);
 	engine_free(h);
 }
@@ -344,7 +437,7 @@ int http_start(struct http *h, const struct http_req *q, http_done_fn *done, voi
 		xfer_free(x);
 		return err_set(e, ECANCELED, "cancelled");
 	}
-	curl_multi_wakeup(h->multi);
+	http_wake(h);
 	return 0;
 }
 

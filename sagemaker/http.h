@@ -1,5 +1,5 @@
 /*
- * http.h: one engine = one curl_multi loop in its own thread, keep-alive pool, no AWS knowledge, no retries.
+ * http.h: one engine = one curl_multi loop (epoll) in its own thread, keep-alive pool, no AWS knowledge, no retries.
  *
  * http_start is the primitive; http_exchange waits for it. Only http.c includes curl.
  */

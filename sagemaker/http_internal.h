@@ -57,10 +57,15 @@ struct http {
 	CURL *idle[MAX_IDLE_HANDLES];
 	size_t n_idle;
 	int64_t next_scan;
+	int64_t due; /* ms: when curl wants to be called; -1: not by time */
+	int poll;    /* epoll: curl's sockets and wake */
+	int wake;    /* eventfd; any thread writes it */
 };
 
 /* http_now: milliseconds of the monotonic clock. http_authority: host and port of an URL, for sentences. */
 int64_t http_now(void);
+/* http_wake: the engine looks at once at what it was given. Any thread. */
+void http_wake(struct http *h);
 const char *http_authority(const char *url, char out[128]);
 
 /* xfer_new: a copy of q (but for its body) that is not yet given to curl. xfer_set: x->easy made ready for curl. xfer_explain: what

@@ -27,7 +27,7 @@ static void on_timer_cancel(void *arg)
 		at = &(*at)->next;
 	*at = t->next;
 	insert_locked(h, t);
-	curl_multi_wakeup(h->multi);
+	http_wake(h);
 }
 
 static struct timer *next_due(struct http *h, int64_t now)
@@ -75,6 +75,6 @@ int http_timer(struct http *h, long ms, struct cancel *cancel, void (*fn)(void *
 		free(t);
 		return err_set(e, ECANCELED, "cancelled");
 	}
-	curl_multi_wakeup(h->multi);
+	http_wake(h);
 	return 0;
 }

@@ -21,7 +21,7 @@
 #include "sagemaker/local/upload.h"
 
 #define CONNECTION_MEMORY \
- ((size_t)256 << 10) /* half of it is the read buffer: bodies come in pieces of 128 KiB */
+ ((size_t)64 << 10) /* half of it is the read buffer; MHD clears all of it after each request */
 #define DRAIN_MAX \
  ((uint64_t)64 << 20) /* a refused body up to this size is read, so that the client sees why */
 #define IDLE_SECONDS 600u

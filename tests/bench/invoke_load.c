@@ -1,27 +1,55 @@
-/* invoke_load.c: many clients at once, each asking on a kept connection: a model server by its own HTTP, and the backend before it.
- * Arguments: CLIENTS N BODY REGION NAME=URL...; signed when NAME does not begin with "own". AWS_ACCESS_KEY_ID and
- * AWS_SECRET_ACCESS_KEY sign. Each URL in turn, each once before to warm up; a line each: NAME errors p50 p99 (us) rate (/s). */
-#include <curl/curl.h>
-#include <pthread.h>
+/* invoke_load.c: many clients at once, each asking on a kept connection of its own: a model server by its own HTTP, and the backend
+ * before it, in turn. One thread and epoll, and the same bytes each time: what it costs itself is little and equal for all, which
+ * counts where clients, backend and model share the processors.
+ *   invoke_load CLIENTS N ROUNDS BODY NAME:PORT:HEADERS... [-- NAME:PID...]
+ * NAME is asked at 127.0.0.1:PORT by POST with the lines of the file HEADERS, whose first is the request line; N times by each client
+ * in each round, the names in turn, once before to warm up. A line for each, of medians of the rounds:
+ *   NAME errors=0 p50=US p99=US rate=PER_SECOND cpu_client=US cpu_NAME=US...    (CPU time a request, of the processes named) */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
-struct load {
-	const char *url, *body, *region;
-	bool is_signed;
-	int n;
-	pthread_barrier_t *start;
+#define MAX_NAMES  8
+#define MAX_ROUNDS 64
+#define REPLY_MAX  65536
+
+struct process {
+	const char *name;
+	int pid;
+	double spent[MAX_ROUNDS];
+};
+
+struct target {
+	char name[32], request[16384];
+	int port, errors;
+	size_t len;
+	double p50[MAX_ROUNDS], p99[MAX_ROUNDS], rate[MAX_ROUNDS], client[MAX_ROUNDS];
+	struct process processes[MAX_NAMES];
 };
 
 struct client {
-	pthread_t thread;
-	struct load *load;
-	double *times; /* microseconds */
-	int errors;
+	int fd, left;
+	double began;
+	size_t have;
+	char reply[REPLY_MAX];
 };
+
+static struct target targets[MAX_NAMES];
+static int n_targets, n_processes;
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
 
 static double now_us(void)
 {
@@ -31,51 +59,67 @@ static double now_us(void)
 	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
 }
 
-static size_t ignore(char *p, size_t size, size_t n, void *arg)
+/* Of a process and its ended children, microseconds; our own: 0. */
+static double cpu_us(int pid)
 {
-	(void)p, (void)arg;
-	return size * n;
+	char path[64], text[1024] = "";
+	unsigned long user = 0, sys = 0;
+	struct rusage r;
+
+	if (!pid) {
+		getrusage(RUSAGE_SELF, &r);
+		return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e6 +
+		       (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+	}
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	FILE *f = fopen(path, "r");
+	if (!f)
+		die(path);
+	size_t n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	const char *p = n ? strrchr(text, ')') : NULL;
+	if (!p ||
+	    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &sys) != 2)
+		die(path);
+	return (double)(user + sys) * 1e6 / (double)sysconf(_SC_CLK_TCK);
 }
 
-static CURL *open_curl(const struct load *l, struct curl_slist *headers)
+static int connect_to(int port)
 {
-	char keys[512], provider[128];
-	CURL *c = curl_easy_init();
+	struct sockaddr_in a = {.sin_family = AF_INET,
+				.sin_port = htons((unsigned short)port),
+				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
-	snprintf(keys, sizeof keys, "%s:%s", getenv("AWS_ACCESS_KEY_ID"),
-		 getenv("AWS_SECRET_ACCESS_KEY"));
-	snprintf(provider, sizeof provider, "aws:amz:%s:sagemaker", l->region);
-	curl_easy_setopt(c, CURLOPT_URL, l->url);
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	if (l->is_signed) {
-		curl_easy_setopt(c, CURLOPT_USERPWD, keys);
-		curl_easy_setopt(c, CURLOPT_AWS_SIGV4, provider);
-	}
-	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(c, CURLOPT_POSTFIELDS, l->body);
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, ignore);
-	return c;
+	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a))
+		die("connect");
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	return fd;
 }
 
-static void *run_client(void *arg)
+static void ask(struct client *c, const struct target *t)
 {
-	struct client *me = arg;
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-	CURL *c = open_curl(me->load, headers);
+	c->have = 0;
+	c->began = now_us();
+	if (write(c->fd, t->request, t->len) != (ssize_t)t->len)
+		die("write");
+}
 
-	pthread_barrier_wait(me->load->start);
-	for (int i = 0; i < me->load->n; i++) {
-		long status = 0;
-		double began = now_us();
-		CURLcode rc = curl_easy_perform(c);
+/* Whether the reply is whole: its head, and as many bytes as that says. */
+static bool take(struct client *c, bool *ok)
+{
+	ssize_t n = read(c->fd, c->reply + c->have, sizeof c->reply - 1 - c->have);
 
-		me->times[i] = now_us() - began;
-		curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
-		me->errors += rc != CURLE_OK || status != 200;
-	}
-	curl_easy_cleanup(c);
-	curl_slist_free_all(headers);
-	return NULL;
+	if (n <= 0)
+		die("read");
+	c->have += (size_t)n;
+	c->reply[c->have] = '\0';
+	const char *end = strstr(c->reply, "\r\n\r\n"),
+		   *length = end ? strcasestr(c->reply, "\r\nContent-Length:") : NULL;
+	if (!end || !length || length > end)
+		return false;
+	*ok = strncmp(c->reply, "HTTP/1.1 200", 12) == 0;
+	return c->have >= (size_t)(end + 4 - c->reply) + strtoul(length + 17, NULL, 10);
 }
 
 static int by_size(const void *a, const void *b)
@@ -85,63 +129,130 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static void measure(struct load *l, const char *name, int clients, bool shown)
+static void answer(struct client *c, struct target *t, double *times, int *done, int n)
+{
+	bool ok = false;
+
+	if (!take(c, &ok))
+		return;
+	times[(*done)++] = now_us() - c->began;
+	t->errors += !ok;
+	if (--c->left > 0 && n)
+		ask(c, t);
+}
+
+static void run_clients(struct target *t, struct client *all, int clients, int n, double *times)
+{
+	int poll = epoll_create1(0), done = 0;
+	struct epoll_event ready[64];
+
+	for (int i = 0; i < clients; i++) {
+		struct epoll_event e = {.events = EPOLLIN, .data.ptr = &all[i]};
+
+		all[i].fd = connect_to(t->port);
+		all[i].left = n;
+		epoll_ctl(poll, EPOLL_CTL_ADD, all[i].fd, &e);
+		ask(&all[i], t);
+	}
+	while (done < clients * n) {
+		int k = epoll_wait(poll, ready, 64, 30000);
+		if (k == 0 || (k < 0 && errno != EINTR))
+			die("no answer for 30 s");
+		for (int i = 0; i < k; i++)
+			answer(ready[i].data.ptr, t, times, &done, n);
+	}
+	for (int i = 0; i < clients; i++)
+		close(all[i].fd);
+	close(poll);
+}
+
+/* round < 0: to warm up. */
+static void measure(struct target *t, int clients, int n, int round)
 {
 	struct client *all = calloc((size_t)clients, sizeof *all);
-	size_t total = (size_t)clients * (size_t)l->n;
-	double *times = calloc(total, sizeof *times);
-	pthread_barrier_t start;
-	int errors = 0;
+	size_t total = (size_t)clients * (size_t)n;
+	double *times = calloc(total, sizeof *times), own = cpu_us(0), before[MAX_NAMES];
 
 	if (!all || !times)
-		exit(1);
-	pthread_barrier_init(&start, NULL, (unsigned)clients + 1);
-	l->start = &start;
-	for (int i = 0; i < clients; i++) {
-		all[i] = (struct client){.load = l, .times = times + (size_t)i * (size_t)l->n};
-		if (pthread_create(&all[i].thread, NULL, run_client, &all[i]))
-			exit(1);
-	}
-	pthread_barrier_wait(&start);
+		die("calloc");
+	for (int i = 0; i < n_processes; i++)
+		before[i] = cpu_us(targets[0].processes[i].pid);
 	double began = now_us();
-	for (int i = 0; i < clients; i++) {
-		pthread_join(all[i].thread, NULL);
-		errors += all[i].errors;
-	}
+	run_clients(t, all, clients, n, times);
 	double seconds = (now_us() - began) / 1e6;
 	qsort(times, total, sizeof *times, by_size);
-	if (shown)
-		printf("%s %d %.0f %.0f %.0f\n", name, errors, times[total / 2],
-		       times[total * 99 / 100], (double)total / seconds);
-	fflush(stdout);
+	if (round >= 0) {
+		t->p50[round] = times[total / 2];
+		t->p99[round] = times[total * 99 / 100];
+		t->rate[round] = (double)total / seconds;
+		t->client[round] = (cpu_us(0) - own) / (double)total;
+		for (int i = 0; i < n_processes; i++)
+			t->processes[i].spent[round] =
+				(cpu_us(targets[0].processes[i].pid) - before[i]) / (double)total;
+	}
 	free(times);
 	free(all);
 }
 
+static double median(double *v, int n)
+{
+	qsort(v, (size_t)n, sizeof *v, by_size);
+	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* NAME:PORT:HEADERS */
+static void read_target(char *text, const char *body)
+{
+	struct target *t = &targets[n_targets++];
+	char *port = strchr(text, ':'), *path = port ? strchr(port + 1, ':') : NULL;
+	FILE *f = path ? fopen(path + 1, "r") : NULL;
+	char line[4096];
+
+	if (!f)
+		die(text);
+	snprintf(t->name, sizeof t->name, "%.*s", (int)(port - text), text);
+	t->port = atoi(port + 1);
+	while (fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\r\n")] = '\0';
+		t->len += (size_t)snprintf(t->request + t->len, sizeof t->request - t->len,
+					   "%s\r\n", line);
+	}
+	fclose(f);
+	t->len += (size_t)snprintf(t->request + t->len, sizeof t->request - t->len,
+				   "Content-Length: %zu\r\n\r\n%s", strlen(body), body);
+	if (t->len >= sizeof t->request)
+		die("the request is too long");
+}
+
 int main(int argc, char **argv)
 {
-	int clients = argc > 5 ? atoi(argv[1]) : 0, n = argc > 5 ? atoi(argv[2]) : 0;
+	int clients = argc > 5 ? atoi(argv[1]) : 0, n = argc > 5 ? atoi(argv[2]) : 0,
+	    rounds = argc > 5 ? atoi(argv[3]) : 0, i = 5;
 
-	if (clients < 1 || n < 1) {
-		fprintf(stderr, "usage: invoke_load CLIENTS N BODY REGION NAME=URL...\n");
+	if (clients < 1 || n < 1 || rounds < 1 || rounds > MAX_ROUNDS) {
+		fprintf(stderr,
+			"usage: invoke_load CLIENTS N ROUNDS BODY NAME:PORT:HEADERS... [-- NAME:PID...]\n");
 		return 2;
 	}
-	curl_global_init(CURL_GLOBAL_ALL);
-	for (int warm = 1; warm >= 0; warm--) {
-		for (int i = 5; i < argc; i++) {
-			char *url = strchr(argv[i], '=');
-
-			if (!url)
-				return 2;
-			struct load l = {.url = url + 1,
-					 .body = argv[3],
-					 .region = argv[4],
-					 .is_signed = strncmp(argv[i], "own", 3) != 0,
-					 .n = warm ? (n + 19) / 20 : n};
-			char name[64];
-			snprintf(name, sizeof name, "%.*s", (int)(url - argv[i]), argv[i]);
-			measure(&l, name, clients, !warm);
-		}
+	for (; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
+		read_target(argv[i], argv[4]);
+	for (i++; i < argc && n_processes < MAX_NAMES; i++, n_processes++) {
+		for (int k = 0; k < n_targets; k++)
+			targets[k].processes[n_processes] = (struct process){
+				.name = argv[i], .pid = atoi(strchr(argv[i], ':') + 1)};
+	}
+	for (int round = -1; round < rounds; round++) {
+		for (int k = 0; k < n_targets; k++)
+			measure(&targets[k], clients, n, round);
+	}
+	for (struct target *t = targets; t < targets + n_targets; t++) {
+		printf("%s errors=%d p50=%.0f p99=%.0f rate=%.0f cpu_client=%.0f", t->name,
+		       t->errors, median(t->p50, rounds), median(t->p99, rounds),
+		       median(t->rate, rounds), median(t->client, rounds));
+		for (int k = 0; k < n_processes; k++)
+			printf(" cpu_%.*s=%.0f", (int)strcspn(t->processes[k].name, ":"),
+			       t->processes[k].name, median(t->processes[k].spent, rounds));
+		putchar('\n');
 	}
 	return 0;
 }

@@ -1,37 +1,33 @@
 #!/usr/bin/env bash
-# Many clients ask a real model, by the model server's own HTTP and through the backend: no error, the backend adds at most 0.5 ms to
-# one client's median, and at most 1.3 x to the 99th percentile of many.   tests/bench/invoke_load.sh [CLIENTS] [N]
+# Many clients ask a real model, by the model server's own HTTP and through the backend, in turn: no error; what the backend adds to the
+# median of one client and to the 99th percentile of many, and what a request costs in CPU time: client, backend, model server.
+#   tests/bench/invoke_load.sh [CLIENTS] [N] [ROUNDS]     N: requests of each client in each round
 set -euo pipefail
 export REAL=1
 . "$(dirname "$0")/../mount/lib.sh"
+. "$(dirname "$0")/load.sh"
 CLIENTS=${1:-64}
-N=${2:-1000}
+N=${2:-200}
+ROUNDS=${3:-5}
 
+unset SAGEMAKERFS_FAULTS
 mount_start
 cp -rT "$DATA/tensorflow-keras/iris" "$MNT/models/iris"
 mkdir "$MNT/endpoints/iris"
 cat "$MNT/endpoints/iris/wait" >/dev/null
-# shellcheck disable=SC2046
-cc -std=gnu17 -D_GNU_SOURCE -O2 -pthread "$TESTS_DIR/bench/invoke_load.c" -o "$WORLD/invoke_load" $(pkg-config --cflags --libs libcurl)
-run=$STORE/run.json
-AWS_ACCESS_KEY_ID=$(jq -r .access_key "$run")
-AWS_SECRET_ACCESS_KEY=$(jq -r .secret_key "$run")
-export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
-url=$(jq -r .url "$run")
-# The backend holds the sockets that its model servers accept on; one of them is its own.
-own=$(ss -ltnpH | grep "pid=$(backend_pid)," | grep -v "${url#http://} " | awk '{print $4; exit}')
+load_prepare
 body=$(jq -c '.requests[0].body' "$DATA/tensorflow-keras/expected.json")
-load() {
-	"$WORLD/invoke_load" "$1" "$2" "$body" "$(jq -r .region "$run")" "own=http://$own/invocations" \
-		"backend=$url/endpoints/iris/invocations"
+own_headers "$WORLD/own"
+backend_headers "$WORLD/backend" iris "$body"
+load() { # CLIENTS N
+	"$WORLD/invoke_load" "$1" "$2" "$ROUNDS" "$body" "own:$(model_port):$WORLD/own" "backend:${URL##*:}:$WORLD/backend" -- \
+		"backend:$(backend_pid)" "model:$(model_server tensorflow_server.py)" | tee "$WORLD/load"
+	local own backend
+	own=$(head -1 "$WORLD/load") backend=$(tail -1 "$WORLD/load")
+	awk -v c="$1" -v a="$(value p50 "$own")" -v b="$(value p50 "$backend")" -v x="$(value p99 "$own")" -v y="$(value p99 "$backend")" \
+		'BEGIN {printf "%d clients: p50 +%.2f ms (%.2f x), p99 %.2f x\n", c, (b - a) / 1e3, b / a, y / x}'
+	! grep -v ' errors=0 ' "$WORLD/load"
 }
-report() { # CLIENTS, lines of invoke_load
-	awk -v clients="$1" '{e[$1] = $2; p50[$1] = $3; p99[$1] = $4; rate[$1] = $5}
-		END {printf "%d clients: errors %d + %d; p50 %.2f ms own, %.2f ms backend (+%.2f ms, %.2f x); p99 %.2f, %.2f (%.2f x); %d/s, %d/s\n",
-			clients, e["own"], e["backend"], p50["own"] / 1e3, p50["backend"] / 1e3, (p50["backend"] - p50["own"]) / 1e3,
-			p50["backend"] / p50["own"], p99["own"] / 1e3, p99["backend"] / 1e3, p99["backend"] / p99["own"], rate["own"], rate["backend"]
-			exit e["own"] + e["backend"] > 0}'
-}
-load 1 "$N" | report 1
-load "$CLIENTS" "$N" | report "$CLIENTS"
+load 1 "$((N * 5))"
+load "$CLIENTS" "$N"
 rmdir "$MNT/endpoints/iris"

@@ -46,7 +46,7 @@ first_day() {
 mount_tests() {
 	local names
 	read -ra names <<<"$RECORDED"
-	env XDG_CACHE_HOME="$XDG_CACHE_HOME_REAL" SAGEMAKERFS="$PEERS_DIR/recorded" "$TESTS_DIR/mount/run" "${names[@]}"
+	env XDG_CACHE_HOME="$XDG_CACHE_HOME_REAL" SAGEMAKERFS="$PEERS_DIR/recorded" JOBS=3 "$TESTS_DIR/mount/run" "${names[@]}"
 }
 
 aws_mount
