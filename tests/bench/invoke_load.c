@@ -224,35 +224,51 @@ static void read_target(char *text, const char *body)
 		die("the request is too long");
 }
 
+/* NAME:PID, once for each target: what it spent is counted for each. */
+static void add_process(const char *text)
+{
+	const char *pid = strchr(text, ':');
+
+	if (!pid)
+		die(text);
+	for (int k = 0; k < n_targets; k++)
+		targets[k].processes[n_processes] =
+			(struct process){.name = text, .pid = atoi(pid + 1)};
+	n_processes++;
+}
+
+static void show(struct target *t, int rounds)
+{
+	printf("%s errors=%d p50=%.0f p99=%.0f rate=%.0f cpu_client=%.0f", t->name, t->errors,
+	       median(t->p50, rounds), median(t->p99, rounds), median(t->rate, rounds),
+	       median(t->client, rounds));
+	for (int k = 0; k < n_processes; k++)
+		printf(" cpu_%.*s=%.0f", (int)strcspn(t->processes[k].name, ":"),
+		       t->processes[k].name, median(t->processes[k].spent, rounds));
+	putchar('\n');
+}
+
 int main(int argc, char **argv)
 {
-	int clients = argc > 5 ? atoi(argv[1]) : 0, n = argc > 5 ? atoi(argv[2]) : 0,
-	    rounds = argc > 5 ? atoi(argv[3]) : 0, i = 5;
+	int numbers[3] = {0}, i = 1;
 
+	for (; i < 4 && argc > 5; i++)
+		numbers[i - 1] = atoi(argv[i]);
+	const int clients = numbers[0], n = numbers[1], rounds = numbers[2];
 	if (clients < 1 || n < 1 || rounds < 1 || rounds > MAX_ROUNDS) {
 		fprintf(stderr,
 			"usage: invoke_load CLIENTS N ROUNDS BODY NAME:PORT:HEADERS... [-- NAME:PID...]\n");
 		return 2;
 	}
-	for (; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
+	for (i = 5; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
 		read_target(argv[i], argv[4]);
-	for (i++; i < argc && n_processes < MAX_NAMES; i++, n_processes++) {
-		for (int k = 0; k < n_targets; k++)
-			targets[k].processes[n_processes] = (struct process){
-				.name = argv[i], .pid = atoi(strchr(argv[i], ':') + 1)};
-	}
+	for (i++; i < argc && n_processes < MAX_NAMES; i++)
+		add_process(argv[i]);
 	for (int round = -1; round < rounds; round++) {
 		for (int k = 0; k < n_targets; k++)
 			measure(&targets[k], clients, n, round);
 	}
-	for (struct target *t = targets; t < targets + n_targets; t++) {
-		printf("%s errors=%d p50=%.0f p99=%.0f rate=%.0f cpu_client=%.0f", t->name,
-		       t->errors, median(t->p50, rounds), median(t->p99, rounds),
-		       median(t->rate, rounds), median(t->client, rounds));
-		for (int k = 0; k < n_processes; k++)
-			printf(" cpu_%.*s=%.0f", (int)strcspn(t->processes[k].name, ":"),
-			       t->processes[k].name, median(t->processes[k].spent, rounds));
-		putchar('\n');
-	}
+	for (int k = 0; k < n_targets; k++)
+		show(&targets[k], rounds);
 	return 0;
 }
