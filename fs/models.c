@@ -114,6 +114,27 @@ static void answer_list(struct req *r, void *arg, int no)
 	list_unref(l);
 }
 
+static void listing_ends(struct models *s)
+{
+	SCOPED_LOCK(&s->mu);
+
+	s->listing--;
+}
+
+/* Whether what is known of all models will do; else a job has to list them, and s->listing counts it. */
+static bool listing_known(struct models *s, long *limit)
+{
+	SCOPED_LOCK(&s->mu);
+
+	if (s->listed && now_ms() - s->listed <= MODEL_FRESH_MS)
+		return true;
+	*limit = models_limit_locked(s, s->listed);
+	if (s->listed && s->listing && models_uploading_locked(s))
+		return true;
+	s->listing++;
+	return false;
+}
+
 static void list_job(void *arg, struct cancel *cancel)
 {
 	struct list *l = arg;
@@ -121,6 +142,7 @@ static void list_job(void *arg, struct cancel *cancel)
 
 	if (catalog_list_all(l->s, cancel, &e) < 0)
 		mount_fail(l->s->m, ROOM_MODELS, &e);
+	listing_ends(l->s);
 	promise_settle(l->promise, e.no);
 	list_unref(l);
 }
@@ -128,24 +150,22 @@ static void list_job(void *arg, struct cancel *cancel)
 static void models_list(struct req *r, struct node *dir, struct dirfill *f)
 {
 	struct list *l = malloc(sizeof *l);
-	long limit;
-	bool fresh;
+	long limit = 0;
 
 	if (!l) {
 		reply_err(r, ENOMEM);
 		return;
 	}
 	*l = (struct list){.s = models_of(r), .dir = dir, .fill = f, .refs = 2};
-	{
-		SCOPED_LOCK(&l->s->mu);
-		fresh = l->s->listed && now_ms() - l->s->listed <= MODEL_FRESH_MS;
-		limit = models_limit_locked(l->s);
-	}
+	bool fresh = listing_known(l->s, &limit);
 	l->promise = fresh ? NULL : promise_new(r, limit, answer_list, l);
+	if (!fresh && !l->promise)
+		listing_ends(l->s);
 	if (!l->promise) {
 		l->refs = 1;
 		answer_list(r, l, 0);
 	} else if (jobs_run(l->s->m->jobs, list_job, l) < 0) {
+		listing_ends(l->s);
 		promise_settle(l->promise, 0);
 		list_unref(l);
 	}

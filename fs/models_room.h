@@ -31,8 +31,8 @@
 #define MODEL_GRACE_MS   200   /* RELEASE is asynchronous: a file just closed may still look open */
 #define MODEL_FRESH_MS   1000  /* how long a listing or manifest is believed */
 #define MODEL_SIDE       ".sagemaker" /* the directory of a model's own virtual files */
-#define MODEL_STAGED_TTL 1.0          /* seconds the kernel may believe a staged name: staging_ttl() */
-#define MODEL_TOP_TTL    0.25         /* and models/NAME itself, which another mount may change */
+#define MODEL_STAGED_TTL 1.0  /* seconds the kernel may believe a staged name: staging_ttl() */
+#define MODEL_TOP_TTL    0.25 /* and models/NAME itself, which another mount may change */
 
 #define MODEL_NAME_RULE "[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 
@@ -95,8 +95,9 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 
 	/* catalog */
 	enum known known;
-	int64_t seen; /* now_ms() when known was true, 0 never */
-	bool stale;   /* published, but not as man says */
+	int64_t seen;    /* now_ms() when known was true, 0 never */
+	unsigned asking; /* models_ask.c's jobs */
+	bool stale;      /* published, but not as man says */
 	struct manifest *man;
 	char etag[128];
 	struct archive *archive; /* of the version archive_of; NULL: not looked at yet */
@@ -120,6 +121,7 @@ struct models {
 		changed; /* committing, copying, deleting, fetching went false; a writer closed */
 	struct model *list;
 	int64_t listed;     /* now_ms() of the last whole listing, 0 never */
+	unsigned listing;   /* listings under way */
 	int64_t slow_until; /* now_ms(): S3 has just not answered somebody in time */
 	bool stopping;
 
@@ -178,14 +180,17 @@ struct ask {
 	struct promise *promise;
 	int no;        /* why S3 could not be asked; read once settled */
 	bool settled;  /* atomic: S3 answered before the limit */
+	bool hurried;  /* the limit says nothing of S3 */
 	unsigned refs; /* atomic: the job and the answer */
 };
 
 /* model_ask: then(r, copy of q), at once when enough is known. model_asked: the errno for which S3 could not be asked, 0: it was. */
 void model_ask(struct req *r, const struct ask *q);
 int model_asked(const struct ask *a);
-/* models_limit_locked: how many ms S3 may take. Once it let somebody wait in vain, others are spared that for a while. */
-long models_limit_locked(const struct models *s);
+/* models_limit_locked: how many ms S3 may take. Once it let somebody wait in vain, others are spared that for a while; and what is known
+ * (an older answer) will do while an upload of ours has the line. */
+long models_limit_locked(const struct models *s, bool known);
+bool models_uploading_locked(const struct models *s);
 
 /*
  * models_progress.c: who commits or reads says so by md->work and md->reads (progress.h), and readers of progress, events and

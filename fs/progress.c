@@ -44,7 +44,7 @@ void progress_release(struct progress *p)
 	pthread_mutex_destroy(&p->mu);
 }
 
-static enum progress_phase phase_of(const struct progress *p)
+enum progress_phase progress_now(const struct progress *p)
 {
 	return __atomic_load_n(&p->phase, __ATOMIC_RELAXED);
 }
@@ -74,7 +74,7 @@ void progress_resume(struct progress *p, enum progress_phase phase, uint64_t tot
 
 	{
 		SCOPED_LOCK(&p->mu);
-		same = phase_of(p) == phase && !phases[phase].counts;
+		same = progress_now(p) == phase && !phases[phase].counts;
 		begin_locked(p, phase, total, earlier);
 	}
 	if (!same)
@@ -142,12 +142,12 @@ void progress_total(struct progress *p, uint64_t bytes)
 
 bool progress_active(const struct progress *p)
 {
-	return phase_of(p) != PROGRESS_IDLE;
+	return progress_now(p) != PROGRESS_IDLE;
 }
 
 bool progress_counts(const struct progress *p)
 {
-	return phases[phase_of(p)].counts;
+	return phases[progress_now(p)].counts;
 }
 
 /* What is done of what was added: all of it, or the part that was sent. */
@@ -157,7 +157,7 @@ static uint64_t done_locked(struct progress *p)
 		 sent = load(&p->count.sent);
 	uint64_t total = load(&p->total);
 	double part = made ? (double)MIN(sent, made) / (double)made : 1;
-	bool waits = phase_of(p) == PROGRESS_UPLOADING && !made;
+	bool waits = progress_now(p) == PROGRESS_UPLOADING && !made;
 	uint64_t done = waits ? 0 : (uint64_t)((double)added * part);
 
 	p->high = MAX(p->high, done);
@@ -193,7 +193,8 @@ void progress_look(struct progress *p, struct progress_view *out)
 {
 	SCOPED_LOCK(&p->mu);
 
-	*out = (struct progress_view){.phase = phase_of(p), .percent = -1, .rate = -1, .left = -1};
+	*out = (struct progress_view){
+		.phase = progress_now(p), .percent = -1, .rate = -1, .left = -1};
 	if (!phases[out->phase].counts)
 		return;
 	out->done = done_locked(p);
