@@ -92,7 +92,9 @@ void progress_join(struct progress *p, enum progress_phase phase, uint64_t n)
 
 	{
 		SCOPED_LOCK(&p->mu);
-		first = p->joined++ == 0;
+		first = p->joined++ == 0 && !p->lingers;
+		p->lingers = false;
+		p->resting = 0;
 		if (first)
 			begin_locked(p, phase, n, &nothing);
 		else
@@ -104,16 +106,24 @@ void progress_join(struct progress *p, enum progress_phase phase, uint64_t n)
 
 void progress_leave(struct progress *p)
 {
-	bool last;
+	SCOPED_LOCK(&p->mu);
 
-	{
-		SCOPED_LOCK(&p->mu);
-		last = --p->joined == 0;
-		if (last)
-			begin_locked(p, PROGRESS_IDLE, 0, &nothing);
-	}
-	if (last)
-		tell(p, PROGRESS_IDLE);
+	p->lingers = --p->joined == 0;
+}
+
+/* Whether a phase that was joined is over now. */
+static bool rested_locked(struct progress *p, int64_t now)
+{
+	if (!p->lingers)
+		return false;
+	if (!p->resting)
+		p->resting = MAX(now, 1);
+	if (now - p->resting < PROGRESS_LINGER_MS)
+		return false;
+	p->lingers = false;
+	p->resting = 0;
+	begin_locked(p, PROGRESS_IDLE, 0, &nothing);
+	return true;
 }
 
 void progress_add(struct progress *p, uint64_t n)
@@ -164,9 +174,8 @@ static uint64_t done_locked(struct progress *p)
 	return total ? MIN(p->high, total) : p->high;
 }
 
-void progress_sample(struct progress *p, int64_t now)
+static void sample_locked(struct progress *p, int64_t now)
 {
-	SCOPED_LOCK(&p->mu);
 	unsigned last = (p->n + PROGRESS_SAMPLES - 1) % PROGRESS_SAMPLES;
 
 	if (p->n && now - p->sample[last].at < PROGRESS_SAMPLE_MS / 2)
@@ -174,6 +183,20 @@ void progress_sample(struct progress *p, int64_t now)
 	p->sample[p->n % PROGRESS_SAMPLES].at = now;
 	p->sample[p->n % PROGRESS_SAMPLES].done = done_locked(p);
 	p->n++;
+}
+
+void progress_sample(struct progress *p, int64_t now)
+{
+	bool over;
+
+	{
+		SCOPED_LOCK(&p->mu);
+		over = rested_locked(p, now);
+		if (!over)
+			sample_locked(p, now);
+	}
+	if (over)
+		tell(p, PROGRESS_IDLE);
 }
 
 static double rate_locked(const struct progress *p)

@@ -38,6 +38,7 @@ enum progress_phase {
 };
 
 #define PROGRESS_SAMPLES   24
+#define PROGRESS_LINGER_MS 1000
 #define PROGRESS_SAMPLE_MS 250 /* between samples; so the rate is that of the last 6 s */
 
 struct progress_count {
@@ -62,6 +63,8 @@ struct progress {
 
 	unsigned n;
 	unsigned joined; /* threads between join and leave */
+	bool lingers;    /* nobody has joined since resting, in a phase that was joined */
+	int64_t resting; /* now_ms() of the first sample that found nobody, 0: somebody was there */
 	uint64_t high;   /* done never goes back within a phase */
 };
 
@@ -97,7 +100,8 @@ bool progress_active(const struct progress *p);
 /* progress_counts: whether the phase is one in which bytes are counted. */
 bool progress_counts(const struct progress *p);
 /* progress_join: work that several threads do at once, each its own n bytes (reads of one model): the first begins the phase, the
- * others' bytes are added to its total. progress_leave: each one's end, also after a failure; the last one's is the phase's. */
+ * others' bytes are added to its total, which is what was asked for so far. progress_leave: each one's end, also after a failure. The phase
+ * ends PROGRESS_LINGER_MS after the last one's, by progress_sample: a reader asks for one piece after the other. */
 void progress_join(struct progress *p, enum progress_phase phase, uint64_t n);
 void progress_leave(struct progress *p);
 

@@ -72,6 +72,26 @@ rm -r "$MNT/models/big"
 check_wait 'the end of the model is the end of its events' "$following"
 check_out 'which is the last of them' removed bash -c "tail -n 1 '$WORLD/events' | cut -d' ' -f2"
 
+# Reading from S3: a mount that has nothing of it here.
+sync "$MNT/models/too"
+OTHER=$WORLD/mnt2
+XDG_STATE_HOME=$WORLD/state2 XDG_CACHE_HOME=$WORLD/cache2 mount_at "$OTHER"
+cat "$OTHER/models/too/.sagemaker/events" >"$WORLD/events2" &
+following=$!
+fault '[{"operation":"GetObject","nth":0,"action":"delay","arg":700}]'
+cat "$OTHER/models/too/1/assets/note.txt" >"$WORLD/note" &
+reading=$!
+check 'reading shows its bytes' wait_until 20 grep -qE '^reading [0-9]+ % .* of [0-9.]+ .iB' "$OTHER/models/too/.sagemaker/progress"
+check_match 'also in status' '^models/too  reading [0-9]+ % ' "$SAGEMAKERFS" status "$OTHER"
+check_wait 'it ends' "$reading"
+fault '[]'
+check 'with what was written' cmp "$WORLD/note" "$WORLD/export-big/1/assets/note.txt"
+check 'then that mount rests' wait_until 15 grep -qx idle "$OTHER/models/too/.sagemaker/progress"
+check_match 'its events tell both' 'Z reading done=[0-9]+ total=[0-9]+ percent=' cat "$WORLD/events2"
+kill "$following"
+wait "$following" 2>/dev/null || :
+check 'unmount the other' mount_stop "$OTHER"
+
 # What unmount finds under way, and what it leaves.
 check_match 'status without a mount: all of them' "^mount +$MNT\$" "$SAGEMAKERFS" status
 fault '[{"operation":"UploadPart","nth":0,"action":"withhold"}]'

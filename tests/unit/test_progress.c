@@ -166,8 +166,17 @@ static void joined(void **state)
 	progress_add(&p, 20 * MIB);
 	assert_line(&p, "reading 50 % 20 MiB of 40 MiB");
 	progress_leave(&p);
-	assert_true(progress_active(&p));
 	progress_leave(&p);
+	progress_sample(&p, 5000);
+	progress_join(&p, PROGRESS_READING, 10 * MIB); /* the next piece, soon */
+	progress_sample(&p, 9000);
+	assert_line(&p, "reading 40 % 20 MiB of 50 MiB, 0 B/s");
+	progress_leave(&p);
+	progress_sample(&p, 9500);
+	progress_sample(&p, 10400);
+	assert_true(progress_active(&p));
+	assert_string_equal(seen, "reading;");
+	progress_sample(&p, 10500);
 	assert_false(progress_active(&p));
 	assert_string_equal(seen, "reading;idle;");
 	progress_release(&p);
