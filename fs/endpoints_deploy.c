@@ -10,7 +10,8 @@
 #include "sagemaker/old_code.h"
 
 #define DEPLOY_KIND "deploy"
-#define EARLY_MS    50 /* how often a waiting mkdir looks whether the upload has begun */
+#define TELL_MS     1000 /* between two events of an upload */
+#define EARLY_MS    50   /* how often a waiting mkdir looks whether the upload has begun */
 
 void attempt_free(struct attempt *t)
 {
@@ -269,7 +270,8 @@ static int make(struct attempt *t, const struct model_version *v, struct deploy_
 	return 0;
 }
 
-/* While mkdir waits: once bytes of the model are on their way, checks have passed and it may be told. */
+/* While mkdir waits: once bytes of the model are on their way, checks have passed and it may be told. Then those who follow the
+ * endpoint's events are told how far they are. */
 struct early {
 	struct timer timer;
 	struct attempt *t;
@@ -279,10 +281,14 @@ static void early_look(struct timer *timer)
 {
 	struct early *w = timer->arg;
 
-	if (models_upload_percent(w->t->s->m->models, w->t->model) > 0)
+	struct endpoints *s = w->t->s;
+	bool begun = models_upload_percent(s->m->models, w->t->model) > 0;
+
+	if (begun) {
 		settle(w->t, 0);
-	else
-		timer_arm(w->t->s->m->watch, timer, EARLY_MS);
+		ep_tell(s, w->t->name);
+	}
+	timer_arm(s->m->watch, timer, begun ? TELL_MS : EARLY_MS);
 }
 
 static int publish(struct attempt *t, struct model_version *v, struct cancel *c, struct err *e)

@@ -8,6 +8,7 @@
 
 #define POLL_MAX       64 /* described singly per round; the rest in the next */
 #define BACKOFF_MAX_MS 30000
+#define FOLLOWED_MS    5000 /* where nothing is in transition, but somebody follows the events */
 
 /* How often, by who waits and for how long already. */
 static const struct pace {
@@ -27,7 +28,7 @@ static bool to_ask(const struct ep *ep)
 {
 	if (ep->attempt)
 		return false;
-	return ep_in_transition(ep) || (ep->waiters && !ep_settled(ep)) ||
+	return ep_in_transition(ep) || (ep->waiters && !ep_settled(ep)) || ep->followers ||
 	       (ep->deletion && !ep->deletion->running && ep->deletion->accepted &&
 		!deletion_over(ep));
 }
@@ -63,6 +64,9 @@ static bool attempt_due(const struct ep *ep, int64_t now)
 static long pace_of(const struct ep *ep, int64_t now)
 {
 	bool waited = ep->waiters > 0;
+
+	if (ep->followers && !waited && !ep_in_transition(ep) && !ep->deletion)
+		return FOLLOWED_MS;
 	int64_t age = now - (waited ? ep->waiting_since : ep->since);
 
 	for (size_t i = 0; i < ARRAY_SIZE(paces); i++)

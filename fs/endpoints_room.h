@@ -99,6 +99,7 @@ struct ep {
 	struct err *kept;      /* why a deletion that rmdir had taken was given up, or NULL */
 	struct err *asking;    /* why the last describe failed, for those who wait, or NULL */
 	unsigned waiters;      /* parked readers of its wait files */
+	unsigned followers;    /* of its events */
 	int64_t waiting_since;
 	struct attempt *attempt;   /* owned */
 	struct deletion *deletion; /* owned */

@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "fs/endpoints_room.h"
+#include "fs/events.h"
 
 /* The value ends as all one-value files do. */
 static int line(struct buf *out, const char *text)
@@ -208,6 +209,64 @@ static void waiting(struct node *dir, bool on)
 	row_done(dir);
 }
 
+/* What a follower is told: the status, and why where it failed. False: nothing is known yet. */
+static bool event_text(struct node *dir, struct buf *out)
+{
+	const struct endpoint_ref *at = dir->data;
+	char status[64];
+
+	ep_status(at->s, at->name, status);
+	const struct ep *ep = row_entry(dir);
+	bool asked = ep && (ep->seen_at || ep->attempt || ep->deletion);
+	buf_str(out, status[0] ? status : "deleted");
+	if (asked && streq(status, "Failed")) {
+		buf_str(out, ": ");
+		show_reason(ep, out);
+	}
+	row_done(dir);
+	return asked || !ep;
+}
+
+static uint64_t text_hash(const char *text)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+	return h | 1; /* 0: nothing has been told */
+}
+
+/* A line whenever the status is another one; the last one is "deleted". */
+static int follow_events(struct node *dir, uint64_t *seen, struct buf *out)
+{
+	_cleanup_buf_ struct buf text = {0};
+	bool told = *seen != 0;
+
+	if (!event_text(dir, &text))
+		return 0;
+	bool gone = streq(buf_cstr(&text), "deleted");
+	uint64_t now = text_hash(buf_cstr(&text));
+	if (now == *seen || (gone && !told))
+		return gone;
+	_cleanup_free_ char *line = events_line(buf_cstr(&text));
+	*seen = now;
+	return line ? buf_str(out, line) : 0;
+}
+
+static void following(struct node *dir, bool on)
+{
+	const struct endpoint_ref *at = dir->data;
+	struct ep *ep = row_entry(dir);
+
+	if (ep && on)
+		ep->followers++;
+	else if (ep && ep->followers)
+		ep->followers--;
+	if (on)
+		poll_kick_locked(at->s, 0);
+	row_done(dir);
+}
+
 const struct vfile endpoint_files[] = {
 	{.name = "status",         .mode = 0444, .show = show_status, .learn = endpoint_learn_status},
 	{.name = "error",     .mode = 0444, .show = show_error, .learn = endpoint_learn},
@@ -227,7 +286,12 @@ const struct vfile endpoint_files[] = {
 	 .flags = VF_HIDDEN,
 	 .settled = wait_settled,
 	 .waiting = waiting},
-	{0	    },
+	{.name = "events",
+	 .mode = 0444,
+	 .flags = VF_HIDDEN,
+	 .follow = follow_events,
+	 .waiting = following},
+	{0 },
 };
 
 /* .deleting/NAME: over when the entry is no deletion any more. */

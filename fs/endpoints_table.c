@@ -296,7 +296,7 @@ void ep_sweep_locked(struct endpoints *s)
 	for (struct ep **at = &s->all; *at;) {
 		struct ep *ep = *at;
 
-		if (ep_exists(ep) || ep->attempt || ep->deletion || ep->waiters ||
+		if (ep_exists(ep) || ep->attempt || ep->deletion || ep->waiters || ep->followers ||
 		    MAX(ep->stamp, ep->seen_at) > old) {
 			at = &ep->next;
 			continue;

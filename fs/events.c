@@ -19,7 +19,7 @@ void events_release(struct events *ev)
 	pthread_mutex_destroy(&ev->mu);
 }
 
-static char *stamped(const char *text)
+char *events_line(const char *text)
 {
 	struct timespec now;
 	struct tm tm;
@@ -39,7 +39,7 @@ static char *stamped(const char *text)
 
 void events_add(struct events *ev, const char *text)
 {
-	char *line = stamped(text);
+	char *line = events_line(text);
 
 	if (!line)
 		return;

@@ -20,7 +20,9 @@ struct events {
 
 void events_init(struct events *ev);
 void events_release(struct events *ev);
-/* events_add: "2026-11-26T01:54:55.123Z TEXT"; text's own line ends become spaces. Without memory the event is lost. */
+/* events_line: "2026-11-26T01:54:55.123Z TEXT\n", to be freed; text's own line ends become spaces. NULL: memory. */
+char *events_line(const char *text);
+/* events_add: that line. Without memory the event is lost. */
 void events_add(struct events *ev, const char *text);
 /* events_next: appends the line that follows *seen and moves it on; 0 stands for just before the newest. Nothing: out is as before. */
 void events_next(struct events *ev, uint64_t *seen, struct buf *out);

@@ -41,6 +41,8 @@ check 'a second upload' wait_until 20 grep -q '^uploading' "$MNT/models/too/.sag
 check_match 'several have a total' '^total of 2 models  uploading [0-9]+ % [0-9.]+ .iB of [23][0-9] MiB' "$SAGEMAKERFS" status "$MNT"
 mkdir "$MNT/endpoints/big"
 check_match 'an endpoint that needs it' '^Uploading [0-9]+ %$' cat "$MNT/endpoints/big/status"
+cat "$MNT/endpoints/big/events" >"$WORLD/deploying" &
+deploying=$!
 fault '[]'
 check 'a script can wait for one event' timeout 60 bash -c "$(declare -f follows); follows '$side/events' '^published '"
 check_out 'then it rests' idle cat "$side/progress"
@@ -61,7 +63,10 @@ assert p.poll(20000), "a change is readable"
 assert os.read(fd, 4096)
 PY
 cat "$MNT/endpoints/big/wait" >/dev/null
+check_match 'its events begin with what is so' 'Z InService$' timeout 15 head -n 1 "$MNT/endpoints/big/events"
 rmdir "$MNT/endpoints/big"
+check_wait 'they end with the endpoint' "$deploying"
+check_match 'all of its way' '^Uploading .*Creating InService Deleting deleted $' bash -c "cut -d' ' -f2- '$WORLD/deploying' | tr '\n' ' '"
 cat "$MNT/endpoints/.deleting/big/wait" >/dev/null 2>&1 || :
 cat "$side/wait" >/dev/null
 check 'a failure is an event with its reason' bash -c "
