@@ -29,10 +29,24 @@ static void question_unref(struct question *q)
 		free(q);
 }
 
+long limit_ms_locked(const struct endpoints *s)
+{
+	return now_ms() < s->slow_until ? SLOW_LIMIT_MS : PROMISE_LIMIT_MS;
+}
+
+void in_vain_locked(struct endpoints *s)
+{
+	s->slow_until = now_ms() + SLOW_FOR_MS;
+}
+
 static void question_answer(struct req *r, void *arg, int no)
 {
 	struct question *q = arg;
 
+	pthread_mutex_lock(&q->s->mu);
+	if (!q->answered)
+		in_vain_locked(q->s);
+	pthread_mutex_unlock(&q->s->mu);
 	q->answer(r, q, no);
 	question_unref(q);
 }
@@ -63,7 +77,10 @@ void ask_for(struct req *r, const struct question *what)
 	}
 	*q = *what;
 	q->refs = 2;
-	q->promise = promise_new(r, PROMISE_LIMIT_MS, question_answer, q);
+	pthread_mutex_lock(&q->s->mu);
+	long limit = limit_ms_locked(q->s);
+	pthread_mutex_unlock(&q->s->mu);
+	q->promise = promise_new(r, limit, question_answer, q);
 	if (!q->promise) {
 		free(q);
 		reply_err(r, ENOMEM);

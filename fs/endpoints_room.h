@@ -131,7 +131,8 @@ struct endpoints {
 	uint64_t seq, round;            /* the last ones given */
 	int64_t listed_at;              /* of the last whole listing; 0: never */
 	bool listed_ever;
-	bool unlisted; /* listing is not permitted: endpoints are asked after one by one */
+	int64_t slow_until; /* now_ms(): the service has just not answered somebody in time */
+	bool unlisted;      /* listing is not permitted: endpoints are asked after one by one */
 	struct listing listing;
 	struct parked *parked;
 	struct allowance asks; /* single questions that looking around may cost */
@@ -288,6 +289,12 @@ struct question {
 	unsigned refs; /* s->mu: the request's answer and the job */
 };
 
+/* limit_ms_locked: how many ms the service may take for an answer. Once it let somebody wait in vain (in_vain_locked), others are
+ * spared that for a while: an ls -l is many questions. */
+#define SLOW_LIMIT_MS 200
+#define SLOW_FOR_MS   5000
+long limit_ms_locked(const struct endpoints *s);
+void in_vain_locked(struct endpoints *s);
 /* ask_for: what is copied; ask's failure is the room's last one, too. */
 void ask_for(struct req *r, const struct question *what);
 /* endpoint_learn, endpoint_learn_status: the rows' learn (vfile.h): by what a description says; by the status. */

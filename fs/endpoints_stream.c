@@ -250,6 +250,8 @@ static void on_limit(struct timer *t)
 	pthread_mutex_lock(&s->mu);
 	bool mine = take_out_locked(p);
 	enum turn turn = mine ? limit_locked(s, p->f, p->kind) : NOTHING;
+	if (mine)
+		in_vain_locked(s);
 	pthread_mutex_unlock(&s->mu);
 	if (mine)
 		answer_parked(p, turn);
@@ -290,7 +292,9 @@ static void park(struct endpoints *s, struct req *r, struct dirfill *f,
 		p->listed = true;
 		p->next = s->parked;
 		s->parked = p;
-		timer_arm(s->m->watch, &p->timer, PROMISE_LIMIT_MS);
+		/* who has been given a part gets the rest or ETIMEDOUT: not sooner than need be */
+		timer_arm(s->m->watch, &p->timer,
+			  dirfill_mark(f)->parts ? PROMISE_LIMIT_MS : limit_ms_locked(s));
 	}
 	pthread_mutex_unlock(&s->mu);
 	if (waits)

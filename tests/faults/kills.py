@@ -60,6 +60,11 @@ def one(i, whole, found):
     why = account.differs(name, source)
     if why:
         return f"{what}: {why}"
+    keys = {}
+    for v in account.manifest(name)["versions"]:
+        keys.setdefault(v["digest"], set()).add(v["key"])
+    if any(len(k) > 1 for k in keys.values()):
+        return f"{what}: one content is there twice: {keys}"
     stray = until(15, lambda: not account.litter(name)) or account.litter(name)
     return "" if stray is True else f"{what}: left over: {stray}"
 
