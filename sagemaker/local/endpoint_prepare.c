@@ -43,8 +43,8 @@ int variant_choose(struct variant *v, struct err *e)
 	if (!images_parse(uri, &image))
 		return err_set(
 			e, EINVAL,
-			"the local backend cannot run the image '%s': it runs AWS's TensorFlow, MXNet, PyTorch, scikit-learn "
-			"and XGBoost inference images by their URIs",
+			"the local backend cannot run the image '%s': it runs AWS's TensorFlow, MXNet, PyTorch, scikit-learn, "
+			"XGBoost and Hugging Face inference images by their URIs",
 			uri);
 	if (runtime_server(image.framework, v->server, e) < 0)
 		return -1;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Exports of every framework that has a runtime, as the framework wrote them, on the real mount: their answers are the framework's
-# own (expected.json) within 1e-5. Needs the runtimes of sklearn, xgboost, mxnet and pytorch, and an index of packages for pip.
+# own (expected.json) within 1e-5. Needs the runtimes of sklearn, xgboost, mxnet, pytorch and huggingface, and an index of packages for pip.
 set -euo pipefail
 export REAL=1
 . "$(dirname "$0")/../mount/lib.sh"
@@ -82,5 +82,20 @@ for row in ready:xgboost-points:csv single:sklearn-points:json; do
 	check "$name answers" compare "$DATA/$data/expected.json" "$WORLD/answer"
 	rmdir "$MNT/endpoints/$name"
 done
+
+# Hugging Face: what its own pipeline says of the same files.
+runtime=$("$TOP/scripts/runtimes" --path huggingface)
+HF_HUB_OFFLINE=1 "$runtime/bin/python" -B -c 'import json, sys
+from transformers import pipeline
+ask = pipeline("text-classification", model=sys.argv[1], tokenizer=sys.argv[1])
+json.dump({"requests": [{"output": [row["score"] for row in ask("hello world")]}]}, open(sys.argv[2], "w"))' \
+	"$DATA/huggingface-tiny/one" "$WORLD/expected.json"
+cp -rT "$DATA/huggingface-tiny/one" "$MNT/models/hf"
+check 'mkdir hf' mkdir "$MNT/endpoints/hf"
+check_out 'hf serves' InService cat "$MNT/endpoints/hf/wait"
+echo '{"inputs": "hello world"}' >"$MNT/invoke/hf"
+jq '[.[].score]' "$MNT/invoke/hf" >"$WORLD/answer" || :
+check 'hf answers as its framework' compare "$WORLD/expected.json" "$WORLD/answer"
+rmdir "$MNT/endpoints/hf"
 mount_stop
 done_testing

@@ -48,13 +48,22 @@ class RequestProcessor:
     get_response_header = get_response_headers
 
 
+class Metrics:
+    """MMS's metrics of a request; there they become log lines of their own."""
+
+    def ignore(self, *_, **__):
+        pass
+
+    add_counter = add_time = add_size = add_percent = add_metric = ignore
+
+
 class Context:
     """MMS's context: of the model, and of the one request being handled."""
 
     def __init__(self, model_dir, headers=None, request_id="0"):
         self.model_name = "model"
         self.manifest = {}
-        self.metrics = None
+        self.metrics = Metrics()
         self.system_properties = {"model_dir": model_dir, "gpu_id": None, "batch_size": 1,
                                   "server_name": "MMS", "server_version": "1"}
         self.request_ids = {0: request_id}
@@ -110,7 +119,7 @@ def headers_of(environ):
 
 def server_error(start_response, code, text):
     """An error of MMS's own, in its form."""
-    body = json.dumps({"code": code, "type": ERROR_TYPES[code], "message": text}, indent=2)
+    body = json.dumps({"code": code, "type": ERROR_TYPES.get(code, "InternalServerException"), "message": text}, indent=2)
     return http.reply(start_response, code, body)
 
 
@@ -138,6 +147,8 @@ def invocation(service, model_dir):
             return server_error(start_response, 507, "Out of resources")
         except Exception as error:
             http.log_exception("Invoking custom service failed: %s" % error)
+            if hasattr(error, "error_code"):  # mms.service.PredictionException
+                return server_error(start_response, error.error_code, error.message)
             return server_error(start_response, 503, "Prediction failed")
         if not isinstance(answers, list):
             return server_error(start_response, 503, "Invalid model predict output")
