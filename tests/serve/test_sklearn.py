@@ -50,23 +50,28 @@ class Sklearn(harness.Trained):
     def test_errors_are_the_containers(self):
         server = self.served(MODEL_FN)
         rows = self.expected["rows"]
-        answer = server.invoke("x", "text/plain")
-        self.assertEqual((answer.status, answer.json["error"]), (415, "UnsupportedFormatError"))
-        self.assertIn("Content type text/plain is not supported by this framework.",
-                      answer.json["error-message"])
         answer = server.invoke(rows, Accept="image/png")
-        self.assertEqual((answer.status, answer.json["error"]), (406, "UnsupportedFormatError"))
-        for body, kind in (("{nonsense", "application/json"), ("a,b,c,d\ne,f,g,h", "text/csv"),
+        self.assertEqual((answer.status, answer.type), (500, "text/html; charset=utf-8"))
+        self.assertIn("Content type image/png is not supported by this framework.", server.output())
+        for body, kind in (("x", "text/plain"), ("{nonsense", "application/json"), ("a,b,c,d\ne,f,g,h", "text/csv"),
                            ("1,2,3,4", "text/csv"),  # one row is a vector there, too
                            (b"no npy", "application/x-npy"), ("[[1, 2]]", "application/json")):
             answer = server.invoke(body, kind)
             self.assertEqual((answer.status, answer.type), (500, "text/html; charset=utf-8"), body)
             self.assertIn("Internal Server Error", answer.text)
+        self.assertIn("Content type text/plain is not supported by this framework.", server.output())
         self.assertIn("Expected 2D array, got 1D array instead", server.output())
         self.assertEqual(server.request("GET", "/invocations").status, 405)
         self.assertEqual(server.request("GET", "/x").status, 404)
         self.assertEqual(server.request("GET", "/ping").body, b"")
         self.assertEqual(server.invoke(rows).json, self.expected["labels"])
+
+    def test_numbers_in_csv(self):
+        """As numpy prints them in their own type, not as doubles."""
+        code = ("import numpy\ndef model_fn(directory):\n    return 1\n"
+                "def predict_fn(data, model):\n    return numpy.array([[1e-9, 0.1], [3e20, 2]], 'float32')\n")
+        answer = self.served(code).invoke([[1]], Accept="text/csv")
+        self.assertEqual(answer.text, "1e-09,0.1\n3e+20,2.0\n")
 
     def test_users_functions(self):
         code = MODEL_FN + ("def predict_fn(data, model):\n    return model.predict_proba(data)\n")

@@ -13,7 +13,6 @@ import os
 import sys
 import tarfile
 import textwrap
-import traceback
 import types
 
 import smfs_http as http
@@ -111,7 +110,7 @@ def array_to_csv(array):
         array = array.reshape(-1, 1)
     out = io.StringIO()
     try:
-        csv.writer(out, lineterminator="\n", strict=True).writerows(array.tolist())
+        csv.writer(out, lineterminator="\n", strict=True).writerows(array)
     except csv.Error as error:
         raise ClientError("Error while encoding csv: %s" % error)
     return out.getvalue()
@@ -228,21 +227,9 @@ class Handlers:
         call = self.functions
         if call["transform_fn"]:
             return call["transform_fn"](self.model, content, content_type, accept)
-        try:
-            data = call["input_fn"](content, content_type)
-        except UnsupportedFormatError as error:
-            return refusal(error, 415)
-        prediction = call["predict_fn"](data, self.model)
-        try:
-            return call["output_fn"](prediction, accept)
-        except UnsupportedFormatError as error:
-            return refusal(error, 406)
-
-
-def refusal(error, status):
-    body = json.dumps({"error": type(error).__name__, "error-message": str(error),
-                       "stack-trace": traceback.format_exc()})
-    return Response(body, status=status, mimetype=JSON)
+        # Whatever one of them raises becomes a ClientError there, a type that is not supported included: Flask's 500.
+        data = call["input_fn"](content, content_type)
+        return call["output_fn"](call["predict_fn"](data, self.model), accept)
 
 
 def load_handlers(defaults, hint):
