@@ -90,30 +90,38 @@ class Turn:
     does this, and the backend starts the server again. `with Turn(seconds): ...` around each request."""
 
     def __init__(self, seconds):
-        self.seconds, self.lock, self.began = seconds, threading.Lock(), threading.Condition()
-        self.until = None
+        self.seconds, self.lock, self.begins = seconds, threading.Lock(), threading.Condition()
+        self.until, self.idle = None, False  # when the one that runs is late; whether nobody watches
         threading.Thread(target=self.watch, daemon=True).start()
 
     def __enter__(self):
         self.lock.acquire()
-        with self.began:
-            self.until = time.monotonic() + self.seconds
-            self.began.notify()
+        self.until = time.monotonic() + self.seconds
+        if self.idle:
+            with self.begins:
+                self.begins.notify()
 
     def __exit__(self, *_):
-        with self.began:
-            self.until = None
+        self.until = None
         self.lock.release()
 
     def watch(self):
-        with self.began:
-            while True:
-                if self.until is None:
-                    self.began.wait()
-                elif time.monotonic() < self.until:
-                    self.began.wait(self.until - time.monotonic())
-                else:
-                    fail("a request took longer than %g s: the model server ends, to be started again" % self.seconds)
+        """Wakes once in `seconds` while requests come, not at all while none do."""
+        while True:
+            until = self.until
+            if until is None:
+                self.wait_for_one()
+            elif time.monotonic() < until:
+                time.sleep(max(0, until - time.monotonic()))
+            elif self.until == until:
+                fail("a request took longer than %g s: the model server ends, to be started again" % self.seconds)
+
+    def wait_for_one(self):
+        with self.begins:
+            self.idle = True
+            if self.until is None:
+                self.begins.wait()
+            self.idle = False
 
 
 def server_timeout(*names):
