@@ -110,6 +110,16 @@ static bool whole(const cJSON *v, double max, uint64_t *out)
 
 #define OFFSET_MAX 1e15
 
+bool archive_number(const cJSON *v, uint64_t *out)
+{
+	return whole(v, OFFSET_MAX, out);
+}
+
+bool archive_hash(const cJSON *record, unsigned char out[SHA256_LEN])
+{
+	return read_hex(manifest_text(record, "sha256"), out, SHA256_LEN);
+}
+
 static int unknown(struct err *e)
 {
 	return err_set(e, ENODATA, "the manifest does not say where the files are");
@@ -149,29 +159,50 @@ static int read_extents(struct archive *a, const cJSON *record, struct err *e)
 		if (!whole(cJSON_GetObjectItemCaseSensitive(m, "offset"), OFFSET_MAX, &x.from) ||
 		    !whole(cJSON_GetObjectItemCaseSensitive(m, "size"), OFFSET_MAX, &x.size))
 			return unknown(e);
-		x.hashed = read_hex(manifest_text(m, "sha256"), x.sha256, sizeof x.sha256);
+		x.hashed = archive_hash(m, x.sha256);
 		if (archive_add(a, &x) < 0)
 			return err_set(e, ENOMEM, "out of memory");
 	}
 	return 0;
 }
 
+/* "s3://bucket/key" apart; the key, NULL: it is none. */
+const char *archive_uri(const char *uri, char bucket[64])
+{
+	const char *rest = starts_with(uri, "s3://") ? uri + strlen("s3://") : "";
+	size_t n = strcspn(rest, "/");
+
+	if (!n || n >= 64 || !rest[n] || !rest[n + 1])
+		return NULL;
+	memcpy(bucket, rest, n);
+	bucket[n] = 0;
+	return rest + n + 1;
+}
+
+struct archive *archive_place(const cJSON *record, struct err *e)
+{
+	const char *uri = manifest_text(record, "uri"), *key = manifest_text(record, "key");
+	char bucket[64] = "";
+	struct archive *a;
+
+	if (*uri)
+		key = archive_uri(uri, bucket);
+	if (!key || !*key) {
+		err_set(e, EBADMSG, "the manifest does not say where the archive is");
+		return NULL;
+	}
+	a = archive_new(*uri ? bucket : NULL, key, manifest_text(record, "etag"));
+	if (!a)
+		err_set(e, ENOMEM, "out of memory");
+	return a;
+}
+
 struct archive *archive_of(const cJSON *record, struct err *e)
 {
-	const char *key = manifest_text(record, "key");
 	_cleanup_(archive_unrefp)
-	struct archive *a = NULL;
+	struct archive *a = archive_place(record, e);
 
-	if (!*key) {
-		unknown(e);
-		return NULL;
-	}
-	a = archive_new(NULL, key, "");
-	if (!a) {
-		err_set(e, ENOMEM, "out of memory");
-		return NULL;
-	}
-	if (read_points(a, record, e) < 0 || read_extents(a, record, e) < 0 ||
+	if (!a || read_points(a, record, e) < 0 || read_extents(a, record, e) < 0 ||
 	    archive_ready(a, e) < 0)
 		return NULL;
 	return steal(a);

@@ -48,6 +48,18 @@ int archive_ready(struct archive *a, struct err *e) _must_check_;
 /* archive_find: where a member's bytes are: NULL: not in the archive, or in another size. */
 const struct extent *archive_find(const struct archive *a, const struct manifest_member *m);
 
+/* archive_number: a whole number that a stream may have for an offset. archive_hash: the SHA-256 of a record's "sha256". */
+bool archive_number(const cJSON *v, uint64_t *out);
+bool archive_hash(const cJSON *record, unsigned char out[SHA256_LEN]);
+/* archive_place: an archive with a record's place, and nothing of its inside. NULL: e. */
+/* archive_uri: "s3://bucket/key" apart; the key, NULL: it is none. */
+const char *archive_uri(const char *uri, char bucket[64]);
+struct archive *archive_place(const cJSON *record, struct err *e);
+
+/* archive_file.c: archive_save: the text of its index. archive_read: into an archive that has only its place; EBADMSG. */
+int archive_save(const struct archive *a, struct buf *out) _must_check_;
+int archive_read(struct archive *a, const char *p, size_t n, struct err *e) _must_check_;
+
 /*
  * A chunk's bytes on their way into the cache: every member that lies whole within the chunk is compared with its SHA-256.
  * chunk_check_begin, _take in order, _end (EBADMSG) or _drop.

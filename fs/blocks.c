@@ -362,11 +362,8 @@ static void added(struct blocks *b, uint64_t n)
 		look(b, b->max);
 }
 
-static int name_it(struct block_new *w, const char *id, size_t i)
+static int name_it(struct block_new *w, const char *id, const char *name)
 {
-	char name[64];
-
-	file_name(id, i, name);
 	for (int tries = 0; tries < 2; tries++) {
 		if (renameat(w->b->dirfd, w->temp, w->b->dirfd, name) == 0)
 			return 0;
@@ -379,8 +376,10 @@ static int name_it(struct block_new *w, const char *id, size_t i)
 struct block *block_end(struct block_new *w, const char *id, size_t i)
 {
 	struct block *k;
+	char name[64];
 
-	if (!w->memory && name_it(w, id, i) < 0) {
+	file_name(id, i, name);
+	if (!w->memory && name_it(w, id, name) < 0) {
 		(void)!unlinkat(w->b->dirfd, w->temp, 0);
 		w->memory = true; /* a file without a name: space of the disk, but little of it */
 	}
@@ -400,6 +399,39 @@ void block_drop(struct block_new *w)
 		(void)!unlinkat(w->b->dirfd, w->temp, 0);
 	closep(&w->fd);
 	w->fd = -1;
+}
+
+bool blocks_keeps(const struct blocks *b)
+{
+	return b->dirfd >= 0;
+}
+
+int blocks_file(struct blocks *b, const char *id, const char *name, struct buf *out)
+{
+	_cleanup_free_ char *path = str_printf("%s/%s", id, name);
+	_cleanup_close_ int fd = b->dirfd >= 0 && path
+					 ? openat(b->dirfd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+					 : -1;
+
+	if (fd < 0)
+		return -1;
+	(void)!futimens(fd, NULL);
+	return buf_read_fd(out, fd);
+}
+
+void blocks_put_file(struct blocks *b, const char *id, const char *name, const void *p, size_t n)
+{
+	_cleanup_free_ char *path = str_printf("%s/%s", id, name);
+	struct block_new w;
+	struct err e;
+
+	if (!path || !blocks_keeps(b) || block_begin(&w, b, &e) < 0)
+		return;
+	if (block_write(&w, p, n, &e) < 0 || w.memory || name_it(&w, id, path) < 0)
+		block_drop(&w);
+	else
+		added(b, n);
+	closep(&w.fd);
 }
 
 void blocks_forget(struct blocks *b, const char *id)

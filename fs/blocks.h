@@ -7,6 +7,7 @@
 #define FS_BLOCKS_H
 
 #include "fs/log.h"
+#include "sagemaker/buf.h"
 #include "sagemaker/err.h"
 #include "sagemaker/util.h"
 
@@ -56,6 +57,12 @@ int block_write(struct block_new *w, const void *p, size_t n, struct err *e) _mu
 /* block_end: it is verified: from now on everybody's. NULL: memory. */
 struct block *block_end(struct block_new *w, const char *id, size_t i);
 void block_drop(struct block_new *w);
+
+/* blocks_keeps: whether anything is kept on disk. */
+bool blocks_keeps(const struct blocks *b);
+/* blocks_file: another file beside an archive's blocks, whole. -1: there is none. blocks_put_file: makes one, if it can. */
+int blocks_file(struct blocks *b, const char *id, const char *name, struct buf *out);
+void blocks_put_file(struct blocks *b, const char *id, const char *name, const void *p, size_t n);
 
 /* blocks_forget: the archive is gone. */
 void blocks_forget(struct blocks *b, const char *id);

@@ -131,8 +131,10 @@ static bool take_in(struct model *md, struct manifest *man, const char *etag, ch
 	SCOPED_LOCK(&md->s->mu);
 	bool other = !same_version(md->man, man);
 
-	manifest_unref(md->man);
-	md->man = manifest_ref(man);
+	if (other || !man || !man->unread) { /* else: the same archive, and perhaps its inside */
+		manifest_unref(md->man);
+		md->man = manifest_ref(man);
+	}
 	snprintf(md->etag, sizeof md->etag, "%s", etag);
 	md->known = man ? KNOWN_PUBLISHED : KNOWN_ABSENT;
 	md->stale = false;
@@ -212,7 +214,7 @@ int catalog_refresh(struct model *md, struct cancel *c, struct err *e)
 			return 0;
 		}
 	}
-	if (catalog_load(md, &man, etag, c, e) < 0)
+	if (catalog_load(md, &man, etag, c, e) < 0 || (!man && elsewhere_find(md, &man, c, e) < 0))
 		return -1;
 	catalog_learn(md, man, etag);
 	return 0;
@@ -225,25 +227,41 @@ struct listing {
 	int64_t began;
 };
 
-/* One key: only PREFIX/NAME/manifest.json matters. */
+/* The model whose manifest an object is: PREFIX/NAME/manifest.json. */
+static bool manifest_key(const char *rest, char name[64])
+{
+	const char *slash = strchr(rest, '/');
+
+	if (!slash || !streq(slash, "/manifest.json") || slash - rest >= 64)
+		return false;
+	snprintf(name, 64, "%.*s", (int)(slash - rest), rest);
+	return true;
+}
+
+/* One key: a manifest, or an archive of somebody else's, which a manifest of the same name hides. */
 static int listed(void *arg, const struct s3_item *item)
 {
 	struct listing *l = arg;
-	const char *rest = item->key + l->prefix, *slash = strchr(rest, '/');
+	const char *rest = item->key + l->prefix;
 	char name[64];
 	struct err e;
 
 	if (++l->keys > LIST_KEYS_MAX)
 		return 1;
-	if (!slash || !streq(slash, "/manifest.json") || (size_t)(slash - rest) >= sizeof name)
+	bool ours = manifest_key(rest, name);
+	if (!ours && !elsewhere_key(rest, name))
 		return 0;
-	snprintf(name, sizeof name, "%.*s", (int)(slash - rest), rest);
 	struct model *md = model_get(l->s, name, &e);
 	if (!md)
 		return 0;
 	SCOPED_LOCK(&l->s->mu);
+	bool known = md->man && item->etag &&
+		     streq(md->man->elsewhere ? manifest_text(md->man->current, "etag") : md->etag,
+			   item->etag);
+	/* of several archives one is shown: once that one was listed, the others change nothing */
+	if (known || ours || md->seen < l->began || !md->man)
+		md->stale = !known;
 	md->known = KNOWN_PUBLISHED;
-	md->stale = !md->man || !item->etag || !streq(md->etag, item->etag);
 	md->seen = now_ms();
 	return 0;
 }

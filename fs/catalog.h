@@ -30,6 +30,8 @@ struct manifest {
 	const cJSON *current; /* the current version's record in json */
 	char version[48];     /* its name */
 	double created;       /* epoch seconds */
+	bool elsewhere;       /* somebody else's archive: only read */
+	bool unread;          /* ... of which nobody has looked inside yet */
 	struct manifest_member
 		*members; /* of the current version, the user's only, sorted by path */
 	size_t n;

@@ -37,9 +37,52 @@ struct archive *archive_known(struct model *md, const struct manifest *man, stru
 	return a;
 }
 
+/* One at a time reads an archive of md; the others wait and find its index. */
+static int turn(struct model *md, struct cancel *c, struct err *e)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	while (md->fetching) {
+		if (cancel_is_set(c))
+			return err_set(e, ECANCELED, "cancelled");
+		models_wait_locked(md->s, 100);
+	}
+	md->fetching = true;
+	return 0;
+}
+
+static void turn_over(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	md->fetching = false;
+	pthread_cond_broadcast(&md->s->changed);
+}
+
+static struct archive *scanned(struct model *md, const struct manifest *man, struct cancel *c,
+			       struct err *e)
+{
+	_cleanup_(archive_unrefp)
+	struct archive *a = archive_place(man->current, e);
+
+	if (!a || archive_scan(md, &a, c, e) < 0)
+		return NULL;
+	keep(md, man, a);
+	return steal(a);
+}
+
 struct archive *archive_learn(struct model *md, const struct manifest *man, struct cancel *c,
 			      struct err *e)
 {
-	(void)c;
-	return archive_known(md, man, e);
+	struct archive *a = archive_known(md, man, e);
+
+	if (a || e->no != ENODATA)
+		return a;
+	if (turn(md, c, e) < 0)
+		return NULL;
+	a = archive_known(md, man, e);
+	if (!a && e->no == ENODATA)
+		a = scanned(md, man, c, e);
+	turn_over(md);
+	return a;
 }

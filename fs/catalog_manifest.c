@@ -175,6 +175,9 @@ static int read_versions(struct manifest *m, const char *key_prefix, struct err 
 		return bad(e, "it has no current version");
 	snprintf(m->version, sizeof m->version, "%s", manifest_text(m->current, "version"));
 	m->created = record_when(manifest_text(m->current, "created"));
+	m->unread = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "unread"));
+	m->elsewhere = m->unread ||
+		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "elsewhere"));
 	return read_members(m, e);
 }
 

@@ -19,7 +19,8 @@ static struct archive_use *unnamed(const char *bucket, const cJSON *keys,
 	if (!all)
 		return NULL;
 	cJSON_ArrayForEach(key, keys) {
-		if (!cJSON_IsString(key) || (man && manifest_names_key(man, key->valuestring)))
+		if (!cJSON_IsString(key) || !key->valuestring[0] ||
+		    (man && manifest_names_key(man, key->valuestring)))
 			continue;
 		all[*n].uri = str_printf("s3://%s/%s", bucket, key->valuestring);
 		if (!all[(*n)++].uri)

@@ -20,6 +20,8 @@ static int may_leave_locked(struct model *md, struct err *e)
 
 	if (md->deleting)
 		return err_set(e, ENOENT, "model '%s' is being removed", md->name);
+	if (elsewhere_refuse_locked(md, e) < 0)
+		return -1;
 	if (md->conflict)
 		return err_set(
 			e, EBUSY,

@@ -127,6 +127,22 @@ static void newest_for_newer(const struct models *s, struct model_version *v)
 		v->made_with[0] = 0;
 }
 
+/* What was chosen here for an archive that nobody here may publish anew. */
+static void elsewhere_overrides(struct model *md, struct model_version *v)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	if (!md->man || !md->man->elsewhere)
+		return;
+	if (md->framework[0]) {
+		memcpy(v->framework, md->framework, sizeof v->framework);
+		snprintf(v->content_type, sizeof v->content_type, "%s",
+			 framework_content_type(v->framework));
+	}
+	if (md->framework_version[0])
+		memcpy(v->framework_version, md->framework_version, sizeof v->framework_version);
+}
+
 int models_publish(struct models *s, const char *model, struct model_version *out, struct cancel *c,
 		   struct err *e)
 {
@@ -136,7 +152,8 @@ int models_publish(struct models *s, const char *model, struct model_version *ou
 	struct s3_bucket bucket;
 
 	if (!md || model_commit(md, COMMIT_ASKED, c, e) < 0 ||
-	    mount_bucket(s->m, &bucket, c, e) < 0 || catalog_refresh(md, c, e) < 0)
+	    mount_bucket(s->m, &bucket, c, e) < 0 || catalog_refresh(md, c, e) < 0 ||
+	    elsewhere_read(md, c, e) < 0)
 		return -1;
 	{
 		SCOPED_LOCK(&s->mu);
@@ -145,6 +162,7 @@ int models_publish(struct models *s, const char *model, struct model_version *ou
 	if (!man)
 		return nothing(e, model);
 	version_of(model, bucket.name, man, out);
+	elsewhere_overrides(md, out);
 	newest_for_newer(s, out);
 	return 0;
 }
@@ -154,7 +172,8 @@ bool models_published(struct models *s, const char *model)
 	SCOPED_LOCK(&s->mu);
 	const struct model *md = model_find_locked(s, model);
 
-	return md && !md->dirty && !md->gone.n && !md->committing && !md->deleting && md->man;
+	return md && !md->dirty && !md->gone.n && !md->committing && !md->deleting && md->man &&
+	       !md->man->unread;
 }
 
 static bool our_bucket(struct models *s, const char *name, size_t n)
@@ -182,6 +201,9 @@ void models_of_uri(struct models *s, const char *uri, char model[64])
 	const char *key = our_key(s, uri), *slash = key ? strchr(key, '/') : NULL;
 	const char *last = slash ? strchr(slash + 1, '/') : NULL;
 
+	model[0] = 0;
+	if (key && elsewhere_key(key, model))
+		return;
 	model[0] = 0;
 	if (!last || !streq(last, "/model.tar.gz") || slash - key >= 64)
 		return;

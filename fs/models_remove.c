@@ -110,6 +110,37 @@ static int unused(struct model *md, struct cancel *c, struct err *e)
 		md->name, endpoint, endpoint);
 }
 
+/* Somebody else's archive, with -o delete=any: that object, as it was seen. */
+static int delete_elsewhere(struct model *md, struct cancel *c, struct err *e)
+{
+	struct models *s = md->s;
+	_cleanup_free_ char *key = NULL;
+
+	struct s3_bucket bucket;
+
+	{
+		SCOPED_LOCK(&s->mu);
+		if (!md->staged && md->man && md->man->elsewhere)
+			key = strdup(manifest_text(md->man->current, "key"));
+	}
+
+	if (!key)
+		return 0;
+	if (unused(md, c, e) < 0 || mount_bucket(s->m, &bucket, c, e) < 0 ||
+	    delete_key(s, &bucket, key, c, e) < 0)
+		return -1;
+	catalog_learn(md, NULL, "");
+	return 0;
+}
+
+static int delete_remote(struct model *md, const struct manifest *man, const char *etag,
+			 struct cancel *c, struct err *e)
+{
+	if (!man)
+		return delete_elsewhere(md, c, e);
+	return unused(md, c, e) < 0 ? -1 : delete_published(md, man, etag, c, e);
+}
+
 static int remove_all(struct model *md, struct cancel *c, struct err *e)
 {
 	struct models *s = md->s;
@@ -127,7 +158,7 @@ static int remove_all(struct model *md, struct cancel *c, struct err *e)
 	/* An unreachable service does not keep anybody from removing what was never published. */
 	if (catalog_load(md, &man, etag, c, e) < 0 && ours)
 		return -1;
-	if (man && (unused(md, c, e) < 0 || delete_published(md, man, etag, c, e) < 0))
+	if (delete_remote(md, man, etag, c, e) < 0)
 		return -1;
 	SCOPED_LOCK(&s->mu);
 	if (md->staged && unlinkat(s->m->staging_fd, md->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
@@ -206,12 +237,16 @@ static bool staged_full(struct model *md)
 }
 
 /* Marks md as going; the errno when it may not. */
-static int begin(struct model *md)
+static int begin(struct model *md, struct err *e)
 {
 	SCOPED_LOCK(&md->s->mu);
 
 	if (!model_exists_locked(md))
 		return ENOENT;
+	if (elsewhere_keep_locked(md, e) < 0)
+		return EPERM;
+	if (!md->staged && md->man && md->man->unread)
+		return ENOTEMPTY;
 	if (md->staged ? staged_full(md) : catalog_list(md->man, &md->gone, "", any, NULL) != 0)
 		return ENOTEMPTY;
 	md->deleting = true;
@@ -223,11 +258,13 @@ static int begin(struct model *md)
 void models_rmdir(struct req *r, struct node *dir, const char *name)
 {
 	struct models *s = req_mount(r)->models;
-	struct err e;
+	struct err e = {0};
 	struct model *md = model_name_ok(name) ? model_get(s, name, &e) : NULL;
 	struct removal *v = malloc(sizeof *v);
-	int no = vdir_row(dir, name) ? ENOTDIR : !md ? ENOENT : !v ? ENOMEM : begin(md);
+	int no = vdir_row(dir, name) ? ENOTDIR : !md ? ENOENT : !v ? ENOMEM : begin(md, &e);
 
+	if (no == EPERM)
+		model_fail(md, &e);
 	if (no) {
 		free(v);
 		reply_err(r, no);

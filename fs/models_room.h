@@ -224,6 +224,23 @@ bool models_is_file(struct node *dir, const char *name);
 char *models_uri(struct models *s, const cJSON *record);
 void models_canonical(const char *model, char out[64]);
 
+/* elsewhere.c: archives that others put under PREFIX without a manifest. */
+/* elsewhere_key: whether what is at PREFIX/rest is one; name: the model that it is shown as. */
+bool elsewhere_key(const char *rest, char name[64]);
+/* elsewhere_find: what stands in for a manifest of md; NULL: there is none. Job thread. */
+int elsewhere_find(struct model *md, struct manifest **out, struct cancel *c, struct err *e)
+	_must_check_;
+/* elsewhere_unread: nobody has looked inside yet, so its files are not known. elsewhere_read: they are when it returns 0. Job thread,
+ * may take long. */
+bool elsewhere_unread(struct model *md);
+int elsewhere_read(struct model *md, struct cancel *c, struct err *e) _must_check_;
+/* elsewhere_record: of an archive that was read: members, digest, and what it was recognised as. NULL: memory. */
+cJSON *elsewhere_record(struct model *md, struct archive *a, struct cancel *c);
+/* elsewhere_refuse_locked: EROFS and the sentence when md is not ours to change. */
+int elsewhere_refuse_locked(const struct model *md, struct err *e);
+/* elsewhere_keep_locked: EPERM and the sentence when it is not ours to remove, either. */
+int elsewhere_keep_locked(const struct model *md, struct err *e);
+
 /* models_remove.c */
 void models_rmdir(struct req *r, struct node *dir, const char *name);
 void models_resume_deletions(struct models *s);
@@ -401,6 +418,9 @@ void staging_removexattr(struct req *r, struct node *n, const char *name);
 /* staging_copy.c */
 /* model_copy_up: md is staged when it returns 0. Job thread. ENOENT: nothing to copy. */
 int model_copy_up(struct model *md, struct cancel *c, struct err *e) _must_check_;
+/* staging_make_file: a new file, and its directories, below top; -1 with errno. staging_put: reads_copy's way into one (arg: its int). */
+int staging_make_file(int top, const char *path);
+int staging_put(void *arg, const void *p, size_t n, struct err *e);
 /* model_drop_locked: md's clean staging goes out of sight, the published view is shown. temp: the name in staging that the caller
  * gives to remove_tree once the lock is released, "" none. */
 void model_drop_locked(struct model *md, char temp[32]);

@@ -287,6 +287,8 @@ static int override_set(struct model *md, char *where, const char *value, size_t
 		if (streq(where, value))
 			return 0;
 		memcpy(where, value, size);
+		if (!md->staged && md->man && md->man->elsewhere)
+			return 0;   /* for deploys from here: nothing is published of it */
 		md->marked = false; /* the journal's row is to be written again */
 	}
 	return model_touch(md, e);

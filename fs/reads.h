@@ -43,7 +43,17 @@ struct archive *archive_known(struct model *md, const struct manifest *man, stru
 struct archive *archive_learn(struct model *md, const struct manifest *man, struct cancel *c,
 			      struct err *e);
 
+struct blocks *reads_blocks(struct reads *q);
+
+/* archive_scan.c: archive_scan: *a, of which only the place is known, is read once, or has been. Job thread. -1: e; *a is to be given
+ * back in every case. */
+int archive_scan(struct model *md, struct archive **a, struct cancel *c, struct err *e)
+	_must_check_;
+
 /* reads_fetch.c */
+/* archive_bucket: the bucket that an archive is in; whoever owns another one than ours is not known. Job thread. */
+int archive_bucket(struct model *md, const struct archive *a, struct s3_bucket *out,
+		   struct cancel *c, struct err *e) _must_check_;
 /* fetch_chunk: chunk i of a, from the cache or from S3. Job thread. NULL: e. */
 struct block *fetch_chunk(struct blocks *b, struct model *md, struct archive *a, size_t i,
 			  struct cancel *c, struct err *e);

@@ -16,9 +16,8 @@ static int fill(void *arg, const void *p, size_t n, struct err *e)
 	return chunk_check_take(&f->check, p, n, e) < 0 ? -1 : block_write(&f->block, p, n, e);
 }
 
-/* The bucket that an archive is in; whoever owns another one is not known. */
-static int bucket_of(struct model *md, const struct archive *a, struct s3_bucket *out,
-		     struct cancel *c, struct err *e)
+int archive_bucket(struct model *md, const struct archive *a, struct s3_bucket *out,
+		   struct cancel *c, struct err *e)
 {
 	if (!a->bucket)
 		return mount_bucket(md->s->m, out, c, e);
@@ -35,7 +34,7 @@ static int get(struct model *md, const struct archive *a, size_t i, struct buf *
 
 	gz_chunk_range(&a->index, i, &part.from, &part.n);
 	out->max = (size_t)part.n;
-	if (bucket_of(md, a, &bucket, c, e) < 0)
+	if (archive_bucket(md, a, &bucket, c, e) < 0)
 		return -1;
 	if (s3_get_range(md->s->m->aws, &bucket, a->key, &part, out, c, e) == 0)
 		return 0;

@@ -49,6 +49,11 @@ void reads_free(struct reads *q)
 	free(q);
 }
 
+struct blocks *reads_blocks(struct reads *q)
+{
+	return q->blocks;
+}
+
 void reads_forget(struct reads *q, const char *key)
 {
 	_cleanup_(archive_unrefp)

@@ -229,6 +229,67 @@ double staging_node_ttl(struct node *n)
 	return ttl;
 }
 
+static void staging_list(struct req *r, struct node *dir, struct dirfill *f);
+static void staging_lookup(struct req *r, struct node *dir, const char *name);
+
+/* A lookup or a listing that waits for somebody else's archive to be read. */
+struct looking {
+	struct req *r;
+	struct model *md;
+	struct node *dir;
+	char name[NAME_MAX + 1];
+	struct dirfill *fill; /* of a listing, else NULL */
+	bool answered;        /* atomic: by the job or by the interrupt */
+};
+
+static bool claim(struct looking *l)
+{
+	return !__atomic_exchange_n(&l->answered, true, __ATOMIC_ACQ_REL);
+}
+
+static void interrupted(void *arg)
+{
+	struct looking *l = arg;
+	struct req *r = l->r;
+
+	if (claim(l))
+		reply_err(r, EINTR); /* the reading goes on: the next one finds it done */
+}
+
+static void looking_job(void *arg, struct cancel *cancel)
+{
+	_cleanup_free_ struct looking *l = arg;
+	struct err e = {0};
+	int rc = elsewhere_read(l->md, cancel, &e);
+
+	if (!claim(l))
+		return;
+	if (rc < 0)
+		model_fail_reply(l->md, l->r, &e);
+	else if (l->fill)
+		staging_list(l->r, l->dir, l->fill);
+	else
+		staging_lookup(l->r, l->dir, l->name);
+}
+
+static void look_inside(struct req *r, struct node *dir, const char *name, struct dirfill *f)
+{
+	struct looking *l = calloc(1, sizeof *l);
+
+	if (!l) {
+		reply_err(r, ENOMEM);
+		return;
+	}
+	*l = (struct looking){.r = r, .md = model_of(dir), .dir = dir, .fill = f};
+	snprintf(l->name, sizeof l->name, "%s", name ? name : "");
+	req_on_interrupt(r, interrupted, l);
+	if (jobs_run(l->md->s->m->jobs, looking_job, l) == 0)
+		return;
+	if (claim(l))
+		reply_err(r, ENOMEM);
+	free(l);
+}
+
 static void staging_lookup(struct req *r, struct node *dir, const char *name)
 {
 	struct model *md = model_of(dir);
@@ -241,6 +302,10 @@ static void staging_lookup(struct req *r, struct node *dir, const char *name)
 	}
 	if (streq(buf_cstr(&path), MODEL_SIDE)) {
 		model_side_reply(r, dir, md);
+		return;
+	}
+	if (elsewhere_unread(md)) {
+		look_inside(r, dir, name, NULL);
 		return;
 	}
 	int found = published_find(md, buf_cstr(&path), &st);
@@ -349,6 +414,10 @@ static void staging_list(struct req *r, struct node *dir, struct dirfill *f)
 
 	if (staging_path(dir, &path) < 0) { /* removed while open: nothing in it any more */
 		reply_dir(r, f);
+		return;
+	}
+	if (elsewhere_unread(model_of(dir))) {
+		look_inside(r, dir, NULL, f);
 		return;
 	}
 	if (list_published(dir, buf_cstr(&path), f)) {

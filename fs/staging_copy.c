@@ -39,7 +39,7 @@ static const char *split(char *path, const char **dir)
 	return slash + 1;
 }
 
-static int put(void *arg, const void *p, size_t n, struct err *e)
+int staging_put(void *arg, const void *p, size_t n, struct err *e)
 {
 	const int *fd = arg;
 	const char *at = p;
@@ -57,17 +57,16 @@ static int put(void *arg, const void *p, size_t n, struct err *e)
 	return 0;
 }
 
-/* A new file below top, written as the member is. */
-static int make_file(int top, const struct manifest_member *f)
+int staging_make_file(int top, const char *path)
 {
-	_cleanup_free_ char *path = strdup(f->path);
+	_cleanup_free_ char *copy = strdup(path);
 	const char *dir;
 
-	if (!path) {
+	if (!copy) {
 		errno = ENOMEM;
 		return -1;
 	}
-	const char *name = split(path, &dir);
+	const char *name = split(copy, &dir);
 	_cleanup_close_ int at = make_dirs(top, dir);
 	return at < 0 ? -1 : openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 }
@@ -89,10 +88,10 @@ static int copy_member(struct copy_up *u, const struct manifest_member *f, struc
 	if (!x)
 		return err_set(e, EBADMSG,
 			       "its archive in S3 does not hold it, or in another size");
-	_cleanup_close_ int to = make_file(u->top, f);
+	_cleanup_close_ int to = staging_make_file(u->top, f->path);
 	if (to < 0)
 		return err_errno(e, "cannot make it in staging");
-	if (reads_copy(u->md, u->archive, x, put, &to, u->c, e) < 0)
+	if (reads_copy(u->md, u->archive, x, staging_put, &to, u->c, e) < 0)
 		return -1;
 	if (fchmod(to, f->mode & 0777) < 0 || futimens(to, ts) < 0)
 		return err_errno(e, "cannot set its mode and times in staging");
@@ -203,6 +202,10 @@ static int copy_begin(struct model *md, struct manifest **man, struct cancel *c,
 		return 0;
 	if (!md->man)
 		return err_set(e, ENOENT, "no model '%s'", md->name);
+	if (elsewhere_refuse_locked(md, e) < 0) {
+		names_clear(&md->gone); /* what was noted as removed is back */
+		return -1;
+	}
 	md->copying = true;
 	*man = manifest_ref(md->man);
 	return 1;

@@ -64,18 +64,10 @@ static int any(void *arg, const char *name, mode_t type)
 	return 1;
 }
 
-/*
- * In the published view a removal is only noted: `rm -r models/NAME` must not download the model to delete it. When rmdir of the
- * model does not follow within the quiet time, what is left is copied up. -1: not in that view; else the errno.
- */
-static int note_gone(struct model *md, const char *path, bool dir)
+static int note_locked(struct model *md, const char *path, bool dir)
 {
 	const struct manifest_member *f = NULL;
 	bool full = false;
-	SCOPED_LOCK(&md->s->mu);
-
-	if (md->staged || !md->man || md->deleting || md->copying)
-		return -1;
 	mode_t type = catalog_find(md->man, &md->gone, path, &f);
 	if (!type)
 		return ENOENT;
@@ -90,10 +82,30 @@ static int note_gone(struct model *md, const char *path, bool dir)
 	return 0;
 }
 
+/*
+ * In the published view a removal is only noted: `rm -r models/NAME` must not download the model to delete it. When rmdir of the
+ * model does not follow within the quiet time, what is left is copied up. -1: not in that view; else the errno.
+ */
+static int note_gone(struct model *md, const char *path, bool dir, struct err *e)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	if (md->staged || !md->man || md->deleting || md->copying)
+		return -1;
+	if (elsewhere_keep_locked(md, e) < 0)
+		return EPERM;
+	return note_locked(md, path, dir);
+}
+
 void staging_remove_one(struct call *c, const char *path)
 {
-	int no = note_gone(c->md, path, c->flags & AT_REMOVEDIR);
+	struct err e = {0};
+	int no = note_gone(c->md, path, c->flags & AT_REMOVEDIR, &e);
 
+	if (e.no) {
+		model_fail_reply(c->md, c->r, &e);
+		return;
+	}
 	if (no < 0) {
 		model_change(c, do_remove, true);
 		return;

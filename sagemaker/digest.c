@@ -88,11 +88,57 @@ static void add_member(struct sha256 *h, const struct package_member *m)
 	sha256_update(h, line, (size_t)n);
 }
 
+int package_digest_known(struct package_plan *p)
+{
+	struct sha256 *h = sha256_new();
+	unsigned char out[SHA256_LEN];
+
+	if (!h)
+		return -1;
+	sha256_update(h, PACKAGE_LAYOUT_VERSION "\n", strlen(PACKAGE_LAYOUT_VERSION "\n"));
+	if (p->ready)
+		sha256_update(h, "ready\n", strlen("ready\n"));
+	for (size_t i = 0; i < p->n_members; i++)
+		add_member(h, &p->members[i]);
+	sha256_final(h, out);
+	hex(out, sizeof(out), p->digest);
+	return 0;
+}
+
+static int by_archive(const void *a, const void *b)
+{
+	const struct package_member *x = a, *y = b;
+	int order = strcmp(x->archive, y->archive);
+
+	return order ? order : (x->order > y->order) - (x->order < y->order);
+}
+
+void package_sort_last(struct package_plan *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_members; i++)
+		p->members[i].order = i;
+	if (p->n_members)
+		qsort(p->members, p->n_members, sizeof(*p->members), by_archive);
+	for (size_t i = 0; i < p->n_members; i++) {
+		struct package_member *m = &p->members[i];
+
+		if (i + 1 < p->n_members && streq(m->archive, m[1].archive)) {
+			free(m->path);
+			free(m->archive);
+			free(m->content);
+		} else {
+			p->members[n++] = *m;
+		}
+	}
+	p->n_members = n;
+}
+
 int package_digest(struct package_plan *p, struct hash_cache *cache, struct cancel *cancel,
 		   struct err *e)
 {
 	struct work w = {.plan = p, .cache = cache, .cancel = cancel};
-	unsigned char out[SHA256_LEN];
 
 	pthread_mutex_init(&w.mu, NULL);
 	hash_all(&w);
@@ -102,15 +148,6 @@ int package_digest(struct package_plan *p, struct hash_cache *cache, struct canc
 			*e = w.why;
 		return -1;
 	}
-	struct sha256 *h = sha256_new();
-	if (!h)
-		return err_set(e, ENOMEM, "hash the model: out of memory");
-	sha256_update(h, PACKAGE_LAYOUT_VERSION "\n", strlen(PACKAGE_LAYOUT_VERSION "\n"));
-	if (p->ready)
-		sha256_update(h, "ready\n", strlen("ready\n"));
-	for (size_t i = 0; i < p->n_members; i++)
-		add_member(h, &p->members[i]);
-	sha256_final(h, out);
-	hex(out, sizeof(out), p->digest);
-	return 0;
+	return package_digest_known(p) < 0 ? err_set(e, ENOMEM, "hash the model: out of memory")
+					   : 0;
 }

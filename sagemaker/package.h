@@ -24,6 +24,7 @@ struct package_member {
 	mode_t mode;   /* permission bits */
 	int64_t mtime; /* seconds; kept in the manifest, 0 in the archive */
 	char *content; /* a generated file's bytes (size of them), else NULL */
+	size_t order;  /* package_sort_last's */
 	bool hashed;
 	unsigned char sha256[SHA256_LEN]; /* set by package_digest */
 };
@@ -76,6 +77,10 @@ void hash_cache_free(struct hash_cache *c);
 int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e) _must_check_;
 
+/* package_digest_known: the same of members that are all hashed already. package_sort_last: members by archive path; of two of one
+ * path only the last stays. */
+int package_digest_known(struct package_plan *p);
+void package_sort_last(struct package_plan *p);
 int package_digest(struct package_plan *p, struct hash_cache *cache, struct cancel *cancel,
 		   struct err *e) _must_check_;
 

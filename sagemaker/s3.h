@@ -65,6 +65,7 @@ struct s3_item {
 	bool is_prefix;
 	uint64_t size;
 	const char *etag;
+	double modified; /* epoch seconds, 0 unknown */
 };
 
 typedef int s3_list_fn(void *arg, const struct s3_item *item);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <time.h>
 
 #include "sagemaker/s3_internal.h"
 #include "sagemaker/sigv4.h"
@@ -10,6 +11,7 @@ struct row {
 	char *key, *etag;
 	bool is_prefix;
 	uint64_t size;
+	double modified;
 };
 
 struct page {
@@ -61,6 +63,13 @@ static int push(struct page *p)
 	return 0;
 }
 
+static double read_time(const char *text)
+{
+	struct tm tm = {0};
+
+	return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (double)timegm(&tm) : 0;
+}
+
 static int on_element(void *arg, const char *path, const char *text)
 {
 	struct page *p = arg;
@@ -73,6 +82,8 @@ static int on_element(void *arg, const char *path, const char *text)
 		p->next.is_prefix = path[1] == 'o' && path[2] == 'm';
 	} else if (streq(path, "Contents/Size")) {
 		p->next.size = strtoull(text, NULL, 10);
+	} else if (streq(path, "Contents/LastModified")) {
+		p->next.modified = read_time(text);
 	} else if (streq(path, "Contents/ETag")) {
 		keep(p, &p->next.etag, strdup(text));
 	} else if (streq(path, "NextContinuationToken")) {
@@ -132,7 +143,8 @@ static bool give(struct page *p, s3_list_fn *fn, void *arg)
 		qsort(p->rows, p->n, sizeof *p->rows, compare_rows);
 	for (size_t i = 0; i < p->n; i++) {
 		const struct s3_item item = {p->rows[i].key, p->rows[i].is_prefix, p->rows[i].size,
-					     p->rows[i].etag ? p->rows[i].etag : ""};
+					     p->rows[i].etag ? p->rows[i].etag : "",
+					     p->rows[i].modified};
 
 		if (fn(arg, &item))
 			return false;

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "sagemaker/hash.h"
 #include "sagemaker/utf8_locale.h"
 
 #define PATH_LIMIT      1024 /* bytes, as an S3 key */
@@ -45,8 +46,8 @@ static int not_whole(struct reader *r, struct err *e)
 		       why ? why : "cannot read it");
 }
 
-static struct reader *reader_new(int fd, const struct unpack_limits *l, struct cancel *cancel,
-				 struct err *e)
+static struct reader *reader_empty(const struct unpack_limits *l, struct cancel *cancel,
+				   struct err *e)
 {
 	_cleanup_(reader_freep)
 	struct reader *r = calloc(1, sizeof(*r));
@@ -59,8 +60,19 @@ static struct reader *reader_new(int fd, const struct unpack_limits *l, struct c
 	r->entries = l && l->entries ? l->entries : DEFAULT_ENTRIES;
 	r->keep = l ? l->keep : 0;
 	r->cancel = cancel;
-	archive_read_support_filter_gzip(r->in);
 	archive_read_support_format_tar(r->in);
+	return steal(r);
+}
+
+static struct reader *reader_new(int fd, const struct unpack_limits *l, struct cancel *cancel,
+				 struct err *e)
+{
+	_cleanup_(reader_freep)
+	struct reader *r = reader_empty(l, cancel, e);
+
+	if (!r)
+		return NULL;
+	archive_read_support_filter_gzip(r->in);
 	if (archive_read_open_fd(r->in, fd, READ_BLOCK) != ARCHIVE_OK) {
 		not_whole(r, e);
 		return NULL;
@@ -344,6 +356,96 @@ int unpack_list(int archive, const struct unpack_limits *limits,
 	struct lister l = {fn, arg};
 
 	return r ? each_entry(r, visit_list, &l, e) : -1;
+}
+
+/* A stream that somebody else reads and inflates, and what libarchive cannot carry: why it failed. */
+struct walking {
+	unpack_source *source;
+	int (*fn)(void *arg, const struct unpack_file *f);
+	void *arg;
+	struct err why;
+};
+
+static la_ssize_t walk_read(struct archive *in, void *arg, const void **p)
+{
+	struct walking *w = arg;
+	ssize_t n = w->source(w->arg, p, &w->why);
+
+	if (n < 0)
+		archive_set_error(in, w->why.no, "%s", w->why.text);
+	return n;
+}
+
+static int hash_data(struct reader *r, struct unpack_file *f, struct err *e)
+{
+	struct sha256 *h = sha256_new();
+	uint64_t at = 0;
+	const void *p;
+	size_t n;
+	la_int64_t off;
+	int rc;
+
+	if (!h)
+		return err_set(e, ENOMEM, "read the archive: out of memory");
+	while ((rc = archive_read_data_block(r->in, &p, &n, &off)) == ARCHIVE_OK) {
+		if ((uint64_t)off != at || n > f->size - at || cancel_is_set(r->cancel))
+			break;
+		sha256_update(h, p, n);
+		at += n;
+	}
+	sha256_final(h, f->sha256);
+	if (cancel_is_set(r->cancel))
+		return err_set(e, ECANCELED, "reading the archive was cancelled");
+	return rc == ARCHIVE_EOF && at == f->size ? 0 : not_whole(r, e);
+}
+
+static int visit_walk(void *arg, struct reader *r, struct err *e)
+{
+	struct walking *w = arg;
+	struct unpack_file f = {.path = r->path,
+				.size = (uint64_t)archive_entry_size(r->entry),
+				.mode = archive_entry_mode(r->entry) & 0777,
+				.mtime = archive_entry_mtime(r->entry)};
+
+	if (archive_entry_filetype(r->entry) != AE_IFREG)
+		return 0;
+	if (archive_entry_sparse_count(r->entry) > 0)
+		return err_set(e, EINVAL, "the archive holds the sparse file '%s'", r->path);
+	f.from = (uint64_t)archive_filter_bytes(r->in, 0);
+	r->bytes -= f.size;
+	if (hash_data(r, &f, e) < 0)
+		return -1;
+	return w->fn(w->arg, &f) ? err_set(e, ENOMEM, "read the archive: out of memory") : 0;
+}
+
+static struct reader *walker_new(struct walking *w, const struct unpack_limits *l,
+				 struct cancel *cancel, struct err *e)
+{
+	_cleanup_(reader_freep)
+	struct reader *r = reader_empty(l, cancel, e);
+
+	if (!r)
+		return NULL;
+	if (archive_read_open(r->in, w, NULL, walk_read, NULL) != ARCHIVE_OK) {
+		not_whole(r, e);
+		return NULL;
+	}
+	return steal(r);
+}
+
+int unpack_walk(unpack_source *source, void *arg, const struct unpack_limits *limits,
+		int (*fn)(void *arg, const struct unpack_file *f), struct cancel *cancel,
+		struct err *e)
+{
+	SCOPED_UTF8();
+	struct walking w = {source, fn, arg, {0}};
+	_cleanup_(reader_freep)
+	struct reader *r = walker_new(&w, limits, cancel, e);
+	int rc = r ? each_entry(r, visit_walk, &w, e) : -1;
+
+	if (rc < 0 && w.why.no)
+		*e = w.why;
+	return rc;
 }
 
 static int remove_contents(int fd, struct err *e);

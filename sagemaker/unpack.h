@@ -24,6 +24,22 @@ int unpack(int archive, int dirfd, const struct unpack_limits *limits, struct ca
 int unpack_list(int archive, const struct unpack_limits *limits,
 		int (*fn)(void *arg, const char *path, uint64_t size, mode_t mode), void *arg,
 		struct err *e) _must_check_;
+
+/* unpack_walk: the same of a tar stream that is inflated already, read once from front to back; fn is told of every regular file
+ * where its bytes are. Sparse files are refused: theirs are not all there. */
+struct unpack_file {
+	const char *path;
+	uint64_t from, size; /* in the stream */
+	mode_t mode;
+	int64_t mtime;
+	unsigned char sha256[32];
+};
+
+typedef ssize_t unpack_source(void *arg, const void **p,
+			      struct err *e); /* the next piece; 0: the end */
+int unpack_walk(unpack_source *source, void *arg, const struct unpack_limits *limits,
+		int (*fn)(void *arg, const struct unpack_file *f), struct cancel *cancel,
+		struct err *e) _must_check_;
 /* remove_tree: rm -r of dirfd/name without following links. */
 int remove_tree(int dirfd, const char *name, struct err *e);
 
