@@ -35,9 +35,9 @@ static void find_one(struct finding *f, const char *dir, const char *name, const
 		f->cap = cap;
 	}
 	struct found *x = &f->v[f->n];
-	int n = snprintf(x->name, sizeof x->name, "%s/%s", dir, name);
-	if (n < 0 || (size_t)n >= sizeof x->name)
+	if (strlen(dir) + 1 + strlen(name) >= sizeof x->name)
 		return; /* none of ours */
+	stpcpy(stpcpy(stpcpy(x->name, dir), "/"), name);
 	x->used = st->st_mtim;
 	x->bytes = (uint64_t)st->st_size;
 	f->bytes += x->bytes;
