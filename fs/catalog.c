@@ -234,7 +234,8 @@ static bool manifest_key(const char *rest, char name[64])
 
 	if (!slash || !streq(slash, "/manifest.json") || slash - rest >= 64)
 		return false;
-	snprintf(name, 64, "%.*s", (int)(slash - rest), rest);
+	memcpy(name, rest, (size_t)(slash - rest));
+	name[slash - rest] = 0;
 	return true;
 }
 
