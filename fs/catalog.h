@@ -44,6 +44,8 @@ struct manifest *manifest_read(const char *text, size_t n, const char *key_prefi
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m);
 void manifest_unrefp(struct manifest **m);
+/* manifest_path_ok: a path that stays inside: no empty component, no "." or "..", of a length that file systems take. */
+bool manifest_path_ok(const char *path);
 /* manifest_text: a string of a version's record, "" when absent. */
 const char *manifest_text(const cJSON *record, const char *key);
 /* manifest_with: text of old (NULL: none) with record (NULL: none) added, or replacing the version of its name, and the version

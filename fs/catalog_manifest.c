@@ -29,8 +29,7 @@ static double number(const cJSON *record, const char *key)
 	return cJSON_IsNumber(v) ? v->valuedouble : -1;
 }
 
-/* A path that stays inside: components that are not empty, "." or "..", of a length that file systems take. */
-static bool path_ok(const char *path)
+bool manifest_path_ok(const char *path)
 {
 	if (!*path || strlen(path) >= PATH_MAX)
 		return false;
@@ -66,7 +65,7 @@ static int read_member(const cJSON *j, struct manifest_member *out, struct err *
 
 	*out = (struct manifest_member){.path = manifest_text(j, "path"),
 					.archive = manifest_text(j, "archive")};
-	if (!path_ok(out->path) || !path_ok(out->archive))
+	if (!manifest_path_ok(out->path) || !manifest_path_ok(out->archive))
 		return bad(e, "a member's path leaves the model");
 	if (!whole_number(size, 1e15) || !whole_number(mode, 07777))
 		return bad(e, "a member without a size or mode");
@@ -131,14 +130,26 @@ static const cJSON *versions(const struct manifest *m)
 	return cJSON_GetObjectItemCaseSensitive(m->json, "versions");
 }
 
+/* The archive is this model's own, or somebody else's, which is only read. */
+static bool place_ok(const cJSON *v, const char *key_prefix)
+{
+	const char *key = manifest_text(v, "key"), *uri = manifest_text(v, "uri");
+
+	if (*uri)
+		return starts_with(uri, "s3://") && strlen(uri) < 1100 && !*key &&
+		       manifest_path_ok(uri + strlen("s3://")) &&
+		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "elsewhere"));
+	return starts_with(key, key_prefix) && strlen(key) < 1024 &&
+	       manifest_path_ok(key + strlen(key_prefix));
+}
+
 static int check_version(const cJSON *v, const char *key_prefix, struct err *e)
 {
-	const char *key = manifest_text(v, "key"), *digest = manifest_text(v, "digest");
+	const char *digest = manifest_text(v, "digest");
 
 	if (!version_ok(manifest_text(v, "version")))
 		return bad(e, "a version without a name");
-	if (!starts_with(key, key_prefix) || strlen(key) >= 1024 ||
-	    !path_ok(key + strlen(key_prefix)))
+	if (!place_ok(v, key_prefix))
 		return bad(e, "a version whose archive is not this model's");
 	if (strlen(digest) != SHA256_HEX - 1 ||
 	    strspn(digest, "0123456789abcdef") != SHA256_HEX - 1)

@@ -44,11 +44,20 @@ static int unseen(const struct ask *a, int no)
 	return no == ENOENT && why && (there || why == EBADMSG) ? why : no;
 }
 
+static bool is_link(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	return model_exists_locked(md) && model_linked_locked(md);
+}
+
 static void then_lookup(struct req *r, struct ask *a)
 {
 	struct stat st;
 
-	if (top_stat(a->md, &st) == 0)
+	if (is_link(a->md))
+		model_link_reply(r, a->dir, a->name, a->md);
+	else if (top_stat(a->md, &st) == 0)
 		model_reply_node(r, a->dir, a->name, a->md, &st, MODEL_TOP_TTL);
 	else if (unseen(a, errno) != ENOENT)
 		reply_err(r, unseen(a, errno));
@@ -63,6 +72,10 @@ static void models_lookup(struct req *r, struct node *dir, const char *name)
 
 	if (vdir_row(dir, name)) {
 		vdir_lookup(r, dir, name);
+		return;
+	}
+	if (model_way(name)) {
+		model_way_lookup(r, dir, name);
 		return;
 	}
 	q.md = model_name_ok(name) ? model_get(models_of(r), name, &e) : NULL;
@@ -102,7 +115,8 @@ static void answer_list(struct req *r, void *arg, int no)
 			if (md->deleting || (!md->staged && md->known != KNOWN_PUBLISHED))
 				continue;
 			any = true;
-			(void)!dirfill_add(l->fill, md->name, 0, S_IFDIR);
+			(void)!dirfill_add(l->fill, md->name, 0,
+					   model_linked_locked(md) ? S_IFLNK : S_IFDIR);
 		}
 	}
 	models_files_list(l->s, l->fill);
@@ -243,17 +257,26 @@ static void models_symlink(struct req *r, struct node *dir, const char *name, co
 {
 	struct err e = {0};
 
-	(void)dir;
-	(void)target;
-	err_set(&e, EPERM, "'%s' cannot be made: a model is no symbolic link; copy it (cp -rT)",
+	if (starts_with(target, "s3://")) {
+		model_link(r, dir, name, target);
+		return;
+	}
+	err_set(&e, EPERM,
+		"'%s' cannot be made: a model is no symbolic link but to s3://BUCKET/KEY; copy it (cp -rT)",
 		name);
 	model_fail_room(r, &e);
 }
 
 static void models_unlink(struct req *r, struct node *dir, const char *name)
 {
+	struct node *n = node_child(dir->tree, dir, name);
+	bool link = n && n->type == S_IFLNK;
+
+	node_unref(dir->tree, n);
 	if (vdir_row(dir, name))
 		vdir_unlink(r, dir, name);
+	else if (link)
+		models_forget(r, dir, name);
 	else if (models_is_file(dir, name))
 		models_files_unlink(r, dir, name);
 	else

@@ -100,7 +100,9 @@ int models_confirm(struct models *s, const struct model_version *v, struct cance
 	if (!md || catalog_refresh(md, c, e) < 0)
 		return -1;
 	SCOPED_LOCK(&s->mu);
-	if (key && md->man && manifest_names_key(md->man, key + 1))
+	if (key && md->man &&
+	    (manifest_names_key(md->man, key + 1) ||
+	     streq(manifest_text(md->man->current, "uri"), v->uri)))
 		return 0;
 	return err_set(
 		e, ENOENT,

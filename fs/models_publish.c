@@ -79,8 +79,11 @@ void model_version_release(struct model_version *v)
 
 char *models_uri(struct models *s, const cJSON *record)
 {
+	const char *uri = manifest_text(record, "uri");
 	char bucket[64];
 
+	if (*uri)
+		return strdup(uri);
 	if (!mount_bucket_name(s->m, bucket))
 		return NULL;
 	return str_printf("s3://%s/%s", bucket, manifest_text(record, "key"));
@@ -99,7 +102,10 @@ static void version_of(const char *model, const char *bucket, const struct manif
 	*v = (struct model_version){0};
 	snprintf(v->model, sizeof v->model, "%s", model);
 	snprintf(v->version, sizeof v->version, "%s", man->version);
-	snprintf(v->uri, sizeof v->uri, "s3://%s/%s", bucket, manifest_text(r, "key"));
+	if (*manifest_text(r, "uri"))
+		text(v->uri, sizeof v->uri, r, "uri");
+	else
+		snprintf(v->uri, sizeof v->uri, "s3://%s/%s", bucket, manifest_text(r, "key"));
 	text(v->digest, sizeof v->digest, r, "digest");
 	snprintf(v->framework, sizeof v->framework, "%s",
 		 framework_images(manifest_text(r, "framework")));
@@ -196,13 +202,26 @@ static const char *our_key(struct models *s, const char *uri)
 	return our_bucket(s, bucket, (size_t)(key - bucket)) ? key + strlen(prefix) : NULL;
 }
 
+/* The model that is a link to it. */
+static bool linked_as(struct models *s, const char *uri, char model[64])
+{
+	SCOPED_LOCK(&s->mu);
+
+	for (const struct model *md = s->list; md; md = md->next) {
+		if (model_linked_locked(md) && streq(manifest_text(md->man->current, "uri"), uri)) {
+			memcpy(model, md->name, 64);
+			return true;
+		}
+	}
+	return false;
+}
+
 void models_of_uri(struct models *s, const char *uri, char model[64])
 {
 	const char *key = our_key(s, uri), *slash = key ? strchr(key, '/') : NULL;
 	const char *last = slash ? strchr(slash + 1, '/') : NULL;
 
-	model[0] = 0;
-	if (key && elsewhere_key(key, model))
+	if (linked_as(s, uri, model) || (key && elsewhere_key(key, model)))
 		return;
 	model[0] = 0;
 	if (!last || !streq(last, "/model.tar.gz") || slash - key >= 64)

@@ -120,7 +120,7 @@ static int delete_elsewhere(struct model *md, struct cancel *c, struct err *e)
 
 	{
 		SCOPED_LOCK(&s->mu);
-		if (!md->staged && md->man && md->man->elsewhere)
+		if (!md->staged && md->man && md->man->elsewhere && !model_linked_locked(md))
 			key = strdup(manifest_text(md->man->current, "key"));
 	}
 
@@ -138,7 +138,10 @@ static int delete_remote(struct model *md, const struct manifest *man, const cha
 {
 	if (!man)
 		return delete_elsewhere(md, c, e);
-	return unused(md, c, e) < 0 ? -1 : delete_published(md, man, etag, c, e);
+	/* what a link leads to stays, and so does whoever uses it */
+	if (!*manifest_text(man->current, "uri") && unused(md, c, e) < 0)
+		return -1;
+	return delete_published(md, man, etag, c, e);
 }
 
 static int remove_all(struct model *md, struct cancel *c, struct err *e)
@@ -236,32 +239,46 @@ static bool staged_full(struct model *md)
 	return false;
 }
 
-/* Marks md as going; the errno when it may not. */
-static int begin(struct model *md, struct err *e)
+static bool full_locked(struct model *md)
 {
-	SCOPED_LOCK(&md->s->mu);
+	if (md->staged)
+		return staged_full(md);
+	return md->man->unread || catalog_list(md->man, &md->gone, "", any, NULL) != 0;
+}
 
+/* The errno when md may not go. A link goes with all that it leads to, which stays where it is. */
+static int may_go_locked(struct model *md, bool link, struct err *e)
+{
 	if (!model_exists_locked(md))
 		return ENOENT;
+	if (link)
+		return model_linked_locked(md) ? 0 : EISDIR;
 	if (elsewhere_keep_locked(md, e) < 0)
 		return EPERM;
-	if (!md->staged && md->man && md->man->unread)
-		return ENOTEMPTY;
-	if (md->staged ? staged_full(md) : catalog_list(md->man, &md->gone, "", any, NULL) != 0)
-		return ENOTEMPTY;
+	return full_locked(md) ? ENOTEMPTY : 0;
+}
+
+/* Marks md as going; the errno when it may not. */
+static int begin(struct model *md, bool link, struct err *e)
+{
+	SCOPED_LOCK(&md->s->mu);
+	int no = may_go_locked(md, link, e);
+
+	if (no)
+		return no;
 	md->deleting = true;
 	if (md->cancel)
 		cancel_set(md->cancel);
 	return 0;
 }
 
-void models_rmdir(struct req *r, struct node *dir, const char *name)
+static void begin_removal(struct req *r, struct node *dir, const char *name, bool link)
 {
 	struct models *s = req_mount(r)->models;
 	struct err e = {0};
 	struct model *md = model_name_ok(name) ? model_get(s, name, &e) : NULL;
 	struct removal *v = malloc(sizeof *v);
-	int no = vdir_row(dir, name) ? ENOTDIR : !md ? ENOENT : !v ? ENOMEM : begin(md, &e);
+	int no = vdir_row(dir, name) ? ENOTDIR : !md ? ENOENT : !v ? ENOMEM : begin(md, link, &e);
 
 	if (no == EPERM)
 		model_fail(md, &e);
@@ -284,6 +301,16 @@ void models_rmdir(struct req *r, struct node *dir, const char *name)
 	else
 		reply_err(r, ENOMEM);
 	free(v);
+}
+
+void models_rmdir(struct req *r, struct node *dir, const char *name)
+{
+	begin_removal(r, dir, name, false);
+}
+
+void models_forget(struct req *r, struct node *dir, const char *name)
+{
+	begin_removal(r, dir, name, true);
 }
 
 /* A deletion that the last mount did not end. */

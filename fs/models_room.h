@@ -241,8 +241,21 @@ int elsewhere_refuse_locked(const struct model *md, struct err *e);
 /* elsewhere_keep_locked: EPERM and the sentence when it is not ours to remove, either. */
 int elsewhere_keep_locked(const struct model *md, struct err *e);
 
+/* models_links.c: ln -s s3://BUCKET/KEY models/NAME */
+/* model_linked_locked: md is one. model_link: makes one. model_link_reply: a lookup's answer: the link. */
+bool model_linked_locked(const struct model *md);
+void model_link(struct req *r, struct node *dir, const char *name, const char *uri);
+void model_link_reply(struct req *r, struct node *dir, const char *name, struct model *md);
+/* model_way: whether this name in models/ begins the path that links lead along; model_way_lookup: the next name of it.
+ * model_way_length: how much of "s3:/BUCKET/KEY/..." is before what is inside of md; 0: it is no such path. */
+bool model_way(const char *name);
+void model_way_lookup(struct req *r, struct node *dir, const char *name);
+size_t model_way_length(struct model *md, const char *path);
+
 /* models_remove.c */
 void models_rmdir(struct req *r, struct node *dir, const char *name);
+/* models_forget: rm of a link: its manifest goes, the object stays. */
+void models_forget(struct req *r, struct node *dir, const char *name);
 void models_resume_deletions(struct models *s);
 
 /* models_resume.c: an operation that the last mount's journal holds. */

@@ -100,6 +100,12 @@ int staging_path(struct node *n, struct buf *out)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		const char *slash = strchr(buf_cstr(out), '/');
+		size_t way = i == 1 ? model_way_length(model_of(n), buf_cstr(out)) : 0;
+
+		if (way) { /* reached through a link */
+			buf_remove(out, MIN(way, out->len));
+			break;
+		}
 
 		if (i == 1 && !slash && n->type != S_IFDIR)
 			break;

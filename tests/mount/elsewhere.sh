@@ -92,11 +92,53 @@ check_match 'but with an option' 'delete=any' cat "$MNT/models/.error"
 check_errno 'nor of the whole' EPERM rmdir "$MNT/models/job-1"
 check 'all is there' diff -r "$WORLD/sdk" "$MNT/models/job-1"
 
+# ln -s: what is in S3 already, in any bucket that may be read.
+curl -fsS --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" -X PUT \
+	-H "x-amz-content-sha256: UNSIGNED-PAYLOAD" "$AWS_ENDPOINT_URL/other-bucket" >/dev/null
+bucket_was=$bucket
+bucket=other-bucket
+put deep/er/model.tar.gz "$WORLD/gnu.tar.gz"
+put bad.tar.gz "$WORLD/evil.tar.gz"
+bucket=$bucket_was
+check 'ln -s brings it in' ln -s s3://other-bucket/deep/er/model.tar.gz "$MNT/models/linked"
+check_out 'readlink says where it is' s3://other-bucket/deep/er/model.tar.gz readlink "$MNT/models/linked"
+check_match 'ls shows it as a link' '^l.* linked -> s3://other-bucket/deep/er/model.tar.gz$' bash -c "ls -l '$MNT/models' | grep linked"
+check 'its files are those of the archive' diff -r "$WORLD/sdk" "$MNT/models/linked/"
+check 'cp -rL' cp -rL "$MNT/models/linked" "$WORLD/backup-linked"
+check 'is the source' diff -r "$WORLD/sdk" "$WORLD/backup-linked"
+check_out 'the address' s3://other-bucket/deep/er/model.tar.gz cat "$MNT/models/linked/.sagemaker/uri"
+check_out 'the framework' tensorflow cat "$MNT/models/linked/.sagemaker/framework"
+check_errno 'nothing of it is changed' EROFS touch "$MNT/models/linked/new"
+check_errno 'nor removed' EPERM rm -r "$MNT/models/linked/export"
+check_errno 'twice is once too often' EEXIST ln -sT s3://other-bucket/deep/er/model.tar.gz "$MNT/models/linked"
+check_errno 'an object that is not there' ENOENT ln -s s3://other-bucket/no.tar.gz "$MNT/models/none"
+check_match 'the sentence names it' "cannot bring in 's3://other-bucket/no.tar.gz' as model 'none'" cat "$MNT/models/.error"
+check_not 'and there is no such model' ls "$MNT/models/none"
+check_errno 'one that is refused' EINVAL ln -s s3://other-bucket/bad.tar.gz "$MNT/models/bad"
+check_errno 'a prefix' EINVAL ln -s s3://other-bucket/deep/ "$MNT/models/prefix"
+check_match 'is not yet' 'names a prefix' cat "$MNT/models/.error"
+check_errno 'no URI' EINVAL ln -s s3://other-bucket "$MNT/models/none"
+check_errno 'another link' EPERM ln -s /etc/passwd "$MNT/models/none"
+check 'it deploys' mkdir "$MNT/endpoints/linked"
+check_out 'and serves' InService cat "$MNT/endpoints/linked/wait"
+check_out 'the endpoint knows its model' ../../models/linked readlink "$MNT/endpoints/linked/model"
+rmdir "$MNT/endpoints/linked"
+cat "$MNT/endpoints/.deleting/linked/wait" >/dev/null 2>&1 || :
+mount_at "$WORLD/mnt2"
+check_out 'another mount sees the link' s3://other-bucket/deep/er/model.tar.gz readlink "$WORLD/mnt2/models/linked"
+check 'and reads through it' diff -r "$WORLD/sdk" "$WORLD/mnt2/models/linked/"
+mount_stop "$WORLD/mnt2"
+
 # Another mount, with the index in the cache: no whole reading again.
 mount_stop
 mount_start -o delete=any
 eval "$("$SAGEMAKERFS" env "$MNT")"
 check 'after a remount' diff -r "$WORLD/sdk" "$MNT/models/job-1"
+check 'the link is still there' diff -r "$WORLD/sdk" "$MNT/models/linked/"
+check 'rm forgets it' rm "$MNT/models/linked"
+check_not 'it is gone' readlink "$MNT/models/linked"
+check 'the object is not' curl -fsSI --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
+	-H "x-amz-content-sha256: UNSIGNED-PAYLOAD" "$AWS_ENDPOINT_URL/other-bucket/deep/er/model.tar.gz"
 put model/job-1/output/model.tar.gz "$WORLD/members.tar.gz"
 put model/job-1/output/model.tar.gz "$WORLD/sdk.tar.gz"
 sleep 1.2
