@@ -58,7 +58,7 @@ import sys, tarfile, boto3
 bucket, key = sys.argv[1][5:].split("/", 1)
 boto3.client("s3").download_file(bucket, key, sys.argv[2] + ".tar.gz")
 with tarfile.open(sys.argv[2] + ".tar.gz") as t:
-    t.extractall(sys.argv[2], filter="data")
+    t.extractall(sys.argv[2])
 PY
 }
 
