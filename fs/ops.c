@@ -103,6 +103,22 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t ino, struct fuse_file_info *f
 	r->node->ops->getattr(r, r->node, handle_of(fi));
 }
 
+/* access(2), chdir(2): by the node's mode (reply_attr). */
+static void op_access(fuse_req_t fuse, fuse_ino_t ino, int mask)
+{
+	struct req *r = req_begin(fuse, ino);
+
+	if (!r)
+		return;
+	if (!r->node->ops->getattr) {
+		reply_err(r, 0);
+		return;
+	}
+	r->kind = REQ_ACCESS;
+	r->mask = mask;
+	r->node->ops->getattr(r, r->node, NULL);
+}
+
 static unsigned set_bits(int to_set)
 {
 	static const struct {
@@ -497,6 +513,7 @@ const struct fuse_lowlevel_ops ops_table = {
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
+	.access = op_access,
 	.setattr = op_setattr,
 	.readlink = op_readlink,
 	.mknod = op_mknod,

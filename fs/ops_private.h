@@ -18,7 +18,7 @@ struct session {
 	void *ready_arg;
 };
 
-enum req_kind { REQ_PLAIN, REQ_READDIR, REQ_MKNOD };
+enum req_kind { REQ_PLAIN, REQ_READDIR, REQ_MKNOD, REQ_ACCESS };
 
 struct req {
 	enum req_kind kind;
@@ -28,6 +28,7 @@ struct req {
 	struct fuse_file_info fi;  /* of open, create */
 	void (*on_interrupt)(void *arg);
 	void *interrupt_arg;
+	int mask; /* REQ_ACCESS: R_OK, W_OK, X_OK */
 	/* REQ_READDIR */
 	struct dirlist *list;
 	struct dirfill *fill;

@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <unistd.h>
 
 #include "fs/ops_private.h"
 
@@ -157,9 +158,35 @@ void reply_entry(struct req *r, struct node *n, const struct stat *st, double ti
 	req_end(r);
 }
 
+/* Whether the caller may do what mask says by the mode of st. */
+static bool may(const struct caller *who, const struct stat *st, int mask)
+{
+	unsigned all = st->st_mode | st->st_mode >> 3 | st->st_mode >> 6, have = st->st_mode;
+
+	if (who->uid == 0)
+		return !(mask & X_OK) || S_ISDIR(st->st_mode) || (all & X_OK);
+	if (who->uid == st->st_uid)
+		have >>= 6;
+	else if (who->gid == st->st_gid)
+		have >>= 3;
+	return !((unsigned)mask & ~have & (R_OK | W_OK | X_OK));
+}
+
+static void reply_access(struct req *r, const struct stat *st)
+{
+	struct caller who = req_caller(r);
+
+	reply_err(r, may(&who, st, r->mask) ? 0 : EACCES);
+}
+
 void reply_attr(struct req *r, const struct stat *st, double timeout)
 {
 	struct stat copy = *st;
+
+	if (r->kind == REQ_ACCESS) {
+		reply_access(r, st);
+		return;
+	}
 
 	if (!copy.st_ino && r->node)
 		copy.st_ino = r->node->ino;

@@ -19,10 +19,12 @@ static int session_options(const struct mount *m, struct buf *out)
 {
 	const struct options *o = m->opt;
 
-	buf_str(out, "-osubtype=sagemakerfs,default_permissions,fsname=");
+	buf_str(out, "-osubtype=sagemakerfs,fsname=");
 	add_escaped(out, m->source);
+	/* Where only one user gets in, the backing disk and the rooms check what that user may; the kernel would ask for a directory's
+	 * attributes again after each change in it, only to check them. */
 	if (o->allow_other)
-		buf_str(out, ",allow_other");
+		buf_str(out, ",allow_other,default_permissions");
 	if (o->read_only)
 		buf_str(out, ",ro");
 	if (o->fuse_args && *o->fuse_args)

@@ -140,7 +140,7 @@ static void answer_handle(struct req *r, struct node *n, struct file *f)
 		return;
 	}
 	handle_add(f);
-	if (reply_open(r, f, keep_cache(n)) < 0) {
+	if (reply_open(r, f, keep_cache(n) | OPEN_NOFLUSH) < 0) {
 		handle_remove(f);
 		handle_free(f);
 	}
@@ -244,7 +244,8 @@ static void answer_create(struct call *c, int fd)
 	}
 	f->n = n;
 	handle_add(f);
-	if (reply_create(c->r, n, &st, staging_ttl(c->n, c->name), f, keep_cache(n)) < 0)
+	if (reply_create(c->r, n, &st, staging_ttl(c->n, c->name), f,
+			 keep_cache(n) | OPEN_NOFLUSH) < 0)
 		handle_remove(f);
 	else
 		f = NULL;

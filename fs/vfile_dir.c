@@ -3,6 +3,17 @@
 #include "fs/vfile_private.h"
 
 #define VDIR_TIMEOUT 0.0 /* a stat(2) shows what is, not what was */
+#define ROOM_TIMEOUT \
+ 60.0 /* but the root and what is in it never change, and every path begins there */
+
+static double timeout_of(struct mount *m, struct node *n)
+{
+	struct node *root = tree_root(m->tree), *up = node_parent(m->tree, n);
+	bool room = n == root || up == root;
+
+	node_unref(m->tree, up);
+	return room && n->type == S_IFDIR ? ROOM_TIMEOUT : VDIR_TIMEOUT;
+}
 
 const struct vfile *vdir_row(const struct node *dir, const char *name)
 {
@@ -68,7 +79,7 @@ void vdir_reply(struct req *r, struct node *dir, const char *name, const struct 
 		return;
 	}
 	vdir_stat(m, n, &st);
-	reply_entry(r, n, &st, VDIR_TIMEOUT);
+	reply_entry(r, n, &st, timeout_of(m, n));
 	node_unref(m->tree, n);
 }
 
@@ -103,7 +114,7 @@ void vdir_getattr(struct req *r, struct node *n, void *h)
 
 	(void)h;
 	vdir_stat(req_mount(r), n, &st);
-	reply_attr(r, &st, VDIR_TIMEOUT);
+	reply_attr(r, &st, timeout_of(req_mount(r), n));
 }
 
 /* A link without a target is not there. */

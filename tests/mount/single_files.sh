@@ -18,7 +18,7 @@ same_archive() { # NAME FILE
 	fetch "$1" | cmp - "$2"
 }
 models() {
-	ls -A "$MNT/models" | grep -vx .error | tr '\n' ' '
+	find "$MNT/models" -mindepth 1 -maxdepth 1 ! -name .error -printf "%f\n" | sort | tr '\n' ' '
 }
 
 check 'cp model.tar.gz models/iris.tar.gz' cp "$WORLD/model.tar.gz" "$MNT/models/iris.tar.gz"
