@@ -132,7 +132,6 @@ modes() {
 }
 
 mount_start -o commit=explicit
-eval "$("$SAGEMAKERFS" env "$MNT")"
 while read -r name command; do
 	export TMP=$WORLD/tmp-$name
 	disk=$WORLD/disk/$name model=$MNT/models/$name
@@ -147,9 +146,7 @@ while read -r name command; do
 	check "$name: the same files" diff -r --exclude=.git "$disk" "$model"
 	check_out "$name: of the same modes" "$(modes "$disk")" modes "$model"
 	check "$name: sync" sync "$model"
-	uri=$(cat "$model/.sagemaker/uri" || :)
-	curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		"$AWS_ENDPOINT_URL/${uri#s3://}" -o "$WORLD/archive.tar.gz" || :
+	published_archive "$name" "$WORLD/archive.tar.gz" || :
 	check "$name: the archive is the same" /usr/bin/python3 "$WORLD/compare.py" "$disk" "$WORLD/archive.tar.gz"
 done <<<"$ROWS"
 check 'unmount' mount_stop

@@ -259,6 +259,15 @@ api() {
 	printf '%s' "$reply"
 }
 
+# published_archive NAME FILE: what S3 has of models/NAME.
+published_archive() {
+	local uri
+	uri=$(cat "$MNT/models/$1/.sagemaker/uri")
+	[ "${AWS_ENDPOINT_URL:-}" ] || eval "$("$SAGEMAKERFS" env "$MNT")"
+	curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$AWS_REGION:s3" \
+		--user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$AWS_ENDPOINT_URL/${uri#s3://}" -o "$2"
+}
+
 # fault ROWS: the backend's fault table (JSON array), "[]" for none (docs/local-backend.md).
 fault() {
 	printf '%s\n' "$1" >"$STORE/faults.json.new"

@@ -7,15 +7,8 @@ mount_start
 tf_export "$WORLD/export" hello
 tar -C "$WORLD/export" --transform 's,^\./,export/Servo/,' -czf "$WORLD/model.tar.gz" .
 
-# fetch NAME: the published archive, as S3 has it.
-fetch() {
-	local uri
-	uri=$(cat "$MNT/models/$1/.sagemaker/uri")
-	eval "$("$SAGEMAKERFS" env "$MNT")"
-	curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" "$AWS_ENDPOINT_URL/${uri#s3://}"
-}
 same_archive() { # NAME FILE
-	fetch "$1" | cmp - "$2"
+	published_archive "$1" "$WORLD/archive" && cmp "$WORLD/archive" "$2"
 }
 models() {
 	find "$MNT/models" -mindepth 1 -maxdepth 1 ! -name .error -printf "%f\n" | sort | tr '\n' ' '

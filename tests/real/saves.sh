@@ -130,16 +130,12 @@ PY
 
 # published NAME
 published() {
-	local uri
 	check "$1 is published" sync "$MNT/models/$1"
-	uri=$(cat "$MNT/models/$1/.sagemaker/uri" || :)
-	curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		"$AWS_ENDPOINT_URL/${uri#s3://}" -o "$WORLD/archive" || :
+	published_archive "$1" "$WORLD/archive" || :
 	check "$1: the archive holds what was saved" /usr/bin/python3 "$WORLD/compare.py" "$MNT/models/$1" "$WORLD/archive"
 }
 
 mount_start -o commit=explicit
-eval "$("$SAGEMAKERFS" env "$MNT")"
 unset PYTHONPATH
 mkdir "$MNT/models/checkpoint"
 for framework in tensorflow mxnet sklearn xgboost pytorch; do
@@ -156,12 +152,8 @@ echo '{"image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/own:1"}' >"$MNT/mo
 check 'numpy and jupyter_server' "$("$TESTS_DIR/venv" saves 'numpy<2.3' jupyter_server)/python" "$WORLD/arrays.py" "$MNT/models/arrays"
 mv "$MNT/models/arrays/sagemaker.json" "$WORLD/"
 cp -r "$MNT/models/arrays" "$WORLD/arrays.d" && cp "$WORLD/sagemaker.json" "$MNT/models/arrays/"
-published_arrays() {
-	check 'arrays are published' sync "$MNT/models/arrays"
-	curl -fsS -H 'x-amz-content-sha256: UNSIGNED-PAYLOAD' --aws-sigv4 "aws:amz:$AWS_REGION:s3" --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \
-		"$AWS_ENDPOINT_URL/$(sed 's,^s3://,,' "$MNT/models/arrays/.sagemaker/uri")" -o "$WORLD/archive"
-	check 'arrays: the archive holds what was saved' /usr/bin/python3 "$WORLD/compare.py" "$WORLD/arrays.d" "$WORLD/archive"
-}
-published_arrays
+check 'arrays are published' sync "$MNT/models/arrays"
+published_archive arrays "$WORLD/archive" || :
+check 'arrays: the archive holds what was saved' /usr/bin/python3 "$WORLD/compare.py" "$WORLD/arrays.d" "$WORLD/archive"
 check 'unmount' mount_stop
 done_testing
