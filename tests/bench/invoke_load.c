@@ -248,26 +248,29 @@ static void show(struct target *t, int rounds)
 	putchar('\n');
 }
 
+static int usage(void)
+{
+	fprintf(stderr,
+		"usage: invoke_load CLIENTS N ROUNDS BODY NAME:PORT:HEADERS... [-- NAME:PID...]\n");
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
-	int numbers[3] = {0}, i = 1;
+	int i = 5;
 
-	for (; i < 4 && argc > 5; i++)
-		numbers[i - 1] = atoi(argv[i]);
-	const int clients = numbers[0], n = numbers[1], rounds = numbers[2];
-	if (clients < 1 || n < 1 || rounds < 1 || rounds > MAX_ROUNDS) {
-		fprintf(stderr,
-			"usage: invoke_load CLIENTS N ROUNDS BODY NAME:PORT:HEADERS... [-- NAME:PID...]\n");
-		return 2;
-	}
-	for (i = 5; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
+	if (argc <= 5)
+		return usage();
+	const int clients = atoi(argv[1]), n = atoi(argv[2]), rounds = atoi(argv[3]);
+	if (clients < 1 || n < 1 || rounds < 1 || rounds > MAX_ROUNDS)
+		return usage();
+	for (; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
 		read_target(argv[i], argv[4]);
 	for (i++; i < argc && n_processes < MAX_NAMES; i++)
 		add_process(argv[i]);
-	for (int round = -1; round < rounds; round++) {
-		for (int k = 0; k < n_targets; k++)
-			measure(&targets[k], clients, n, round);
-	}
+	for (int k = -n_targets; k < rounds * n_targets; k++)
+		measure(&targets[(k + n_targets) % n_targets], clients, n,
+			k < 0 ? -1 : k / n_targets);
 	for (int k = 0; k < n_targets; k++)
 		show(&targets[k], rounds);
 	return 0;
