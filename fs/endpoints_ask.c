@@ -1,8 +1,11 @@
 #include <errno.h>
+#include <time.h>
 
 #include "fs/endpoints_room.h"
 #include "sagemaker/framework.h"
 #include "sagemaker/images.h"
+
+#define YOUNG_S 60 /* an endpoint whose configuration and model may not be described yet */
 
 bool is_transient(const struct err *e)
 {
@@ -74,6 +77,12 @@ static bool parts_known(struct endpoints *s, const char *name, const char *confi
 	return !config[0] || (ep && streq(ep->parts.config, config));
 }
 
+/* Whether what is not described may come yet: descriptions lag behind. */
+static bool is_young(const struct endpoint_state *state)
+{
+	return (double)time(NULL) - state->created < YOUNG_S;
+}
+
 /* Parts are learnt once per configuration name; failing to learn them leaves them for the next time. */
 static void learn_parts(struct endpoints *s, const struct endpoint_state *state, struct cancel *c)
 {
@@ -88,9 +97,10 @@ static void learn_parts(struct endpoints *s, const struct endpoint_state *state,
 		return;
 	}
 	const char *content_type = content_type_of(p.image);
+	const bool whole = (p.text && p.data_url[0]) || !is_young(state);
 	SCOPED_LOCK(&s->mu);
 	struct ep *ep = ep_find_locked(s, state->name);
-	if (!ep) {
+	if (!ep || !whole) {
 		parts_release(&p);
 		return;
 	}

@@ -211,6 +211,19 @@ static bool unanswered(const struct err *e)
 	return e->http == 0 || e->http >= 500;
 }
 
+/* Not acted on, as often as the retries of one call allow: an account's rate is shared by all who use it. */
+static bool is_throttled(const struct err *e)
+{
+	return e->no == EBUSY &&
+	       (strstr(e->code, "Throttl") || starts_with(e->code, "TooManyRequests"));
+}
+
+/* Whether what refuses the step will pass. */
+static bool passes(const struct step *s, const struct err *e)
+{
+	return is_throttled(e) || (s->late && strstr(e->text, s->late));
+}
+
 /* Sends the step's call until it is made or refused for good. */
 static int step_send(struct attempt *t, const struct step *s, struct err *e)
 {
@@ -223,7 +236,7 @@ static int step_send(struct attempt *t, const struct step *s, struct err *e)
 			t->out->untagged = true;
 			continue;
 		}
-		if (!s->late || !strstr(e->text, s->late) || monotonic_ms() >= until)
+		if (!passes(s, e) || monotonic_ms() >= until)
 			return -1;
 		if (cancel_sleep(t->c, pause)) {
 			e->no = ECANCELED; /* and an answer all the same: nothing was made */
@@ -413,9 +426,8 @@ static int release_config(struct aws *a, const char *endpoint, const char *confi
 
 	if (used > 0)
 		return 1;
-	if (used < 0 && control_not_found(e))
-		return 0;
-	if (used < 0 && e->no != EACCES)
+	/* What is not described may have been made just now; only the deletion itself says for sure that there is none. */
+	if (used < 0 && e->no != EACCES && !control_not_found(e))
 		return -1;
 	return gone_or(control_delete_endpoint_config(a, config, c, e), e);
 }
@@ -442,6 +454,8 @@ int deploy_release(struct aws *a, const char *endpoint, const char *config, cons
 			return err_prefix(e, "remove endpoint configuration '%s'", config);
 		if (rc > 0)
 			return 0; /* and so is its model in use */
+		if (!model[0])
+			model = config; /* what an attempt makes has one name */
 	}
 	if (deploy_made(model, endpoint) && release_model(a, config, model, c, e))
 		return err_prefix(e, "remove model '%s'", model);

@@ -77,8 +77,8 @@ enum deploy_deletion { DEPLOY_ACCEPTED, DEPLOY_GONE, DEPLOY_REFUSED };
 int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out, struct cancel *c,
 		  struct err *e) _must_check_;
 
-/* deploy_release: after deploy_delete: removes the endpoint's configuration, then its model ("" for none), each only if an
- * attempt for this endpoint made it and nothing else uses it. Already gone is success. */
+/* deploy_release: after deploy_delete: removes the endpoint's configuration, then its model ("": not known, then the one that the
+ * configuration's attempt made), each only if an attempt for this endpoint made it and nothing else uses it. Already gone is success. */
 int deploy_release(struct aws *a, const char *endpoint, const char *config, const char *model,
 		   struct cancel *c, struct err *e) _must_check_;
 

@@ -248,6 +248,14 @@ static void show(struct target *t, int rounds)
 	putchar('\n');
 }
 
+static void read_names(char **names, const char *body)
+{
+	for (; *names && strcmp(*names, "--") != 0 && n_targets < MAX_NAMES; names++)
+		read_target(*names, body);
+	for (names += *names != NULL; *names && n_processes < MAX_NAMES; names++)
+		add_process(*names);
+}
+
 static int usage(void)
 {
 	fprintf(stderr,
@@ -257,17 +265,12 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	int i = 5;
-
 	if (argc <= 5)
 		return usage();
 	const int clients = atoi(argv[1]), n = atoi(argv[2]), rounds = atoi(argv[3]);
 	if (clients < 1 || n < 1 || rounds < 1 || rounds > MAX_ROUNDS)
 		return usage();
-	for (; i < argc && strcmp(argv[i], "--") != 0 && n_targets < MAX_NAMES; i++)
-		read_target(argv[i], argv[4]);
-	for (i++; i < argc && n_processes < MAX_NAMES; i++)
-		add_process(argv[i]);
+	read_names(argv + 5, argv[4]);
 	for (int k = -n_targets; k < rounds * n_targets; k++)
 		measure(&targets[(k + n_targets) % n_targets], clients, n,
 			k < 0 ? -1 : k / n_targets);

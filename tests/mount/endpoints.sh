@@ -131,5 +131,12 @@ gone cut
 check_not 'it is gone' test -e "$MNT/endpoints/cut"
 check 'with its parts' wait_until 30 nothing_at_service cut
 check_out 'the other endpoint is as it was' InService cat "$MNT/endpoints/iris/wait"
+
+# An account whose rate others use up: the call was not acted on, so it is made when there is room.
+fault '[{"operation":"CreateModel","nth":0,"action":"status","arg":400,"code":"ThrottlingException","message":"Rate exceeded"}]'
+check 'mkdir of a throttled account' mkdir "$MNT/endpoints/cut"
+sleep 4 # longer than one call is sent again
+fault '[]'
+check_out 'it is made all the same' InService cat "$MNT/endpoints/cut/wait"
 mount_stop || : # deletions of endpoints still Creating go on later
 done_testing
