@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "sagemaker/code_check.h"
 #include "sagemaker/images.h"
 #include "sagemaker/old_code.h"
 #include "sagemaker/ready.h"
+#include "sagemaker/requirements.h"
 #include "sagemaker/settings.h"
 #include "sagemaker/sniff.h"
 
@@ -364,6 +366,50 @@ static void finish_plan(struct package_plan *p)
 	}
 }
 
+/* Code that stands where no container looks. */
+static void note_places(struct package_plan *p)
+{
+	for (size_t i = 0; i < p->n_members; i++) {
+		const struct package_member *m = &p->members[i];
+		const char *base = source_base_name(m->archive);
+
+		if (!m->path || p->framework == &framework_own)
+			continue;
+		if (streq(base, "inference.py") && !streq(m->archive, CODE_MAIN))
+			plan_note(
+				p,
+				"warning: %s is not found by the container, which looks for " CODE_MAIN
+				": code/ belongs beside or above the model",
+				m->path);
+		if (streq(base, "requirements.txt") && !streq(m->archive, "code/requirements.txt"))
+			plan_note(p,
+				  "warning: %s is not installed: the container looks for "
+				  "code/requirements.txt",
+				  m->path);
+	}
+}
+
+/* Endpoints' names are stricter than models'. */
+static void note_name(struct package_plan *p, const char *name)
+{
+	_cleanup_free_ char *plain = strdup(name);
+	size_t n = 0;
+
+	if (!plain || !strpbrk(name, "_."))
+		return;
+	for (const char *c = name; *c; c++) {
+		bool mark = *c == '_' || *c == '.';
+
+		if (!mark || (n && plain[n - 1] != '-'))
+			plain[n++] = (char)(mark ? '-' : *c);
+	}
+	plain[n] = '\0';
+	plan_note(
+		p,
+		"endpoint: names of endpoints have no '_' and no '.': mkdir endpoints/%s deploys it",
+		plain);
+}
+
 static int lay_out(const struct source *s, const char *name, struct package_plan *p, struct err *e)
 {
 	if (ready_find(s))
@@ -389,6 +435,10 @@ int package_plan(int dirfd, const char *name, const struct package_settings *ove
 	if (lay_out(&s, name, p, e))
 		return -1;
 	finish_plan(p);
+	if (!p->ready && (requirements_check(p, e) || code_check(p, e)))
+		return -1;
+	note_places(p);
+	note_name(p, name);
 	*out = steal(p);
 	return 0;
 }

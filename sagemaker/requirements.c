@@ -113,7 +113,7 @@ static void check_line(struct package_plan *p, const struct package_member *m, i
 {
 	char text[512];
 
-	while (n && isspace((unsigned char)line[n - 1]))
+	while (n && (isspace((unsigned char)line[n - 1]) || line[n - 1] == '\\'))
 		n--;
 	while (n && isspace((unsigned char)*line)) {
 		line++;

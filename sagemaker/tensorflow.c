@@ -132,8 +132,14 @@ static int add_version(struct layout *l, const char *dir, size_t len, bool graph
 			      .bare = bare,
 			      .graph = graph};
 	if (!bare) {
-		v->number = dir + parent;
-		v->number_len = (int)(len - parent);
+		size_t zeros = strspn(dir + parent, "0");
+
+		/* "0000000" has broken containers; 1 serves as well */
+		v->number = zeros < len - parent ? dir + parent + zeros : "1";
+		v->number_len = zeros < len - parent ? (int)(len - parent - zeros) : 1;
+		if (zeros)
+			plan_note(l->plan, "version %.*s is packed as %.*s", (int)(len - parent),
+				  dir + parent, v->number_len, v->number);
 		v->base = parent ? parent - 1 : 0;
 	}
 	return 0;
@@ -246,7 +252,15 @@ static int place(struct layout *l, const struct source_file *f, struct err *e)
 	for (size_t i = 0; i < l->n; i++) {
 		const struct version *v = &l->v[i];
 
-		if (within(f->path, v->dir, v->len, &rest) && (!v->bare || is_part(rest)))
+		if (!within(f->path, v->dir, v->len, &rest))
+			continue;
+		if (!v->bare && starts_with(rest, "code/") && !is_part(rest)) {
+			plan_note(l->plan,
+				  "%s is packed as %s: the container looks for code/ at the top",
+				  f->path, rest);
+			return plan_add(l->plan, f, e, "%s", rest);
+		}
+		if (!v->bare || is_part(rest))
 			return plan_add(l->plan, f, e, SERVO "%.*s/%s", v->number_len, v->number,
 					rest);
 	}
