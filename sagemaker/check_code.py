@@ -10,6 +10,7 @@ import ast
 import sys
 
 LIMIT = 4 << 20
+own = set(getattr(sys, "stdlib_module_names", ()))  # since 3.10
 
 
 def line(*fields):
@@ -42,7 +43,7 @@ def look(path, wanted):
             line("N", path, getattr(error, "lineno", None) or 1, getattr(error, "msg", None) or error)
     found = set()
     imports(tree, found)
-    for name in sorted(found - set(getattr(sys, "stdlib_module_names", ())) - {"__future__"}):
+    for name in sorted(found - own) if own else ():
         line("I", path, name)
     return None
 

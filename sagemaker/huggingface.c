@@ -14,6 +14,7 @@
 #define JSON_MAX ((size_t)16 << 20)
 #define CONFIG   "config.json"
 #define ADAPTER  "adapter_config.json"
+#define PIPELINE "model_index.json"
 
 struct pretrained {
 	const struct source *s;
@@ -109,6 +110,19 @@ static bool find_config(struct pretrained *t)
 	return t->config != NULL;
 }
 
+/* A pipeline of diffusers: its models are in directories, each with a config.json of its own. */
+static const struct source_file *find_pipeline(const struct source *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct source_file *f = &s->files[i];
+		_cleanup_json_ cJSON *j = is_named(f, PIPELINE) ? read_json(s, f) : NULL;
+
+		if (j && json_text(j, "_diffusers_version"))
+			return f;
+	}
+	return NULL;
+}
+
 /* Weights that came before their config.json. */
 static bool find_weights(struct pretrained *t)
 {
@@ -127,6 +141,12 @@ static bool find_weights(struct pretrained *t)
 int huggingface_detect(const struct source *s, struct buf *evidence)
 {
 	struct pretrained t = {.s = s};
+	const struct source_file *pipeline = find_pipeline(s);
+
+	if (pipeline) {
+		buf_str(evidence, pipeline->path);
+		return 95;
+	}
 	bool config = find_config(&t), weights = !config && find_weights(&t);
 
 	if (config || weights)
@@ -308,12 +328,47 @@ static int lay_out(struct pretrained *t, struct err *e)
 	return loads || !t->json ? 0 : choose_task(t, e);
 }
 
+/* Every model that the index names has its directory; the container makes the pipeline for text-to-image. */
+static int lay_out_pipeline(struct pretrained *t, const struct source_file *index, struct err *e)
+{
+	_cleanup_json_ cJSON *j = read_json(t->s, index);
+	const cJSON *part;
+	bool entry = false;
+
+	set_directory(t, index->path);
+	if (place_all(t, e) || code_settle(t->plan, &code, &entry, e))
+		return -1;
+	check_files(t);
+	cJSON_ArrayForEach(part, j) {
+		const cJSON *kind = cJSON_GetArrayItem(part, 1);
+		bool there = !cJSON_IsArray(part) || !cJSON_IsString(kind);
+
+		for (size_t i = 0; i < t->s->n && !there; i++) {
+			const char *rest =
+				t->s->files[i].path + MIN(t->dir, strlen(t->s->files[i].path));
+
+			there = starts_with(rest, part->string) &&
+				rest[strlen(part->string)] == '/';
+		}
+		if (!there)
+			plan_fail(t->plan, ENODATA,
+				  "incomplete: '%.*s%s/', which '%s' names, is missing",
+				  (int)t->dir, t->at, part->string, index->path);
+	}
+	if (entry || json_text(t->plan->settings.env, "HF_TASK"))
+		return 0;
+	return plan_env(t->plan, "HF_TASK", "text-to-image", e);
+}
+
 int huggingface_lay_out(const struct source *s, struct package_plan *plan, struct err *e)
 {
 	struct pretrained t = {.s = s, .plan = plan};
+	const struct source_file *pipeline = find_pipeline(s);
 	int rc = 0;
 
-	if (find_config(&t))
+	if (pipeline)
+		rc = lay_out_pipeline(&t, pipeline, e);
+	else if (find_config(&t))
 		rc = lay_out(&t, e);
 	else if (!find_weights(&t))
 		plan_fail(plan, EINVAL,

@@ -54,8 +54,14 @@ void sniff_release(struct file_facts *f);
 /* ---- the parsers; each returns whether it is that kind, with the rest of *out filled ---- */
 bool sniff_zip(struct bytes *b, struct file_facts *out);
 bool sniff_pickle(struct bytes *b, struct file_facts *out);
+
 /* sniff_pickle_names: classes and modules of the pickle that begins at `at`. */
-void sniff_pickle_names(struct bytes *b, uint64_t at, struct file_facts *out);
+enum pickle_end {
+	PICKLE_ENDED, /* by its last opcode */
+	PICKLE_BROKE, /* by the end of the bytes, or what is no opcode */
+	PICKLE_LEFT,  /* not walked to its end: raw arrays, or too many opcodes */
+} sniff_pickle_names(struct bytes *b, uint64_t at, struct file_facts *out);
+
 /* sniff_packed_pickle: joblib's compressed form. */
 bool sniff_packed_pickle(struct bytes *b, const char *name, struct file_facts *out);
 bool sniff_xgboost(struct bytes *b, struct file_facts *out);

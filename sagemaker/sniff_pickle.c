@@ -234,19 +234,29 @@ static int take_argument(struct scan *s, uint8_t op)
 	return 0;
 }
 
-void sniff_pickle_names(struct bytes *b, uint64_t at, struct file_facts *out)
+enum pickle_end sniff_pickle_names(struct bytes *b, uint64_t at, struct file_facts *out)
 {
 	struct scan s = {.b = b, .at = at, .out = out, .memo = calloc(MEMO, sizeof(*s.memo))};
+	enum pickle_end end = PICKLE_LEFT;
 
 	for (int i = 0; s.memo && i < MAX_OPS; i++) {
 		const uint8_t *p = bytes_at(b, s.at, 1);
 		uint8_t op = p ? *p : 0;
 
 		s.at++;
-		if (!p || op == STOP || take_argument(&s, op) || (op == BUILD && s.array))
+		if (p && op == STOP) {
+			end = PICKLE_ENDED;
+			break;
+		}
+		if (!p || take_argument(&s, op)) {
+			end = PICKLE_BROKE;
+			break;
+		}
+		if (op == BUILD && s.array)
 			break;
 	}
 	free(s.memo);
+	return end;
 }
 
 /* What a string is followed by when the pickler remembers it: how many bytes. */
@@ -286,14 +296,15 @@ static bool take_version(struct bytes *b, uint64_t from, uint64_t end, char out[
 	return out[0] != '\0';
 }
 
-static void read_pickle(struct bytes *b, struct file_facts *out)
+static enum pickle_end read_pickle(struct bytes *b, struct file_facts *out)
 {
 	uint64_t tail = b->size > VIEW ? b->size - VIEW : 0;
 
 	out->kind = KIND_PICKLE;
-	sniff_pickle_names(b, 0, out);
+	enum pickle_end end = sniff_pickle_names(b, 0, out);
 	if (!take_version(b, 0, MIN(b->size, (uint64_t)VIEW), out->version))
 		(void)take_version(b, tail, b->size, out->version);
+	return end;
 }
 
 static bool is_pickle(struct bytes *b)
@@ -325,12 +336,13 @@ bool sniff_pickle(struct bytes *b, struct file_facts *out)
 	}
 	if (!is_pickle(b))
 		return false;
-	read_pickle(b, out);
+	enum pickle_end end = read_pickle(b, out);
 	out->form = strstr(out->modules, "joblib ") ? "joblib" : "pickle";
 	last = bytes_at(b, b->size - 1, 1);
-	return last && *last == STOP
-		       ? true
-		       : sniff_broken(out, ENODATA, "it is cut short: the pickle does not end");
+	/* behind raw arrays only the last byte can tell */
+	if (end == PICKLE_ENDED || (end == PICKLE_LEFT && last && *last == STOP))
+		return true;
+	return sniff_broken(out, ENODATA, "it is cut short: the pickle does not end");
 }
 
 /* ---- compressed ---- */
@@ -388,7 +400,7 @@ static bool read_view(struct view *v, struct file_facts *out)
 	bytes_of_memory(&tail, v->tail.data, v->tail.len);
 	if (!v->head.len || !is_pickle(&head))
 		return false;
-	read_pickle(&head, out);
+	(void)read_pickle(&head, out); /* whether it ends the compression says */
 	if (!*out->version)
 		(void)take_version(&tail, 0, tail.size, out->version);
 	out->form = "compressed joblib";
