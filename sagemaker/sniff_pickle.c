@@ -16,16 +16,7 @@
 #define VIEW       ((size_t)1 << 20) /* of each end, where classes and versions stand */
 #define UNPACK_MAX ((uint64_t)1 << 30)
 
-enum {
-	STOP = '.',
-	GLOBAL = 'c',
-	INST = 'i',
-	BUILD = 'b',
-	BINGET = 'h',
-	LONG_BINGET = 'j',
-	BINPUT = 'q',
-	LONG_BINPUT = 'r'
-};
+enum { STOP = '.', BINGET = 'h', LONG_BINGET = 'j', BINPUT = 'q', LONG_BINPUT = 'r' };
 
 enum { PROTO = 0x80, SHORT_UNICODE = 0x8c, STACK_GLOBAL = 0x93, MEMOIZE = 0x94 };
 
@@ -67,7 +58,7 @@ struct scan {
 	struct text *memo;      /* MEMO of them, "" for what is no string */
 	size_t memoized;
 	struct file_facts *out;
-	bool array; /* the last class was joblib's for arrays: raw bytes follow its BUILD */
+	bool array; /* one of joblib's for arrays was named: raw bytes are between the opcodes */
 };
 
 static void push(struct scan *s, const char *p, size_t n)
@@ -115,9 +106,8 @@ static void found(struct scan *s, const char *module, const char *name)
 
 	if (!is_name(module) || !is_name(name))
 		return;
-	s->array = starts_with(module, "joblib.numpy_pickle");
-	if (!*out->owner && !s->array && !starts_with(module, "copy") &&
-	    !starts_with(module, "joblib"))
+	s->array = s->array || starts_with(module, "joblib.numpy_pickle");
+	if (!*out->owner && !starts_with(module, "copy") && !starts_with(module, "joblib"))
 		snprintf(out->owner, sizeof(out->owner), "%.60s.%.32s", module, name);
 	add_module(out, module);
 }
@@ -249,11 +239,9 @@ enum pickle_end sniff_pickle_names(struct bytes *b, uint64_t at, struct file_fac
 			break;
 		}
 		if (!p || take_argument(&s, op)) {
-			end = PICKLE_BROKE;
+			end = s.array ? PICKLE_LEFT : PICKLE_BROKE;
 			break;
 		}
-		if (op == BUILD && s.array)
-			break;
 	}
 	free(s.memo);
 	return end;
