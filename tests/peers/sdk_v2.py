@@ -106,6 +106,20 @@ def mxnet():
     end("mxnet", predictor, model)
 
 
+def old_mxnet():
+    """A container of the post's time: the SDK puts the script into a tar.gz of its own in S3."""
+    data = SESSION.upload_data(pack("old", os.path.join(DATA, "mxnet-digits", "model")), key_prefix="old")
+    model = MXNetModel(model_data=data, framework_version="1.2.1", py_version="py3", entry_point=script("mnist.py", MXNET_SCRIPT),
+                       sagemaker_session=SESSION)
+    predictor = host("mxnet 1.2", model)
+    made = SESSION.sagemaker_client.describe_model(ModelName=model.name)["PrimaryContainer"]["Environment"]
+    check("mxnet 1.2: the script is in S3", made["SAGEMAKER_SUBMIT_DIRECTORY"].startswith("s3://"), made)
+    expected = json.load(open(os.path.join(DATA, "mxnet-digits", "expected.json")))["requests"][0]
+    answer = predictor.predict(expected["body"])
+    check("mxnet 1.2: predict answers the framework's own numbers", close(answer, expected["output"]), answer)
+    end("mxnet 1.2", predictor, model)
+
+
 def role():
     """What the documentation says of get_execution_role: it asks AWS's own STS, wherever the environment points. A proxy that
     notes the question and answers nothing stands in the way."""
@@ -129,6 +143,7 @@ def role():
 def main():
     tensorflow()
     mxnet()
+    old_mxnet()
     role()
     shutil.rmtree(WORK)
 

@@ -11,6 +11,7 @@ import tarfile
 import numpy as np
 import sagemaker
 from sagemaker.deserializers import CSVDeserializer, JSONDeserializer
+from sagemaker.huggingface import HuggingFaceModel
 from sagemaker.pytorch import PyTorchModel
 from sagemaker.serializers import CSVSerializer, JSONSerializer
 from sagemaker.sklearn import SKLearnModel
@@ -114,8 +115,16 @@ def pytorch(data):
     ask(model.predictor, "json", EXPECTED["probabilities"], rows, JSONSerializer(), JSONDeserializer())
 
 
+def huggingface(data):
+    model = HuggingFaceModel(model_data=data, transformers_version="4.37.0", pytorch_version="2.1.0", py_version="py310",
+                             sagemaker_session=SESSION)
+    yield model
+    answer = model.predictor.predict({"inputs": EXPECTED["texts"]})
+    check("predict answers the framework's own numbers", close([row["score"] for row in answer], [rows[0]["score"] for rows in EXPECTED["answers"]]), answer)
+
+
 def main():
-    steps = {"sklearn": sklearn, "xgboost": xgboost, "pytorch": pytorch}[FRAMEWORK](upload())
+    steps = {"sklearn": sklearn, "xgboost": xgboost, "pytorch": pytorch, "huggingface": huggingface}[FRAMEWORK](upload())
     model = next(steps)
     model.predictor = model.deploy(initial_instance_count=1, instance_type="ml.m5.large")
     print()  # behind the SDK's "---!"

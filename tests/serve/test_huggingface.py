@@ -1,7 +1,7 @@
 """The Hugging Face server: AWS's toolkit on the pipelines that the runtime's own Transformers makes of the same files."""
 import json
 import os
-import subprocess
+import shutil
 import unittest
 
 import harness
@@ -9,13 +9,6 @@ import harness
 PYTHON = harness.runtime("huggingface")
 ONE, SHARDS = (os.path.join(harness.DATA, "huggingface-tiny", name) for name in ("one", "shards"))
 JSON, CSV = "application/json", "text/csv"
-TEXTS = ["hello world", "the model"]
-DIRECT = """
-import json, sys
-from transformers import pipeline
-ask = pipeline("text-classification", model=sys.argv[1], tokenizer=sys.argv[1])
-print(json.dumps([ask(text) for text in sys.argv[2:]]))
-"""
 
 
 class HuggingFace(unittest.TestCase):
@@ -23,9 +16,10 @@ class HuggingFace(unittest.TestCase):
     def setUpClass(cls):
         if PYTHON is None:
             raise AssertionError("no Hugging Face runtime: run scripts/runtimes huggingface")
-        said = subprocess.run([PYTHON, "-B", "-c", DIRECT, ONE, *TEXTS], check=True, capture_output=True,
-                              env={"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1"}).stdout
-        cls.direct = json.loads(said)
+        trained = harness.trained(PYTHON, "huggingface_models.py")
+        cls.addClassCleanup(shutil.rmtree, trained)
+        expected = harness.load_json(os.path.join(trained, "expected.json"))
+        cls.texts, cls.direct = expected["texts"], expected["answers"]
 
     def start(self, model=ONE, files=None, env=None):
         server = harness.Server(PYTHON, "huggingface_server.py", model, files, env)
@@ -38,13 +32,13 @@ class HuggingFace(unittest.TestCase):
     def test_the_task_of_the_architecture(self):
         server = self.start()
         server.ready()
-        for text, want in zip(TEXTS, self.direct):
+        for text, want in zip(self.texts, self.direct):
             answer = server.invoke({"inputs": text})
             self.assertEqual((answer.status, answer.type), (200, JSON), answer.text)
             self.near(answer.json, want)
-        self.near(server.invoke({"inputs": TEXTS}).json, [row for want in self.direct for row in want])
-        self.near(server.invoke({"inputs": TEXTS[0], "parameters": {"top_k": 2}}).json[0], self.direct[0][0])
-        answer = server.invoke("inputs\n%s\n%s" % tuple(TEXTS), CSV)
+        self.near(server.invoke({"inputs": self.texts}).json, [row for want in self.direct for row in want])
+        self.near(server.invoke({"inputs": self.texts[0], "parameters": {"top_k": 2}}).json[0], self.direct[0][0])
+        answer = server.invoke("inputs\n%s\n%s" % tuple(self.texts), CSV)
         self.near(answer.json, [row for want in self.direct for row in want])
         for body, kind, accept, said in (("x", "text/plain", JSON, "Content type text/plain is not supported"),
                                          ("{no", JSON, JSON, "Expecting property name"),
@@ -57,7 +51,7 @@ class HuggingFace(unittest.TestCase):
     def test_shards_and_a_task(self):
         server = self.start(SHARDS, env={"HF_TASK": "text-classification"})
         server.ready()
-        answer = server.invoke({"inputs": TEXTS[0]})
+        answer = server.invoke({"inputs": self.texts[0]})
         self.assertEqual((answer.status, answer.json[0]["label"][:6]), (200, "LABEL_"), answer.text)
 
     def test_script(self):
@@ -67,7 +61,7 @@ class HuggingFace(unittest.TestCase):
                 "def predict_fn(data, model):\n    return [row['score'] for row in model(data['texts'])]\n")
         server = self.start(files={"code/inference.py": code})
         server.ready()
-        self.near(server.invoke({"texts": TEXTS}).json, [want[0]["score"] for want in self.direct])
+        self.near(server.invoke({"texts": self.texts}).json, [want[0]["score"] for want in self.direct])
 
     def test_load_failures(self):
         broken = json.dumps({"architectures": ["DistilBertModel"], "model_type": "distilbert"})
