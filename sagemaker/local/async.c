@@ -96,15 +96,15 @@ static void deliver(struct job *j)
 			 : forget(be, j->id, &e);
 
 	if (rc && e.no != EIO && e.no != ENOSPC && e.no != ENOMEM) {
-		logger_line(be->log, "async invocation %s of endpoint %s: its result is lost: %s",
-			    j->id, j->endpoint, e.text);
+		logger_error(be->log, "async invocation %s of endpoint %s: its result is lost: %s",
+			     j->id, j->endpoint, e.text);
 		rc = forget(be, j->id, &e);
 	}
 	if (rc)
-		logger_line(be->log, "async invocation %s of endpoint %s: %s", j->id, j->endpoint,
-			    e.text);
+		logger_error(be->log, "async invocation %s of endpoint %s: %s", j->id, j->endpoint,
+			     e.text);
 	else if (j->failed)
-		logger_line(be->log, "async invocation %s of endpoint %s failed: %.300s", j->id,
+		logger_warn(be->log, "async invocation %s of endpoint %s failed: %.300s", j->id,
 			    j->endpoint, buf_cstr(&j->answer));
 }
 
@@ -398,7 +398,7 @@ static void forget_all(struct async *a, const char *endpoint)
 
 	SCOPED_LOCK(db_lock(a->be->db));
 	if (db_run(a->be->db, &e, "DELETE FROM async WHERE endpoint=?", "s", endpoint) == 0)
-		logger_line(a->be->log,
+		logger_warn(a->be->log,
 			    "async invocations: endpoint %s is gone and %d that waited with it",
 			    endpoint, db_changes(a->be->db));
 }

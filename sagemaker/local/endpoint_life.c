@@ -16,7 +16,7 @@ void run_locked(struct deployment *dep, void (*job)(void *dep))
 		return;
 	ep->refs--;
 	dep->refs--;
-	logger_line(ep->all->be->log, "endpoint %s: out of memory", ep->name);
+	logger_error(ep->all->be->log, "endpoint %s: out of memory", ep->name);
 }
 
 /* The end of every job: what run_locked took. */
@@ -36,8 +36,8 @@ static void forget_locked(struct endpoint *ep)
 	struct err e;
 
 	if (resource_delete(ep->all->be, &KIND_ENDPOINT, ep->name, &e) < 0)
-		logger_line(ep->all->be->log, "endpoint %s: cannot forget it: %s", ep->name,
-			    e.text);
+		logger_error(ep->all->be->log, "endpoint %s: cannot forget it: %s", ep->name,
+			     e.text);
 	else
 		endpoint_unlist_locked(ep);
 }
@@ -197,7 +197,7 @@ void endpoint_delay_locked(struct endpoint *ep, double seconds)
 		return;
 	ep->settles = 0;
 	ep->refs--;
-	logger_line(ep->all->be->log, "endpoint %s: no delay: %s", ep->name, e.text);
+	logger_warn(ep->all->be->log, "endpoint %s: no delay: %s", ep->name, e.text);
 }
 
 /* Scaling failed: what answers is what there is. */

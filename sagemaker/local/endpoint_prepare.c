@@ -145,7 +145,7 @@ void deployment_remove_files(struct deployment *dep)
 
 	tree_writable(all->dirfd, dep->id, true);
 	if (remove_tree(all->dirfd, dep->id, &e) < 0)
-		logger_line(all->be->log, "endpoint %s: cannot remove its files: %s", dep->ep->name,
+		logger_warn(all->be->log, "endpoint %s: cannot remove its files: %s", dep->ep->name,
 			    e.text);
 }
 

@@ -98,8 +98,8 @@ static void load(void *arg, const char *name, double created, cJSON *json)
 	if (!good) {
 		if (ep)
 			free_endpoint(ep);
-		logger_line(all->be->log, "the row of endpoint '%s' is damaged and was left aside",
-			    name);
+		logger_error(all->be->log, "the row of endpoint '%s' is damaged and was left aside",
+			     name);
 		return;
 	}
 	ep->next = all->first;
@@ -127,7 +127,7 @@ static void sweep(struct fleet *all)
 			continue;
 		tree_writable(all->dirfd, t->d_name, true);
 		if (remove_tree(all->dirfd, t->d_name, &e) < 0)
-			logger_line(all->be->log, "cannot remove what is left of an endpoint: %s",
+			logger_warn(all->be->log, "cannot remove what is left of an endpoint: %s",
 				    e.text);
 	}
 }
@@ -431,9 +431,12 @@ void endpoint_set_locked(struct endpoint *ep, enum status status, const char *fa
 	ep->modified = time_now();
 	snprintf(ep->failure, sizeof ep->failure, "%s", failure ? failure : "");
 	if (endpoint_save_locked(ep, status, &e) < 0)
-		logger_line(be->log, "endpoint %s: its state was not kept: %s", ep->name, e.text);
-	logger_line(be->log, "endpoint %s: %s%s%s", ep->name, status_names[status],
-		    failure ? ": " : "", failure ? failure : "");
+		logger_error(be->log, "endpoint %s: its state was not kept: %s", ep->name, e.text);
+	if (failure)
+		logger_error(be->log, "endpoint %s: %s: %s", ep->name, status_names[status],
+			     failure);
+	else
+		logger_line(be->log, "endpoint %s: %s", ep->name, status_names[status]);
 }
 
 void endpoint_unlist_locked(struct endpoint *ep)

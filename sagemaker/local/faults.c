@@ -78,7 +78,7 @@ static struct fault *make_row(struct faults *f, cJSON *json)
 	struct fault *row = wrong ? NULL : calloc(1, sizeof *row);
 
 	if (wrong) {
-		logger_line(f->be->log, "faults: operation '%.60s', action '%.60s': %s",
+		logger_warn(f->be->log, "faults: operation '%.60s', action '%.60s': %s",
 			    text_or(operation, ""), text_or(action, ""), wrong);
 		f->mistakes++;
 	}
@@ -138,7 +138,7 @@ static void reload_locked(struct faults *f)
 		buf_read_file(&b, AT_FDCWD, f->path) == 0 ? cJSON_Parse(buf_cstr(&b)) : NULL;
 	replace_rows_locked(f, cJSON_IsArray(table) ? table : NULL);
 	if (st.st_size && !cJSON_IsArray(table)) {
-		logger_line(f->be->log, "faults: '%s' is not a JSON array of rows", f->path);
+		logger_warn(f->be->log, "faults: '%s' is not a JSON array of rows", f->path);
 		f->mistakes++;
 	}
 }

@@ -62,8 +62,8 @@ static void after_locked(struct instance *i, long ms, void (*fn)(void *))
 
 	if (s && http_timer(ep->all->be->http, ms, NULL, fn, s, &e) == 0)
 		return;
-	logger_line(ep->all->be->log, "endpoint %s: no timer: %s", ep->name,
-		    s ? e.text : "out of memory");
+	logger_error(ep->all->be->log, "endpoint %s: no timer: %s", ep->name,
+		     s ? e.text : "out of memory");
 	if (s) {
 		ep->refs--; /* the table's own is left */
 		free(s);
@@ -188,7 +188,7 @@ static void started(struct start *t, int rc, long long from, const struct err *e
 		else if (is_first_start(i))
 			deployment_fail_locked(i->variant->dep, e->text);
 		else
-			logger_line(ep->all->be->log, "endpoint %s: %s", ep->name, e->text);
+			logger_error(ep->all->be->log, "endpoint %s: %s", ep->name, e->text);
 	}
 	pthread_mutex_unlock(&ep->all->mu);
 	if (s)
@@ -270,7 +270,7 @@ static void start_locked(struct instance *i)
 	ep->refs--;
 	deployment_unref_locked(t->dep);
 	free(t);
-	logger_line(ep->all->be->log, "endpoint %s: out of memory", ep->name);
+	logger_error(ep->all->be->log, "endpoint %s: out of memory", ep->name);
 }
 
 void instances_start_locked(struct variant *v)
@@ -349,7 +349,7 @@ static void crashed_locked(struct instance *i, const char *how)
 
 	i->crashes = time_mono() - i->started > STEADY_SECONDS ? 0 : MIN(i->crashes + 1, 10u);
 	long ms = MIN(BACKOFF_MIN_MS << i->crashes, BACKOFF_MAX_MS);
-	logger_line(ep->all->be->log, "endpoint %s:%s It is started again in %ld ms.", ep->name,
+	logger_warn(ep->all->be->log, "endpoint %s:%s It is started again in %ld ms.", ep->name,
 		    how, ms);
 	after_locked(i, ms, restart);
 }

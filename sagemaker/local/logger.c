@@ -107,17 +107,41 @@ static void write_line(struct logger *l, const char *level, const char *fields, 
 		rotate_locked(l);
 }
 
-void logger_line(struct logger *l, const char *fmt, ...)
+static void write_event(struct logger *l, const char *level, const char *fmt, va_list ap)
 {
 	char text[1024];
-	va_list ap;
 
 	if (!l)
 		return;
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
+	write_line(l, level, "", "msg", text);
+}
+
+void logger_line(struct logger *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_event(l, "info", fmt, ap);
 	va_end(ap);
-	write_line(l, "info", "", "msg", text);
+}
+
+void logger_warn(struct logger *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_event(l, "warn", fmt, ap);
+	va_end(ap);
+}
+
+void logger_error(struct logger *l, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_event(l, "error", fmt, ap);
+	va_end(ap);
 }
 
 void logger_call(struct logger *l, const struct logged_call *c)

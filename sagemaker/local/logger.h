@@ -10,8 +10,11 @@ struct logger;
 struct logger *logger_new(int dirfd, struct err *e) _must_check_;
 void logger_free(struct logger *l);
 
-/* logger_line: time=, level=info, msg=; control characters are replaced. Failures to write are ignored. */
+/* logger_line, logger_warn, logger_error: time=, level=, msg=; control characters are replaced. Failures to write are ignored.
+ * warn: it is tried again, or costs little. error: something failed for somebody, or is lost. */
 void logger_line(struct logger *l, const char *fmt, ...) _printf_(2, 3);
+void logger_warn(struct logger *l, const char *fmt, ...) _printf_(2, 3);
+void logger_error(struct logger *l, const char *fmt, ...) _printf_(2, 3);
 
 struct logged_call {
 	const char *op; /* AWS's name of it */

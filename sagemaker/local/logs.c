@@ -274,7 +274,7 @@ static void remove_stream(struct backend *be, int top, char *path)
 	struct err e;
 
 	if (remove_tree(top, path, &e) < 0)
-		logger_line(be->log, "cannot remove an old log: %s", e.text);
+		logger_warn(be->log, "cannot remove an old log: %s", e.text);
 	for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
 		*slash = '\0';
 		if (unlinkat(top, path, AT_REMOVEDIR) < 0)

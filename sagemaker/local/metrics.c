@@ -218,7 +218,7 @@ static void keep(struct metrics *m)
 	struct series *list = steal(m->full);
 	pthread_mutex_unlock(&m->mu);
 	if (list && write_all(m, list, &e) < 0)
-		logger_line(m->be->log, "metrics of a minute are lost: %s", e.text);
+		logger_error(m->be->log, "metrics of a minute are lost: %s", e.text);
 	free_series(list);
 	pthread_mutex_lock(&m->mu);
 	m->writing = false;

@@ -139,7 +139,7 @@ static void remember(struct backend *be, const struct target *t, const char *whe
 	cJSON_DeleteItemFromObjectCaseSensitive(t->row, when);
 	cJSON_AddNumberToObject(t->row, when, time_now());
 	if (resource_update(be, &KIND_SCALABLE_TARGET, t->resource, t->row, &e) < 0)
-		logger_line(be->log, "scaling of %s was not kept: %s", t->resource, e.text);
+		logger_error(be->log, "scaling of %s was not kept: %s", t->resource, e.text);
 }
 
 static enum change scale_to(struct backend *be, const struct target *t, int count, struct err *e)
@@ -165,7 +165,7 @@ static bool serve_target(struct backend *be, const struct target *t)
 	if (!v.steady)
 		return false;
 	if (wish(be, t, v.count, &want, &e) < 0) {
-		logger_line(be->log, "scaling of %s: %s", t->resource, e.text);
+		logger_warn(be->log, "scaling of %s: %s", t->resource, e.text);
 		return true;
 	}
 	if (want == v.count)
@@ -176,7 +176,7 @@ static bool serve_target(struct backend *be, const struct target *t)
 			    want);
 		remember(be, t, want > v.count ? "LastOut" : "LastIn");
 	} else if (e.no) {
-		logger_line(be->log, "scaling of %s: %s", t->resource, e.text);
+		logger_warn(be->log, "scaling of %s: %s", t->resource, e.text);
 	}
 	return result != CHANGE_IN_PROGRESS;
 }
@@ -222,7 +222,7 @@ static void scale_all(struct scaling *s)
 
 	if (resource_each(s->be, &KIND_SCALABLE_TARGET, add_target, &list, &e) < 0 ||
 	    resource_each(s->be, &KIND_SCALING_POLICY, add_policy, &list, &e) < 0)
-		logger_line(s->be->log, "scaling: %s", e.text);
+		logger_warn(s->be->log, "scaling: %s", e.text);
 	while (list) {
 		struct target *t = list;
 

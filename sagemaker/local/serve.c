@@ -344,7 +344,7 @@ static void drain_events(struct loop *l)
 	while ((r = spawner_next(l->be->spawner, &tag, &status)) > 0)
 		fleet_exited(l->be->endpoints, tag, status);
 	if (r < 0) {
-		logger_line(l->be->log, "the spawner has died: ending");
+		logger_error(l->be->log, "the spawner has died: ending");
 		l->ending = true;
 	}
 }

@@ -139,7 +139,7 @@ static void publish(struct stats *s, cJSON *j)
 	text = cJSON_Print(j);
 	bool failed = !text || write_file(s, text) < 0;
 	if (failed && !s->failed)
-		logger_line(s->be->log, "cannot write stats.json: %s", strerror(errno));
+		logger_warn(s->be->log, "cannot write stats.json: %s", strerror(errno));
 	s->failed = failed;
 	cJSON_free(text);
 }

@@ -31,6 +31,7 @@ ROOMS = (
     "test_async",
     "test_serverless",
     "test_stats",
+    "test_many",
     "test_faults",
     "test_logs",
     "test_scaling",

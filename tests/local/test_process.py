@@ -119,6 +119,9 @@ def test_log_is_logfmt():
     assert not [t for t in lines if not line.fullmatch(t)]
     assert [t for t in lines if " level=warn op=PutObject status=404 ms=" in t and "NoSuchBucket" in t]
     assert [t for t in lines if " level=info msg=\"serving " in t]
+    deploy("unpackable", b"no archive", wait="Failed")
+    with open(B.store + "/log") as log:
+        assert [t for t in log if " level=error msg=\"endpoint unpackable: Failed: " in t]
 
 
 def test_stop():
