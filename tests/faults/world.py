@@ -82,6 +82,8 @@ class Mount:
         import select
         select.select([fd], [], [], 30)
         os.close(fd)
+        # Its end of the mount is closed by the kernel a moment later.
+        until(10, lambda: not os.path.exists(self.at + "/README"))
 
     def stop(self):
         return subprocess.run([PROGRAM, "unmount", self.at], env=self.env, capture_output=True, text=True, timeout=120)
