@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #include "fs/command.h"
@@ -46,12 +47,13 @@ static int check_ours(const char *path, struct err *e)
 {
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
-	struct stat st;
+	struct statvfs fs;
 
 	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
 	while (mountinfo_find(&mounts, path)) {
-		if (stat(path, &st) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
+		/* not stat(2): the kernel may still believe the root's attributes */
+		if (statvfs(path, &fs) == 0 || (errno != ENOTCONN && errno != ECONNABORTED))
 			return err_set(
 				e, EBUSY,
 				"'%s' is mounted already: use it, or run sagemakerfs unmount '%s'",
