@@ -1,5 +1,7 @@
-"""kill -9 at random moments under load: what was acknowledged is there and whole, endpoints come back, nothing is left over."""
+"""kill -9 at random moments under load: what was acknowledged is there and whole, endpoints come back as they were last asked to be,
+invocations are answered with what is theirs or not at all, asynchronous ones are carried out, nothing is left over."""
 import hashlib
+import json
 import os
 import random
 import threading
@@ -20,6 +22,9 @@ class Load:
         self.b, self.stop = backend, False
         self.objects, self.doubtful = {}, set()  # key -> digest; keys whose last write was not answered
         self.endpoints, self.unsure = set(), set()
+        self.answers, self.wrong = 0, []  # of invocations
+        self.later = {}  # where an asynchronous one's answer goes -> what it asked
+        self.configs = {"k"}  # what `served` may run on: the last that was acknowledged, and those whose call was not answered
 
     def clients(self):
         config = {"retries": {"total_max_attempts": 1}, "read_timeout": 5, "connect_timeout": 2}
@@ -63,9 +68,40 @@ class Load:
         self.unsure.discard(name)
         time.sleep(0.2)
 
+    def runtime(self):
+        return self.b.client("sagemaker-runtime", retries={"total_max_attempts": 1}, read_timeout=5, connect_timeout=2)
+
+    def invoke(self, rng, *_):
+        runtime = self.runtime()
+        while not self.stop:
+            text = "[%d]" % rng.getrandbits(60)
+            answer = json.loads(runtime.invoke_endpoint(EndpointName="served", Body=text.encode())["Body"].read())["echo"]
+            self.answers += 1
+            if answer != text:
+                self.wrong.append((text, answer))
+
+    def ask_later(self, rng, *_):
+        runtime = self.runtime()
+        while not self.stop:
+            text = "[%d]" % rng.getrandbits(60)
+            r = runtime.invoke_endpoint_async(EndpointName="later", Body=text.encode())
+            self.later[r["OutputLocation"]] = text
+            time.sleep(0.05)
+
+    def update(self, rng, _, sm, __):
+        config, before = rng.choice(("k", "k2")), self.configs
+        self.configs = before | {config}
+        try:
+            sm.update_endpoint(EndpointName="served", EndpointConfigName=config)
+            self.configs = {config}
+        except ClientError:  # refused: nothing was begun
+            self.configs = before
+        time.sleep(0.1)
+
     def run(self, seconds):
         self.stop = False
-        steps = [(self.put, 0), (self.put, 1), (self.multipart, 0), (self.endpoint, 0)]
+        steps = [(self.put, 0), (self.put, 1), (self.multipart, 0), (self.endpoint, 0), (self.invoke, 0), (self.ask_later, 0),
+                 (self.update, 0)]
         threads = [threading.Thread(target=self.forever, args=s, daemon=True) for s in steps]
         for t in threads:
             t.start()
@@ -95,12 +131,32 @@ def check_endpoints(load):
     there = {e["EndpointName"]: e["EndpointStatus"] for e in sm.list_endpoints(MaxResults=100)["Endpoints"]}
     for name in load.endpoints - load.unsure:
         assert there.get(name) in ("Creating", "InService"), (name, there)
-    load.endpoints = {n for n, s in there.items() if s != "Deleting"}
+    assert there.get("served") in ("Creating", "InService", "Updating") and there.get("later") in ("Creating", "InService"), there
+    load.endpoints = {n for n, s in there.items() if s != "Deleting"} - {"served", "later"}
     load.unsure.clear()
 
 
 def count_files(backend):
     return len(os.listdir(backend.store + "/objects")), set(os.listdir(backend.store + "/endpoints"))
+
+
+def check_runtime(load):
+    """What was asked of the endpoints that stay."""
+    s3, sm = load.clients()
+    assert not load.wrong, load.wrong
+    assert load.answers > 20 and len(load.later) > 20, (load.answers, len(load.later))
+    config = sm.describe_endpoint(EndpointName="served")["EndpointConfigName"]
+    assert config in load.configs, (config, load.configs)
+    end = time.time() + 60
+    for url, text in load.later.items():
+        while True:
+            try:
+                answer = s3.get_object(Bucket="models", Key=url.split("/", 3)[3])["Body"].read()
+                break
+            except s3.exceptions.NoSuchKey:
+                assert time.time() < end, "%s was accepted and never answered" % url
+                time.sleep(0.1)
+        assert json.loads(answer)["echo"] == text, (url, text, answer)
 
 
 def settle(load):
@@ -113,9 +169,10 @@ def settle(load):
     names = [e["EndpointName"] for e in sm.list_endpoints(MaxResults=100)["Endpoints"]]
     for name in names:
         load.b.client("sagemaker-runtime").invoke_endpoint(EndpointName=name, Body=b"[1]")
+    check_runtime(load)
     for up in s3.list_multipart_uploads(Bucket="models").get("Uploads", []):
         s3.abort_multipart_upload(Bucket="models", Key=up["Key"], UploadId=up["UploadId"])
-    keys = [o["Key"] for o in s3.list_objects_v2(Bucket="models")["Contents"]]
+    keys = [o["Key"] for page in s3.get_paginator("list_objects_v2").paginate(Bucket="models") for o in page["Contents"]]
     segments = sum(s3.head_object(Bucket="models", Key=k, PartNumber=1).get("PartsCount", 1) for k in keys)
     end = time.time() + 20
     while count_files(load.b)[0] > segments or len(count_files(load.b)[1]) > len(names):
@@ -123,16 +180,28 @@ def settle(load):
         time.sleep(0.1)
 
 
-def test_kills():
-    rng = random.Random(SEED)
-    b = Backend().open(B.setup, "kills")
+def make_endpoints(b):
+    """Models and configurations; `served`, which is invoked and updated, and `later`, which is invoked asynchronously."""
     s3, sm = b.client("s3"), b.client("sagemaker")
     s3.create_bucket(Bucket="models")
     s3.put_object(Bucket="models", Key="k.tar.gz", Body=archive())
     sm.create_model(ModelName="k", ExecutionRoleArn=b.run["role"],
                     PrimaryContainer={"Image": IMAGE, "ModelDataUrl": "s3://models/k.tar.gz"})
-    sm.create_endpoint_config(EndpointConfigName="k", ProductionVariants=[{
-        "VariantName": "a", "ModelName": "k", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}])
+    variants = [{"VariantName": "a", "ModelName": "k", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}]
+    for config in ("k", "k2"):
+        sm.create_endpoint_config(EndpointConfigName=config, ProductionVariants=variants)
+    sm.create_endpoint_config(EndpointConfigName="later", ProductionVariants=variants, AsyncInferenceConfig={
+        "OutputConfig": {"S3OutputPath": "s3://models/out/", "S3FailurePath": "s3://models/failed/"}})
+    sm.create_endpoint(EndpointName="served", EndpointConfigName="k")
+    sm.create_endpoint(EndpointName="later", EndpointConfigName="later")
+    while any(e["EndpointStatus"] != "InService" for e in sm.list_endpoints()["Endpoints"]):
+        time.sleep(0.05)
+
+
+def test_kills():
+    rng = random.Random(SEED)
+    b = Backend().open(B.setup, "kills")
+    make_endpoints(b)
     load = Load(b)
     for _ in range(ROUNDS):
         load.run(rng.uniform(0.05, 0.8))
