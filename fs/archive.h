@@ -37,6 +37,9 @@ struct archive {
 
 /* archive_of: of a version's record. NULL: ENODATA when the record does not say where its members are; EBADMSG, ENOMEM. */
 struct archive *archive_of(const cJSON *record, struct err *e);
+/* archive_of_file: one file of a version without an archive (record_is_files), which is not empty: an archive of its own. */
+struct archive *archive_of_file(const cJSON *record, const struct manifest_member *m,
+				struct err *e);
 /* archive_new: bucket NULL: the mount's own. Members and index are the caller's to fill. NULL: memory. */
 struct archive *archive_new(const char *bucket, const char *key, const char *etag);
 struct archive *archive_ref(struct archive *a);

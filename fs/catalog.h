@@ -18,7 +18,9 @@ struct manifest_member {
 	uint64_t size;
 	mode_t mode; /* permission bits */
 	int64_t mtime;
-	uint64_t offset; /* of its bytes in the tar stream, OFFSET_UNKNOWN: not said */
+	uint64_t offset;     /* of its bytes in the tar stream, OFFSET_UNKNOWN: not said */
+	const cJSON *json;   /* all of it, NULL: of content */
+	const char *content; /* sagemaker.json: its bytes, which are in no archive; else NULL */
 };
 
 #define OFFSET_UNKNOWN UINT64_MAX
@@ -55,8 +57,8 @@ char *manifest_with(const struct manifest *old, const char *name, const cJSON *r
 /* manifest_dropped: text of old without the versions for which gone(arg, record) says so; never the current one. */
 char *manifest_dropped(const struct manifest *old, bool (*gone)(void *arg, const cJSON *record),
 		       void *arg);
-/* manifest_find_digest: newest version with this digest, or NULL. */
-const cJSON *manifest_find_digest(const struct manifest *m, const char *digest);
+/* manifest_find_digest: newest version with this record's digest and packaging, or NULL. */
+const cJSON *manifest_find_digest(const struct manifest *m, const cJSON *record);
 /* manifest_find_same: the newest version that says the same as record (manifest_same), or NULL. */
 const cJSON *manifest_find_same(const struct manifest *m, const cJSON *record);
 /* manifest_find_version: the record called version, or NULL. */
@@ -74,6 +76,18 @@ int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_poi
 		   size_t n_points);
 /* record_stored_as: the same from another record of the same digest. */
 int record_stored_as(cJSON *record, const cJSON *other);
+/* Versions without an archive ("packaging": "none", catalog_files.c): their key ends in '/', and each member is an object below it. */
+bool record_is_files(const cJSON *record);
+/* record_as_files: this one will be; before record_files_stored, which is record_stored with what is known of each object. */
+int record_as_files(cJSON *record);
+struct files_object;
+int record_files_stored(cJSON *record, const char *key, const struct files_object *objects);
+/* record_data: what a version keeps in S3, as lists of what is to be deleted have it: its key; of files {"key", "files": [paths below
+ * it]}, where a file may also be [path, ...]. NULL: memory. data_key: its key, "" for nonsense. data_each: calls fn with the key of each
+ * object; those that would lead elsewhere are left out. fn returning non-zero stops and is returned. */
+cJSON *record_data(const cJSON *record);
+const char *data_key(const cJSON *data);
+int data_each(const cJSON *data, int (*fn)(void *arg, const char *key), void *arg);
 int record_named(cJSON *record, const char *version);
 /* record_time: now, as records say it. record_when: the other way, epoch seconds; 0: no time. */
 void record_time(char out[32]);
@@ -95,7 +109,7 @@ struct prune {
 int prune_list(const struct manifest *m, double now, double after, struct prune **out, size_t *n);
 /* prune_choose: marks what goes: unused, old, and PRUNE_KEEP newer ones are unused, too. The number. */
 size_t prune_choose(struct prune *rows, size_t n);
-/* prune_keys: the archives that only versions that go name, a JSON array. NULL: memory. */
+/* prune_keys: the data that only versions that go name, a JSON array of record_data. NULL: memory. */
 cJSON *prune_keys(const struct manifest *m, const struct prune *rows, size_t n);
 /* prune_text: the manifest without what goes. */
 char *prune_text(const struct manifest *m, struct prune *rows, size_t n);

@@ -22,8 +22,11 @@ static void keep(struct model *md, const struct manifest *man, struct archive *a
 	archive_unref(before);
 }
 
-struct archive *archive_known(struct model *md, const struct manifest *man, struct err *e)
+struct archive *archive_known(struct model *md, const struct manifest *man,
+			      const struct manifest_member *m, struct err *e)
 {
+	if (record_is_files(man->current))
+		return archive_of_file(man->current, m, e);
 	{
 		SCOPED_LOCK(&md->s->mu);
 		struct archive *a = kept_locked(md, man);
@@ -71,16 +74,16 @@ static struct archive *scanned(struct model *md, const struct manifest *man, str
 	return steal(a);
 }
 
-struct archive *archive_learn(struct model *md, const struct manifest *man, struct cancel *c,
-			      struct err *e)
+struct archive *archive_learn(struct model *md, const struct manifest *man,
+			      const struct manifest_member *m, struct cancel *c, struct err *e)
 {
-	struct archive *a = archive_known(md, man, e);
+	struct archive *a = archive_known(md, man, m, e);
 
 	if (a || e->no != ENODATA)
 		return a;
 	if (turn(md, c, e) < 0)
 		return NULL;
-	a = archive_known(md, man, e);
+	a = archive_known(md, man, m, e);
 	if (!a && e->no == ENODATA)
 		a = scanned(md, man, c, e);
 	turn_over(md);

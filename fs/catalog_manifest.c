@@ -6,6 +6,7 @@
 
 #include "fs/catalog.h"
 #include "sagemaker/framework.h"
+#include "sagemaker/settings.h"
 
 #define VERSIONS_MAX 100000
 #define MEMBERS_MAX  1000000
@@ -64,7 +65,8 @@ static int read_member(const cJSON *j, struct manifest_member *out, struct err *
 	       offset = number(j, "offset");
 
 	*out = (struct manifest_member){.path = manifest_text(j, "path"),
-					.archive = manifest_text(j, "archive")};
+					.archive = manifest_text(j, "archive"),
+					.json = j};
 	if (!manifest_path_ok(out->path) || !manifest_path_ok(out->archive))
 		return bad(e, "a member's path leaves the model");
 	if (!whole_number(size, 1e15) || !whole_number(mode, 07777))
@@ -104,6 +106,25 @@ static int check_tree(const struct manifest *m, struct err *e)
 	return 0;
 }
 
+/* sagemaker.json is not packed; the record has its text. */
+static void add_settings(struct manifest *m)
+{
+	const char *text = manifest_text(m->current, "settings");
+
+	for (size_t i = 0; i < m->n; i++) {
+		if (streq(m->members[i].path, SETTINGS_FILE))
+			return;
+	}
+	if (*text)
+		m->members[m->n++] = (struct manifest_member){.path = SETTINGS_FILE,
+							      .archive = "",
+							      .content = text,
+							      .size = strlen(text),
+							      .offset = OFFSET_UNKNOWN,
+							      .mode = 0644,
+							      .mtime = (int64_t)m->created};
+}
+
 static int read_members(struct manifest *m, struct err *e)
 {
 	const cJSON *all = cJSON_GetObjectItemCaseSensitive(m->current, "members"), *j;
@@ -111,7 +132,7 @@ static int read_members(struct manifest *m, struct err *e)
 
 	if (!cJSON_IsArray(all) || n > MEMBERS_MAX)
 		return bad(e, "a version without members");
-	m->members = calloc((size_t)n + 1, sizeof *m->members);
+	m->members = calloc((size_t)n + 2, sizeof *m->members);
 	if (!m->members)
 		return err_set(e, ENOMEM, "out of memory");
 	cJSON_ArrayForEach(j, all) {
@@ -121,6 +142,7 @@ static int read_members(struct manifest *m, struct err *e)
 			return -1;
 		m->n++;
 	}
+	add_settings(m);
 	qsort(m->members, m->n, sizeof *m->members, by_path);
 	return check_tree(m, e);
 }
@@ -128,6 +150,20 @@ static int read_members(struct manifest *m, struct err *e)
 static const cJSON *versions(const struct manifest *m)
 {
 	return cJSON_GetObjectItemCaseSensitive(m->json, "versions");
+}
+
+/* The archive's key, or the prefix of the files: below the model's own. */
+static bool key_ok(const cJSON *v, const char *key_prefix)
+{
+	_cleanup_free_ char *key = strdup(manifest_text(v, "key"));
+	size_t n = key ? strlen(key) : 0;
+	bool slash = n && key[n - 1] == '/';
+
+	if (!key || n >= 1024 || !starts_with(key, key_prefix) || slash != record_is_files(v))
+		return false;
+	if (slash)
+		key[n - 1] = 0;
+	return strlen(key) > strlen(key_prefix) && manifest_path_ok(key + strlen(key_prefix));
 }
 
 /* The archive is this model's own, or somebody else's, which is only read. */
@@ -139,8 +175,7 @@ static bool place_ok(const cJSON *v, const char *key_prefix)
 		return starts_with(uri, "s3://") && strlen(uri) < 1100 && !*key &&
 		       manifest_path_ok(uri + strlen("s3://")) &&
 		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(v, "elsewhere"));
-	return starts_with(key, key_prefix) && strlen(key) < 1024 &&
-	       manifest_path_ok(key + strlen(key_prefix));
+	return key_ok(v, key_prefix);
 }
 
 static int check_version(const cJSON *v, const char *key_prefix, struct err *e)
@@ -242,14 +277,15 @@ const cJSON *manifest_find_version(const struct manifest *m, const char *version
 	return NULL;
 }
 
-const cJSON *manifest_find_digest(const struct manifest *m, const char *digest)
+const cJSON *manifest_find_digest(const struct manifest *m, const cJSON *record)
 {
+	const char *digest = manifest_text(record, "digest");
+	const char *packaging = manifest_text(record, "packaging");
 	const cJSON *v, *found = NULL;
 
-	if (streq(manifest_text(m->current, "digest"), digest))
-		return m->current;
 	cJSON_ArrayForEach(v, versions(m)) {
-		if (streq(manifest_text(v, "digest"), digest))
+		if (streq(manifest_text(v, "digest"), digest) &&
+		    streq(manifest_text(v, "packaging"), packaging))
 			found = v;
 	}
 	return found;
@@ -284,7 +320,7 @@ bool manifest_same(const cJSON *a, const cJSON *b)
 	static const char *const keys[] = {
 		"digest",      "framework", "framework_version", "made_with",    "py_version",
 		"image",       "role",      "entry_point",       "content_type", "instance_type",
-		"environment", "settings",
+		"environment", "settings",  "packaging",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {

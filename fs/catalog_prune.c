@@ -82,7 +82,7 @@ static bool has(const cJSON *keys, const char *key)
 	const cJSON *k;
 
 	cJSON_ArrayForEach(k, keys) {
-		if (streq(k->valuestring, key))
+		if (streq(data_key(k), key))
 			return true;
 	}
 	return false;
@@ -97,7 +97,7 @@ cJSON *prune_keys(const struct manifest *m, const struct prune *rows, size_t n)
 
 		if (!rows[i].goes || still_named(m, rows, n, key) || has(keys, key))
 			continue;
-		if (!cJSON_AddItemToArray(keys, cJSON_CreateString(key))) {
+		if (!cJSON_AddItemToArray(keys, record_data(rows[i].record))) {
 			cJSON_Delete(keys);
 			return NULL;
 		}

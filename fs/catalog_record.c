@@ -118,6 +118,19 @@ int record_offsets(cJSON *record, const uint64_t *offsets, const struct gzip_poi
 	return cJSON_HasObjectItem(record, "points") ? 0 : -1;
 }
 
+/* Where a member's bytes are, as another record says it. */
+static void set_from(cJSON *to, const cJSON *from)
+{
+	static const char *const keys[] = {"offset", "crc32c", "crcs"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const cJSON *v = cJSON_GetObjectItemCaseSensitive(from, keys[i]);
+
+		if (v)
+			set(to, keys[i], cJSON_Duplicate(v, true));
+	}
+}
+
 int record_stored_as(cJSON *record, const cJSON *other)
 {
 	static const char *const keys[] = {"key", "size", "crc32c", "points", "stored"};
@@ -133,10 +146,8 @@ int record_stored_as(cJSON *record, const cJSON *other)
 	/* Equal digests mean equal archives, so the members pair up: both lists are sorted by the archive's paths. */
 	for (from = from ? from->child : NULL, to = to ? to->child : NULL; from && to;
 	     from = from->next, to = to->next) {
-		const cJSON *offset = cJSON_GetObjectItemCaseSensitive(from, "offset");
-
-		if (offset && streq(manifest_text(from, "archive"), manifest_text(to, "archive")))
-			set(to, "offset", cJSON_Duplicate(offset, true));
+		if (streq(manifest_text(from, "archive"), manifest_text(to, "archive")))
+			set_from(to, from);
 	}
 	return cJSON_HasObjectItem(record, "key") ? 0 : -1;
 }

@@ -189,6 +189,7 @@ static void commit_release(struct commit *c)
 	package_plan_free(c->plan);
 	manifest_unref(c->old);
 	cJSON_Delete(c->record);
+	cJSON_Delete(c->data);
 }
 
 static int attempt_once(struct model *md, enum why why, struct cancel *cancel, struct err *e)

@@ -77,7 +77,8 @@ static int read_both(struct commit *c, struct err *e)
 		return -1;
 	catalog_learn(c->md, c->old, c->etag);
 	c->record = record_new(c->plan);
-	if (!c->record)
+	c->files = package_as_files(c->plan, c->md->s->m->opt->files_above);
+	if (!c->record || (c->files && record_as_files(c->record) < 0))
 		return err_set(e, ENOMEM, "out of memory");
 	if (!already(c))
 		c->conflict = conflicts(c);
@@ -98,7 +99,7 @@ int commit_look(struct commit *c, struct err *e)
 	if (older)
 		return older < 0 ? -1 : 0;
 	version_name(c->version);
-	const cJSON *same = c->old ? manifest_find_digest(c->old, c->plan->digest) : NULL;
+	const cJSON *same = c->old ? manifest_find_digest(c->old, c->record) : NULL;
 	if (!same)
 		return 1;
 	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;

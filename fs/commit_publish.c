@@ -110,7 +110,9 @@ int commit_store(struct commit *c, struct err *e)
 {
 	int r = commit_look(c, e);
 
-	return r > 0 ? upload(c, e) : r;
+	if (r <= 0)
+		return r;
+	return c->files ? commit_upload_files(c, e) : upload(c, e);
 }
 
 static bool stopping(struct models *s)
@@ -143,7 +145,10 @@ void commit_finish(struct commit *c, int r)
 	struct models *s = c->md->s;
 	struct err e = {0};
 
-	if (!c->journal || (r < 0 && stopping(s)))
+	if (r < 0 && stopping(s))
+		return;
+	commit_files_finish(c, r);
+	if (!c->journal || c->files)
 		return;
 	if (c->uploaded && take_away(s, &c->bucket, c->key, NULL, &e) < 0) {
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",

@@ -276,7 +276,7 @@ static struct manifest *read_inside(struct model *md, const struct manifest *man
 				    struct err *e)
 {
 	_cleanup_(archive_unrefp)
-	struct archive *a = archive_learn(md, man, c, e);
+	struct archive *a = archive_learn(md, man, NULL, c, e);
 	_cleanup_json_ cJSON *j = a ? elsewhere_record(md, a, c) : NULL;
 
 	if (!a)

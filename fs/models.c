@@ -457,6 +457,7 @@ struct models *models_start(struct mount *m, struct err *e)
 	models_progress_start(s);
 	model_state_load(s);
 	commit_resume_uploads(s);
+	commit_files_resume(s);
 	models_resume_deletions(s);
 	models_resume_prunes(s);
 	return s;
@@ -530,6 +531,7 @@ static void model_free(struct model *md)
 	names_clear(&md->gone);
 	model_progress_release(md);
 	free(md->link);
+	cJSON_Delete(md->left);
 	writers_forget(&md->programs);
 	cancel_unref(md->cancel);
 	free(md);

@@ -25,7 +25,7 @@ int models_resolve(struct models *s, const char *endpoint, char model[64], struc
 /* A published version, as a deploy needs it. */
 struct model_version {
 	char model[64], version[64], digest[65];
-	char uri[1100]; /* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz */
+	char uri[1100]; /* s3://BUCKET/PREFIX/NAME/VERSION/model.tar.gz, or s3://BUCKET/PREFIX/NAME/VERSION/: its files */
 	char framework[32], framework_version[32], py_version[8],
 		image[256] /* "" unless the model names one */, role[512], instance_type[32];
 	char content_type[64]; /* of plain invoke/NAME */

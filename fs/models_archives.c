@@ -8,21 +8,23 @@
 #define NEW_MODELS_S \
  86400 /* models made since then are looked at: generous, for clocks that disagree */
 
-/* The keys of a JSON array that man does not name, as URIs. */
+/* The data of a JSON array that man does not name, as URIs; items: what each of them is, n and a NULL. */
 static struct archive_use *unnamed(const char *bucket, const cJSON *keys,
-				   const struct manifest *man, size_t *n)
+				   const struct manifest *man, const cJSON **items, size_t *n)
 {
 	struct archive_use *all = calloc((size_t)cJSON_GetArraySize(keys) + 1, sizeof *all);
-	const cJSON *key;
+	const cJSON *item;
 
 	*n = 0;
 	if (!all)
 		return NULL;
-	cJSON_ArrayForEach(key, keys) {
-		if (!cJSON_IsString(key) || !key->valuestring[0] ||
-		    (man && manifest_names_key(man, key->valuestring)))
+	cJSON_ArrayForEach(item, keys) {
+		const char *key = data_key(item);
+
+		if (!*key || (man && manifest_names_key(man, key)))
 			continue;
-		all[*n].uri = str_printf("s3://%s/%s", bucket, key->valuestring);
+		items[*n] = item;
+		all[*n].uri = str_printf("s3://%s/%s", bucket, key);
 		if (!all[(*n)++].uri)
 			break;
 	}
@@ -36,20 +38,69 @@ static void uses_free(struct archive_use *all, size_t n)
 	free(all);
 }
 
-static int delete_unused(struct models *s, const struct s3_bucket *bucket, struct archive_use *all,
-			 size_t n, struct cancel *c, struct err *e)
+struct keys {
+	char **v;
+	size_t n, cap;
+};
+
+static void keys_release(struct keys *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		free(k->v[i]);
+	free(k->v);
+}
+
+static int keys_add(void *arg, const char *key)
+{
+	struct keys *k = arg;
+
+	if (k->n == k->cap) {
+		size_t cap = k->cap ? 2 * k->cap : 64;
+		char **more = reallocarray(k->v, cap, sizeof *more);
+
+		if (!more)
+			return -1;
+		k->v = more;
+		k->cap = cap;
+	}
+	k->v[k->n] = strdup(key);
+	return k->v[k->n] && ++k->n ? 0 : -1;
+}
+
+int data_delete(struct models *s, const struct s3_bucket *bucket, const cJSON *data,
+		struct cancel *c, struct err *e)
+{
+	_cleanup_(keys_release)
+	struct keys k = {NULL, 0, 0};
+
+	if (cJSON_IsString(data))
+		return s3_delete(s->m->aws, bucket, data->valuestring, c, e) < 0 && e->http != 404
+			       ? -1
+			       : 0;
+	if (data_each(data, keys_add, &k) < 0)
+		return err_set(e, ENOMEM, "out of memory");
+	return s3_delete_all(s->m->aws, bucket, (const char *const *)k.v, k.n, c, e);
+}
+
+static int forget(void *arg, const char *key)
+{
+	reads_forget(arg, key);
+	return 0;
+}
+
+static int delete_unused(struct models *s, const struct s3_bucket *bucket,
+			 const struct archive_use *all, const cJSON *const *items, size_t n,
+			 struct cancel *c, struct err *e)
 {
 	int left = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		const char *key = all[i].uri + strlen("s3://") + strlen(bucket->name) + 1;
-
 		if (all[i].used)
 			left = 1;
-		else if (s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404)
+		else if (data_delete(s, bucket, items[i], c, e) < 0)
 			return -1;
 		else
-			reads_forget(s->reads, key);
+			(void)data_each(items[i], forget, s->reads);
 	}
 	return left;
 }
@@ -74,7 +125,11 @@ int archives_delete(struct models *s, const cJSON *keys, const struct manifest *
 
 	if (mount_bucket(s->m, &bucket, c, e) < 0)
 		return -1;
-	struct archive_use *all = unnamed(bucket.name, keys, man, &n);
+	_cleanup_free_ const cJSON **items =
+		calloc((size_t)cJSON_GetArraySize(keys) + 1, sizeof(void *));
+	if (!items)
+		return err_set(e, ENOMEM, "out of memory");
+	struct archive_use *all = unnamed(bucket.name, keys, man, items, &n);
 	int r = 0;
 	if (!all || (n && !all[n - 1].uri)) {
 		uses_free(all, n);
@@ -85,7 +140,7 @@ int archives_delete(struct models *s, const cJSON *keys, const struct manifest *
 	if (r < 0 && e->no == EACCES) /* nobody can tell: what the user asked for counts */
 		r = 0;
 	if (r == 0)
-		r = delete_unused(s, &bucket, all, n, c, e);
+		r = delete_unused(s, &bucket, all, items, n, c, e);
 	if (r >= 0)
 		say_what_stays(s, &bucket, n, c);
 	uses_free(all, n);

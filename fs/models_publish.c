@@ -224,7 +224,7 @@ void models_of_uri(struct models *s, const char *uri, char model[64])
 	if (linked_as(s, uri, model) || (key && elsewhere_key(key, model)))
 		return;
 	model[0] = 0;
-	if (!last || !streq(last, "/model.tar.gz") || slash - key >= 64)
+	if (!last || (!streq(last, "/model.tar.gz") && !streq(last, "/")) || slash - key >= 64)
 		return;
 	memcpy(model, key, (size_t)(slash - key));
 	model[slash - key] = 0;

@@ -39,7 +39,7 @@ static char *deletion_json(const struct manifest *man, const char *etag)
 	cJSON_AddStringToObject(j, "etag", etag);
 	cJSON *keys = cJSON_AddArrayToObject(j, "keys");
 	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(man->json, "versions")) {
-		cJSON_AddItemToArray(keys, cJSON_CreateString(manifest_text(v, "key")));
+		cJSON_AddItemToArray(keys, record_data(v));
 	}
 	return cJSON_PrintUnformatted(j);
 }
@@ -163,6 +163,7 @@ static int remove_all(struct model *md, struct cancel *c, struct err *e)
 		return -1;
 	if (delete_remote(md, man, etag, c, e) < 0)
 		return -1;
+	commit_files_forget(md);
 	SCOPED_LOCK(&s->mu);
 	if (md->staged && unlinkat(s->m->staging_fd, md->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		return err_errno(e, "cannot remove the staging directory of model '%s'", md->name);

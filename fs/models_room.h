@@ -65,6 +65,10 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	char framework[32], framework_version[32]; /* overrides, "" none */
 	struct names gone; /* PUBLISHED view: what rm took away and nothing has confirmed yet */
 
+	/* half an upload of files, which the next commit goes on from; a running one's own */
+	cJSON *left;     /* the journal's row, NULL none */
+	int64_t left_id; /* of that row */
+
 	/* versions/ */
 	char *link;       /* name of the link somebody is about to rename to `current`, NULL none */
 	char link_to[64]; /* the version it names */
@@ -275,7 +279,10 @@ struct resume {
 /* models_resume: a job for each operation of that kind; run ends the journal's row. */
 void models_resume(struct models *s, const struct resume *how);
 
-/* models_archives.c: archives_delete: of keys (a JSON array), those that man (NULL: none) does not name. 1: some stay, a model that
+/* models_archives.c: data_delete: all objects of one record_data; those that are not there are not missed. Job thread. */
+int data_delete(struct models *s, const struct s3_bucket *bucket, const cJSON *data,
+		struct cancel *c, struct err *e) _must_check_;
+/* archives_delete: of keys (a JSON array of record_data), those that man (NULL: none) does not name. 1: some stay, a model that
  * was made lately uses them; -1: not all could be deleted. Job thread. */
 int archives_delete(struct models *s, const cJSON *keys, const struct manifest *man,
 		    struct cancel *c, struct err *e) _must_check_;
@@ -459,6 +466,8 @@ struct commit {
 	int64_t journal;
 	bool uploaded; /* key is ours and no manifest names it yet */
 	bool conflict; /* another version was published: ours is not to be the current one */
+	bool files;    /* no archive: key is a prefix */
+	cJSON *data;   /* of an upload of files: the journal's row */
 	cJSON *record; /* the version to publish */
 	struct cancel *cancel;
 };
@@ -469,6 +478,12 @@ int commit_store(struct commit *c, struct err *e) _must_check_;
 int commit_look(struct commit *c, struct err *e) _must_check_;
 /* commit_publish: the manifest. EEXIST: another mount published meanwhile; ours is a version, but not current. EBUSY: again. */
 int commit_publish(struct commit *c, struct err *e) _must_check_;
+/* commit_files.c: commit_upload_files: the same for c->files. commit_files_finish: what commit_finish does about them; half an upload stays
+ * for the next commit of md (md->left). commit_files_forget: takes that away. Job threads. */
+int commit_upload_files(struct commit *c, struct err *e) _must_check_;
+void commit_files_finish(struct commit *c, int r);
+void commit_files_forget(struct model *md);
+void commit_files_resume(struct models *s);
 /* commit_finish: ends the journal's operation; takes an unpublished upload away again (r < 0). */
 void commit_finish(struct commit *c, int r);
 void commit_resume_uploads(struct models *s);

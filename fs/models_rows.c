@@ -68,9 +68,13 @@ static void describe_published(struct model *md, const struct manifest *man, str
 	buf_printf(out, "published version %s, framework %s %s\n", man->version,
 		   manifest_text(man->current, "framework"),
 		   manifest_text(man->current, "framework_version"));
-	for (size_t i = 0; i < man->n; i++)
-		buf_printf(out, "%s -> %s (%llu bytes)\n", man->members[i].path,
-			   man->members[i].archive, (unsigned long long)man->members[i].size);
+	for (size_t i = 0; i < man->n; i++) {
+		const struct manifest_member *m = &man->members[i];
+
+		buf_printf(out, "%s -> %s (%llu bytes)\n", m->path,
+			   m->content ? "settings, not packed" : m->archive,
+			   (unsigned long long)m->size);
+	}
 	(void)md;
 }
 

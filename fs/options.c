@@ -63,6 +63,8 @@ static const struct option_row rows[] = {
 	 "of uploads in flight (default: 96M)"											  },
 	{"cache_size",          KIND_SIZE,        AT(cache_size),      "BYTES",
 	 "of what is read from S3 and kept on disk, 0: nothing is (default: 10G)"                                                       },
+	{"files_above",         KIND_SIZE,        AT(files_above),     "BYTES",
+	 "models of so many bytes and more go up as files, without an archive (default: none)"                                          },
 	{"allow_http",          KIND_FLAG,        AT(allow_http),      NULL,
 	 "endpoint URLs with plain http on other machines too: whoever listens reads all of it"                                         },
 	{"strict_runtimes",     KIND_FLAG,        AT(strict_runtimes), NULL,

@@ -25,8 +25,9 @@ struct options {
 	bool allow_http;      /* endpoints without TLS on other machines too */
 	size_t upload_memory; /* bytes, 0: default */
 	size_t cache_size;    /* bytes of what is read from S3 and kept; 0: nothing is */
-	struct tag *tags;     /* tag.KEY=VALUE, for what is made; they point into tag_texts */
-	char **tag_texts;     /* "KEY\0VALUE" */
+	size_t files_above; /* bytes of a model from which on it goes up without an archive, 0: never */
+	struct tag *tags; /* tag.KEY=VALUE, for what is made; they point into tag_texts */
+	char **tag_texts; /* "KEY\0VALUE" */
 	size_t n_tags;
 	unsigned long long given; /* rows of the table that the command line has, a bit each */
 	char *fuse_args; /* other -o options handed to libfuse, comma separated, "" for none */

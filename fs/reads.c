@@ -183,7 +183,7 @@ static void learn_job(void *arg, struct cancel *cancel)
 	_cleanup_free_ struct learning *l = arg;
 	struct err e = {0};
 
-	l->w->a = archive_learn(l->w->md, l->w->man, cancel, &e);
+	l->w->a = archive_learn(l->w->md, l->w->man, l->w->member, cancel, &e);
 	if (l->w->a)
 		locate(l);
 	else
@@ -212,7 +212,7 @@ static struct archive *archive_at_hand(struct model *md, struct published *p, st
 		if (p->archive)
 			return archive_ref(p->archive);
 	}
-	struct archive *a = archive_known(md, p->man, e);
+	struct archive *a = archive_known(md, p->man, p->member, e);
 	SCOPED_LOCK(&md->s->mu);
 	if (a && !p->archive)
 		p->archive = archive_ref(a);
@@ -226,6 +226,10 @@ void published_read(struct req *r, struct model *md, struct published *p, size_t
 
 	if (from >= all || !size) {
 		reply_data(r, "", 0);
+		return;
+	}
+	if (p->member->content) {
+		reply_data(r, p->member->content + from, (size_t)MIN((uint64_t)size, all - from));
 		return;
 	}
 	struct wait *w = calloc(1, sizeof *w);

@@ -37,11 +37,12 @@ typedef int reads_put(void *arg, const void *p, size_t n, struct err *e);
 int reads_copy(struct model *md, struct archive *a, const struct extent *x, reads_put *put,
 	       void *arg, struct cancel *c, struct err *e) _must_check_;
 
-/* archive_known: that of man, when that takes no asking: NULL and ENODATA when it does. archive_learn: the same, reading all of it once
+/* archive_known: what holds m's bytes, a member that is not empty (NULL: of an archive, any): man's archive, or m's own object, when that takes no asking: NULL and ENODATA when it does. archive_learn: the same, reading all of it once
  * where its manifest does not say enough. Job thread. */
-struct archive *archive_known(struct model *md, const struct manifest *man, struct err *e);
-struct archive *archive_learn(struct model *md, const struct manifest *man, struct cancel *c,
-			      struct err *e);
+struct archive *archive_known(struct model *md, const struct manifest *man,
+			      const struct manifest_member *m, struct err *e);
+struct archive *archive_learn(struct model *md, const struct manifest *man,
+			      const struct manifest_member *m, struct cancel *c, struct err *e);
 
 struct blocks *reads_blocks(struct reads *q);
 

@@ -75,23 +75,39 @@ int staging_make_file(int top, const char *path)
 struct copy_up {
 	struct model *md;
 	struct manifest *man;
-	struct archive *archive;
-	int top; /* the new directory */
+	struct archive *archive; /* of the member before, which may be this one's, too */
+	int top;                 /* the new directory */
 	struct cancel *c;
 };
 
-static int copy_member(struct copy_up *u, const struct manifest_member *f, struct err *e)
+/* All bytes of a member, from the archive or from its own object. */
+static int copy_content(struct copy_up *u, const struct manifest_member *f, int to, struct err *e)
 {
+	if (!f->size)
+		return 0;
+	if (f->content)
+		return staging_put(&to, f->content, f->size, e);
+	if (!u->archive || record_is_files(u->man->current)) {
+		archive_unref(u->archive);
+		u->archive = archive_learn(u->md, u->man, f, u->c, e);
+	}
+	if (!u->archive)
+		return -1;
 	const struct extent *x = archive_find(u->archive, f);
-	const struct timespec ts[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = f->mtime}};
-
 	if (!x)
 		return err_set(e, EBADMSG,
 			       "its archive in S3 does not hold it, or in another size");
+	return reads_copy(u->md, u->archive, x, staging_put, &to, u->c, e);
+}
+
+static int copy_member(struct copy_up *u, const struct manifest_member *f, struct err *e)
+{
+	const struct timespec ts[2] = {{.tv_nsec = UTIME_NOW}, {.tv_sec = f->mtime}};
 	_cleanup_close_ int to = staging_make_file(u->top, f->path);
+
 	if (to < 0)
 		return err_errno(e, "cannot make it in staging");
-	if (reads_copy(u->md, u->archive, x, staging_put, &to, u->c, e) < 0)
+	if (copy_content(u, f, to, e) < 0)
 		return -1;
 	if (fchmod(to, f->mode & 0777) < 0 || futimens(to, ts) < 0)
 		return err_errno(e, "cannot set its mode and times in staging");
@@ -123,16 +139,15 @@ static int copy_all(struct model *md, struct manifest *man, const char *temp, st
 		    struct err *e)
 {
 	int staging = md->s->m->staging_fd;
-	_cleanup_(archive_unrefp)
-	struct archive *a = archive_learn(md, man, c, e);
 
-	if (!a)
-		return -1;
 	if (mkdirat(staging, temp, 0755) < 0)
 		return err_errno(e, "cannot make a directory in staging");
 	_cleanup_close_ int top = walk(staging, temp);
-	struct copy_up u = {md, man, a, top, c};
-	return top < 0 ? err_errno(e, "cannot open staging") : copy_members(&u, e);
+	struct copy_up u = {md, man, NULL, top, c};
+	int r = top < 0 ? err_errno(e, "cannot open staging") : copy_members(&u, e);
+
+	archive_unref(u.archive);
+	return r;
 }
 
 static uint64_t bytes_of(const struct manifest *man)

@@ -44,6 +44,20 @@ static int by_name(struct aws *a, const struct by_name *call, const char *name, 
 
 /* Models ----------------------------------------------------------------------------------- */
 
+/* An archive, or a prefix: every object below it becomes a file of /opt/ml/model. */
+static void put_data(cJSON *container, const char *url)
+{
+	if (!ends_with(url, "/")) {
+		json_put(container, "ModelDataUrl", url);
+		return;
+	}
+	cJSON *source = cJSON_AddObjectToObject(
+		cJSON_AddObjectToObject(container, "ModelDataSource"), "S3DataSource");
+	json_put(source, "S3Uri", url);
+	json_put(source, "S3DataType", "S3Prefix");
+	json_put(source, "CompressionType", "None");
+}
+
 int control_create_model(struct aws *a, const struct model_desc *m, const struct tag *tags,
 			 size_t n_tags, struct cancel *c, struct err *e)
 {
@@ -53,7 +67,7 @@ int control_create_model(struct aws *a, const struct model_desc *m, const struct
 	json_put(in, "ModelName", m->name);
 	json_put(in, "ExecutionRoleArn", m->role);
 	json_put(container, "Image", m->image);
-	json_put(container, "ModelDataUrl", m->data_url);
+	put_data(container, m->data_url);
 	if (m->environment)
 		cJSON_AddItemToObject(container, "Environment",
 				      cJSON_Duplicate(m->environment, true));
@@ -77,6 +91,11 @@ int control_describe_model(struct aws *a, const char *name, struct model_state *
 	json_copy(o, "ExecutionRoleArn", out->role, sizeof out->role);
 	json_copy(container, "Image", out->image, sizeof out->image);
 	json_copy(container, "ModelDataUrl", out->data_url, sizeof out->data_url);
+	if (!out->data_url[0])
+		json_copy(cJSON_GetObjectItemCaseSensitive(
+				  cJSON_GetObjectItemCaseSensitive(container, "ModelDataSource"),
+				  "S3DataSource"),
+			  "S3Uri", out->data_url, sizeof out->data_url);
 	return 0;
 }
 

@@ -5,7 +5,9 @@
 #include "sagemaker/aws.h"
 
 struct model_desc {
-	const char *name, *role, *image, *data_url;
+	const char *name, *role, *image;
+	const char *
+		data_url; /* of an archive; ending in '/': of a prefix, whose objects are the model's files */
 	const cJSON *environment; /* object of strings, may be NULL */
 };
 
@@ -33,7 +35,8 @@ struct endpoint_config_state {
 };
 
 struct model_state {
-	char name[64], arn[256], image[256], data_url[1100], role[256];
+	char name[64], arn[256], image[256], role[256];
+	char data_url[1100]; /* as in model_desc */
 };
 
 struct endpoint_summary {

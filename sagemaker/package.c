@@ -80,7 +80,7 @@ static int put_data(struct writer *w, const struct package_member *m, const char
 }
 
 /* The archive must hold the files that were checked: a size or time that differs means another file. */
-static int check_unchanged(int fd, const struct package_member *m, struct err *e)
+int package_unchanged(int fd, const struct package_member *m, struct err *e)
 {
 	struct stat st;
 
@@ -108,19 +108,26 @@ static int put_content(struct writer *w, const struct package_member *m, int fd,
 			return -1;
 		left -= (uint64_t)n;
 	}
-	return check_unchanged(fd, m, e);
+	return package_unchanged(fd, m, e);
 }
 
-static int put_file(struct writer *w, const struct package_member *m, struct err *e)
+int package_open(const struct package_plan *p, const struct package_member *m, struct err *e)
 {
-	_cleanup_close_ int fd = source_open(w->plan->dirfd, m->path);
+	_cleanup_close_ int fd = source_open(p->dirfd, m->path);
 
 	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == EXDEV || errno == ELOOP))
 		return err_set(e, EBUSY, "'%s' vanished while the model was packed", m->path);
 	if (fd < 0)
 		return err_errno(e, "read '%s'", m->path);
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	return check_unchanged(fd, m, e) ? -1 : put_content(w, m, fd, e);
+	return package_unchanged(fd, m, e) ? -1 : steal_fd(&fd);
+}
+
+static int put_file(struct writer *w, const struct package_member *m, struct err *e)
+{
+	_cleanup_close_ int fd = package_open(w->plan, m, e);
+
+	return fd < 0 ? -1 : put_content(w, m, fd, e);
 }
 
 static int put_member(struct writer *w, size_t i, struct err *e)
@@ -228,7 +235,7 @@ static int hand_on(struct writer *w, struct err *e)
 			w->out->progress(w->out->arg, (uint64_t)n);
 		left -= (uint64_t)n;
 	}
-	return check_unchanged(fd, m, e);
+	return package_unchanged(fd, m, e);
 }
 
 int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel,

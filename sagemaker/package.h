@@ -31,7 +31,7 @@ struct package_member {
 
 struct package_settings { /* sagemaker.json, all optional, "" when absent */
 	char framework[32], framework_version[32], py_version[8], image[256], role[512],
-		entry_point[256], instance_type[32];
+		entry_point[256], instance_type[32], packaging[16] /* "archive" or "none" */;
 	cJSON *env;          /* object of strings or NULL */
 	cJSON *ignore;       /* array of patterns of files that are not packed, or NULL */
 	bool generated_code; /* default true */
@@ -98,6 +98,16 @@ struct package_output {
 
 int package_write(struct package_plan *p, struct package_output *o, struct cancel *cancel,
 		  struct err *e) _must_check_;
+
+/* package_as_files: whether the model goes up as the files it consists of (files.h) and not as an archive: as sagemaker.json says, else
+ * from so many bytes on (0: never), if its container can do without one. */
+bool package_as_files(const struct package_plan *p, uint64_t above);
+
+/* package_open: a descriptor of a member's file (one with a path). package_unchanged: whether it still is the file that was planned.
+ * EBUSY: it is another one. */
+int package_open(const struct package_plan *p, const struct package_member *m, struct err *e)
+	_must_check_;
+int package_unchanged(int fd, const struct package_member *m, struct err *e) _must_check_;
 
 /* package_file_model: what a single file directly in models/ would be by its name: true for the endings of one-file models
  * ("iris.tar.gz", "iris.joblib"), with the model's name, the file's without that ending, in model (n bytes, cut to it). What

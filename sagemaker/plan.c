@@ -439,6 +439,7 @@ int package_plan(int dirfd, const char *name, const struct package_settings *ove
 		return -1;
 	note_places(p);
 	note_name(p, name);
+	packaging_check(p);
 	*out = steal(p);
 	return 0;
 }

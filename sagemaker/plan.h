@@ -29,6 +29,9 @@ void plan_note(struct package_plan *p, const char *fmt, ...) _printf_(2, 3);
 int plan_env(struct package_plan *p, const char *name, const char *value, struct err *e)
 	_must_check_;
 
+/* packaging_check: whether what "packaging" says can be; once the layout is done. */
+void packaging_check(struct package_plan *p);
+
 /* source_find: the file of that path, or NULL. */
 const struct source_file *source_find(const struct source *s, const char *path);
 /* source_walk: every regular file beneath dirfd; what is left out goes into the plan's notes, what must not be there (links,

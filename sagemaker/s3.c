@@ -97,18 +97,6 @@ int s3_head(struct aws *a, const struct s3_bucket *bucket, const char *key, stru
 	return 0;
 }
 
-int s3_delete(struct aws *a, const struct s3_bucket *bucket, const char *key, struct cancel *cancel,
-	      struct err *e)
-{
-	struct s3_call c _cleanup_s3_call_;
-	struct http_resp r _cleanup_http_resp_ = {0};
-
-	if (s3_call_init(&c, a, "DELETE", bucket, key, e))
-		return -1;
-	c.q.cancel = cancel;
-	return s3_call_run(&c, a, "delete", &r, e);
-}
-
 int s3_multipart_abort(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *upload_id, struct cancel *cancel, struct err *e)
 {

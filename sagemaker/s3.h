@@ -59,6 +59,27 @@ int s3_get_range(struct aws *a, const struct s3_bucket *bucket, const char *key,
 int s3_delete(struct aws *a, const struct s3_bucket *bucket, const char *key, struct cancel *c,
 	      struct err *e) _must_check_;
 
+/* s3_delete_all: n objects, a thousand a request (DeleteObjects); none is missed that is not there. The first that stays is the
+ * failure; others may be gone. */
+int s3_delete_all(struct aws *a, const struct s3_bucket *bucket, const char *const *keys, size_t n,
+		  struct cancel *c, struct err *e) _must_check_;
+
+/* s3_copy: an object of the bucket under another key, without its bytes coming here: CopyObject, beyond S3_COPY_MOST bytes UploadPartCopy.
+ * size is the source's. out->crc32c: what S3 says of the copy, "" nothing. 404: no such source. */
+#define S3_COPY_MOST ((uint64_t)5 << 30)
+#define S3_COPY_PART ((uint64_t)1 << 30)
+
+struct s3_copy {
+	struct aws *aws;
+	const struct s3_bucket *bucket;
+	const char *from, *to; /* keys */
+	uint64_t size;
+	uint64_t part; /* bytes copied at once; 0: as S3 likes it */
+	struct cancel *cancel;
+};
+
+int s3_copy(const struct s3_copy *copy, struct s3_object *out, struct err *e) _must_check_;
+
 /* s3_list: every key (or common prefix when delimiter is "/") under prefix, all pages, in order; fn returning non-zero stops. */
 struct s3_item {
 	const char *key; /* or the common prefix, ending in '/' */
@@ -99,7 +120,8 @@ void s3_upload_abort(struct s3_upload *u); /* cancels parts, aborts at the servi
 /* s3_multipart_abort: abort by id (journal recovery); an unknown id is success. */
 int s3_multipart_abort(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *upload_id, struct cancel *c, struct err *e) _must_check_;
-/* s3_multipart_sweep: abort every unfinished upload of that very key but one (its id; NULL: none): those whose ids were lost. */
+/* s3_multipart_sweep: abort every unfinished upload of that very key (of all below it, if it ends in '/') but one (its id; NULL: none):
+ * those whose ids were lost. */
 int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *but, struct cancel *c, struct err *e) _must_check_;
 /* s3_multipart_sweep_old: abort what is under prefix, was begun more than age seconds ago and has got no part since: nobody is at it

@@ -104,6 +104,16 @@ void s3_query_add(struct buf *q, const char *name, const char *value)
 		q->failed = true;
 }
 
+void s3_xml_text(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("<>&\"'", *text))
+			buf_printf(out, "&#%d;", *text);
+		else
+			buf_char(out, *text);
+	}
+}
+
 char *s3_decode(const char *text)
 {
 	struct buf out = BUF_INIT(0);

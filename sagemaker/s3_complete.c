@@ -8,17 +8,6 @@
 
 #define COMPLETE_SILENCE_MS 300000 /* S3 may put a large object together for minutes */
 
-/* ETags come from the network and go into our XML. */
-static void add_escaped(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		if (strchr("<>&\"'", *text))
-			buf_printf(out, "&#%d;", *text);
-		else
-			buf_char(out, *text);
-	}
-}
-
 static void describe_parts(const struct s3_upload *u, struct buf *out)
 {
 	char crc[S3_CRC_TEXT];
@@ -27,7 +16,7 @@ static void describe_parts(const struct s3_upload *u, struct buf *out)
 	for (int i = 0; i < u->n_parts; i++) {
 		s3_crc_text(u->parts[i]->crc, crc);
 		buf_str(out, "<Part><ETag>");
-		add_escaped(out, u->parts[i]->etag);
+		s3_xml_text(out, u->parts[i]->etag);
 		buf_printf(
 			out,
 			"</ETag><ChecksumCRC32C>%s</ChecksumCRC32C><PartNumber>%d</PartNumber></Part>",

@@ -49,6 +49,8 @@ uint64_t s3_part_size(int index);
 
 /* s3_query_add: "&name=value", encoded; q->failed when out of memory. */
 void s3_query_add(struct buf *q, const char *name, const char *value);
+/* s3_xml_text: text as the content of an XML element: keys are the user's, ETags come from the network. */
+void s3_xml_text(struct buf *out, const char *text);
 /* s3_decode: a key from a reply: keys come URL-encoded where that was asked for, as XML cannot hold every byte of one. NULL: no such. */
 char *s3_decode(const char *text);
 

@@ -132,6 +132,12 @@ static struct page *list(const struct sweep *s, const char *prefix, const struct
 	return steal(p);
 }
 
+/* That key; or, where it ends in a slash, any below it. */
+static bool is_meant(const char *key, const char *found)
+{
+	return ends_with(key, "/") ? starts_with(found, key) : streq(found, key);
+}
+
 int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *but, struct cancel *c, struct err *e)
 {
@@ -144,8 +150,8 @@ int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char
 	for (size_t i = 0; rc == 0 && i < p->n; i++) {
 		const struct upload *u = &p->rows[i];
 
-		if (streq(u->key, key) && !(but && streq(u->id, but)))
-			rc = s3_multipart_abort(a, bucket, key, u->id, c, e);
+		if (is_meant(key, u->key) && !(but && streq(u->id, but)))
+			rc = s3_multipart_abort(a, bucket, u->key, u->id, c, e);
 	}
 	return rc;
 }

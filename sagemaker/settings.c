@@ -2,7 +2,7 @@
 
 #include <errno.h>
 
-enum kind { TEXT, WORD, FLAG, STRINGS, LIST };
+enum kind { TEXT, WORD, PACKAGING, FLAG, STRINGS, LIST };
 
 static const struct row {
 	const char *key;
@@ -23,6 +23,7 @@ static const struct row {
 	TEXT_ROW(role),
 	TEXT_ROW(entry_point),
 	TEXT_ROW(instance_type),
+	ROW(packaging, PACKAGING),
 	{"env",            STRINGS, offsetof(struct package_settings, env),            0},
 	{"ignore",         LIST,    offsetof(struct package_settings, ignore),         0},
 	{"generated_code", FLAG,    offsetof(struct package_settings, generated_code), 0},
@@ -53,6 +54,13 @@ static int take_text(const struct row *r, const cJSON *v, char *to, struct err *
 		if ((unsigned char)*c < ' ' || (r->kind == WORD && *c == ' '))
 			return err_set(e, EINVAL, SETTINGS_FILE ": '%s' holds a %s", r->key,
 				       *c == ' ' ? "blank" : "control character");
+	if (r->kind == PACKAGING && !streq(v->valuestring, "none") &&
+	    !streq(v->valuestring, "archive"))
+		return err_set(e, EINVAL,
+			       SETTINGS_FILE
+			       ": '%s' is \"archive\" (one model.tar.gz) or \"none\" (the files as "
+			       "they are, below a prefix)",
+			       r->key);
 	memcpy(to, v->valuestring, strlen(v->valuestring) + 1);
 	return 0;
 }
@@ -100,7 +108,7 @@ static int take_row(const struct row *r, const cJSON *v, struct package_settings
 {
 	char *to = (char *)out + r->offset;
 
-	if (r->kind == TEXT || r->kind == WORD)
+	if (r->kind <= PACKAGING)
 		return take_text(r, v, to, e);
 	if (r->kind == STRINGS)
 		return take_strings(r, v, &out->env, e);
@@ -187,7 +195,7 @@ int settings_override(struct package_settings *s, const struct package_settings 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const char *from = (const char *)over + rows[i].offset;
 
-		if ((rows[i].kind == TEXT || rows[i].kind == WORD) && *from)
+		if (rows[i].kind <= PACKAGING && *from)
 			memcpy((char *)s + rows[i].offset, from, rows[i].size);
 	}
 	s->generated_code = s->generated_code && over->generated_code;

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "fs/models_room.h"
+#include "sagemaker/files.h"
 #include "sagemaker/framework.h"
 
 #define PREFIX "model/iris/"
@@ -103,7 +104,7 @@ static void round_trip(void **state)
 	assert_non_null(m2);
 	assert_string_equal(m2->version, "v2");
 	assert_non_null(manifest_find_version(m2, "v1"));
-	assert_ptr_equal(manifest_find_digest(m2, DIGEST), m2->current);
+	assert_ptr_equal(manifest_find_digest(m2, r), m2->current);
 	assert_true(manifest_same(m2->current, manifest_find_version(m2, "v1")));
 	assert_string_equal(manifest_text(m2->current, "superseded"), "");
 	assert_true(record_when(manifest_text(manifest_find_version(m2, "v1"), "superseded")) >=
@@ -128,6 +129,67 @@ static struct manifest *many_versions(int n)
 		assert_non_null(m);
 	}
 	return m;
+}
+
+static int add_key(void *arg, const char *key)
+{
+	buf_printf(arg, "%s ", key);
+	return 0;
+}
+
+/* A version whose files are objects: its key, what it keeps in S3, and what a hostile one may not lead to. */
+static void files_without_archive(void **state)
+{
+	struct files_object objects[4] = {{.crc32c = "AAAAAA=="}};
+	_cleanup_json_ cJSON *r = record_new(sample()), *archive = stored_record("v2");
+	_cleanup_buf_ struct buf keys = BUF_INIT(0);
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(record_as_files(r), 0);
+	assert_int_equal(record_files_stored(r, PREFIX "v1/", objects), 0);
+	assert_int_equal(record_named(r, "v1"), 0);
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r, "v1");
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = read_text(text, &e);
+	assert_non_null(m);
+	assert_null(manifest_find_digest(m, archive)); /* the same files, but no archive of them */
+	assert_ptr_equal(manifest_find_digest(m, r), m->current);
+
+	_cleanup_json_ cJSON *data = record_data(m->current);
+	assert_string_equal(data_key(data), PREFIX "v1/");
+	cJSON_AddItemToArray(cJSON_GetObjectItem(data, "files"), cJSON_CreateString("../../other"));
+	assert_int_equal(data_each(data, add_key, &keys), 0);
+	assert_string_equal(buf_cstr(&keys),
+			    PREFIX "v1/code/inference.py " PREFIX
+				   "v1/export/Servo/1/saved_model.pb " PREFIX
+				   "v1/export/Servo/1/variables/a " PREFIX "v1/export/Servo/1/z ");
+
+	static const char *const bad[] = {PREFIX, PREFIX "/", PREFIX "../", PREFIX "v1",
+					  "model/rose/v1/"};
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		cJSON_ReplaceItemInObject(r, "key", cJSON_CreateString(bad[i]));
+		_cleanup_free_ char *other = manifest_with(NULL, "iris", r, "v1");
+		assert_null(read_text(other, &e));
+	}
+}
+
+/* sagemaker.json is in no archive, and is shown. */
+static void settings_are_a_file(void **state)
+{
+	_cleanup_json_ cJSON *r = stored_record("v1");
+	struct err e = {0};
+
+	(void)state;
+	cJSON_ReplaceItemInObject(r, "settings", cJSON_CreateString("{}"));
+	_cleanup_free_ char *text = manifest_with(NULL, "iris", r, "v1");
+	_cleanup_(manifest_unrefp)
+	struct manifest *m = read_text(text, &e);
+	assert_non_null(m);
+	assert_int_equal(m->n, 4);
+	assert_string_equal(m->members[3].path, "sagemaker.json");
+	assert_string_equal(m->members[3].content, "{}");
+	assert_int_equal(m->members[3].size, 2);
 }
 
 /* What a rollback writes, and a conflict. */
@@ -393,6 +455,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_trip),
 		cmocka_unit_test(chosen_and_kept),
+		cmocka_unit_test(files_without_archive),
+		cmocka_unit_test(settings_are_a_file),
 		cmocka_unit_test(old_versions_that_nothing_uses_go),
 		cmocka_unit_test(versions_of_unknown_age_stay),
 		cmocka_unit_test(differences),

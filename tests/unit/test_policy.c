@@ -202,6 +202,7 @@ static void s3_operations(void **state)
 		{"GET",    false, "prefix=a&uploads",           "ListMultipartUploads"   },
 		{"PUT",    true,  "partNumber=1&uploadId=x",    "UploadPart"             },
 		{"PUT",    true,  NULL,                         "PutObject"              },
+		{"POST",   false, "delete",                     "DeleteObjects"          },
 		{"POST",   true,  "uploads",                    "CreateMultipartUpload"  },
 		{"POST",   true,  "uploadId=x",                 "CompleteMultipartUpload"},
 		{"DELETE", true,  "uploadId=x",                 "AbortMultipartUpload"   },
@@ -218,7 +219,7 @@ static void s3_operations(void **state)
 		assert_string_equal(name, rows[i].operation);
 		assert_non_null(policy_action("s3", name));
 	}
-	assert_null(policy_s3_operation("POST", false, "delete"));
+	assert_null(policy_s3_operation("POST", false, "restore"));
 }
 
 static void trust(void **state)
