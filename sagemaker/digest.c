@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "sagemaker/each.h"
 #include "sagemaker/package.h"
 #include "sagemaker/plan.h"
 
@@ -12,13 +13,9 @@ struct work {
 	struct package_plan *plan;
 	struct hash_cache *cache;
 	struct cancel *cancel;
-	pthread_mutex_t mu; /* guards the rest */
-	size_t next;
-	bool failed;
-	struct err why;
 };
 
-static int hash_member(struct work *w, struct package_member *m, struct err *e)
+static int hash_member(const struct work *w, struct package_member *m, struct err *e)
 {
 	if (m->content) {
 		sha256(m->content, m->size, m->sha256);
@@ -37,43 +34,13 @@ static int hash_member(struct work *w, struct package_member *m, struct err *e)
 	return 0;
 }
 
-/* The next member that nobody has, or NULL. */
-static struct package_member *take(struct work *w)
+static int hash_one(void *arg, size_t i, struct err *e)
 {
-	SCOPED_LOCK(&w->mu);
-	if (w->failed || w->next == w->plan->n_members)
-		return NULL;
-	return &w->plan->members[w->next++];
-}
+	const struct work *w = arg;
+	struct package_member *m = &w->plan->members[i];
 
-static void *hash_members(void *arg)
-{
-	struct work *w = arg;
-	struct package_member *m;
-	struct err e = {0};
-
-	while ((m = take(w))) {
-		m->hashed = hash_member(w, m, &e) == 0;
-		if (m->hashed)
-			continue;
-		SCOPED_LOCK(&w->mu);
-		if (!w->failed)
-			w->why = e;
-		w->failed = true;
-	}
-	return NULL;
-}
-
-/* The caller's thread works too; a thread that cannot be had is not missed. */
-static void hash_all(struct work *w)
-{
-	pthread_t extra;
-	bool more = w->plan->bytes >= WORTH_A_THREAD && w->plan->n_members > 1 &&
-		    pthread_create(&extra, NULL, hash_members, w) == 0;
-
-	hash_members(w);
-	if (more)
-		pthread_join(extra, NULL);
+	m->hashed = hash_member(w, m, e) == 0;
+	return m->hashed ? 0 : -1;
 }
 
 /* "path NUL exec NUL size NUL sha256 LF" */
@@ -140,14 +107,9 @@ int package_digest(struct package_plan *p, struct hash_cache *cache, struct canc
 {
 	struct work w = {.plan = p, .cache = cache, .cancel = cancel};
 
-	pthread_mutex_init(&w.mu, NULL);
-	hash_all(&w);
-	pthread_mutex_destroy(&w.mu);
-	if (w.failed) {
-		if (e)
-			*e = w.why;
+	if (each_parallel(p->n_members, p->bytes >= WORTH_A_THREAD ? 2 : 1, hash_one, &w, cancel,
+			  e))
 		return -1;
-	}
 	return package_digest_known(p) < 0 ? err_set(e, ENOMEM, "hash the model: out of memory")
 					   : 0;
 }

@@ -32,7 +32,6 @@ static bool xml_can_say(const char *key)
 /* What was said of the first key that stays. */
 struct refusal {
 	char key[256], code[64], message[256];
-	bool is_new; /* the next element begins another one */
 	bool stays;
 };
 
@@ -80,35 +79,52 @@ static int send_batch(struct aws *a, const struct s3_bucket *bucket, const struc
 	return -1;
 }
 
+/* Keys that cannot be said in a list, one by one. */
+static int delete_one(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		      struct cancel *cancel, struct err *e)
+{
+	struct err own = {0};
+
+	if (s3_delete(a, bucket, key, cancel, &own) == 0 || own.http == 404)
+		return 0;
+	if (e)
+		*e = own;
+	return -1;
+}
+
+/* As many as one request takes; *n: how many of the keys are dealt with. */
+static int delete_some(struct aws *a, const struct s3_bucket *bucket, const char *const *keys,
+		       size_t *n, struct cancel *cancel, struct err *e)
+{
+	_cleanup_buf_ struct buf xml = BUF_INIT((size_t)8 << 20);
+	size_t listed = 0, i = 0;
+
+	buf_str(&xml,
+		"<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
+	for (; i < *n && listed < MOST_KEYS; i++) {
+		if (!xml_can_say(keys[i])) {
+			if (delete_one(a, bucket, keys[i], cancel, e))
+				return -1;
+			continue;
+		}
+		buf_str(&xml, "<Object><Key>");
+		s3_xml_text(&xml, keys[i]);
+		buf_str(&xml, "</Key></Object>");
+		listed++;
+	}
+	*n = i;
+	buf_str(&xml, "</Delete>");
+	if (xml.failed)
+		return err_set(e, ENOMEM, "could not begin a call to s3: out of memory");
+	return listed ? send_batch(a, bucket, &xml, cancel, e) : 0;
+}
+
 int s3_delete_all(struct aws *a, const struct s3_bucket *bucket, const char *const *keys, size_t n,
 		  struct cancel *cancel, struct err *e)
 {
-	for (size_t i = 0; i < n;) {
-		_cleanup_buf_ struct buf xml = BUF_INIT((size_t)8 << 20);
-		size_t batch = 0;
-
-		buf_str(&xml,
-			"<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
-		for (; i < n && batch < MOST_KEYS; i++) {
-			if (!xml_can_say(keys[i])) {
-				struct err own = {0};
-
-				if (s3_delete(a, bucket, keys[i], cancel, &own) &&
-				    own.http != 404) {
-					*e = own;
-					return -1;
-				}
-				continue;
-			}
-			buf_str(&xml, "<Object><Key>");
-			s3_xml_text(&xml, keys[i]);
-			buf_str(&xml, "</Key></Object>");
-			batch++;
-		}
-		buf_str(&xml, "</Delete>");
-		if (xml.failed)
-			return err_set(e, ENOMEM, "could not begin a call to s3: out of memory");
-		if (batch && send_batch(a, bucket, &xml, cancel, e))
+	for (size_t i = 0, some; i < n; i += some) {
+		some = n - i;
+		if (delete_some(a, bucket, keys + i, &some, cancel, e))
 			return -1;
 	}
 	return 0;
