@@ -84,6 +84,24 @@ for round in 1 2; do
 	done <<<"$ROWS"
 done
 
+# Without an archive: the files as objects below a prefix, with the generated code of the one and the empty code of the other.
+cp -rT "$DATA/tensorflow-estimator/export" "$MNT/models/tffiles"
+cp -rT "$DATA/mxnet-digits/model" "$MNT/models/mxfiles"
+for name in tffiles mxfiles; do
+	echo '{"packaging":"none"}' >"$MNT/models/$name/sagemaker.json"
+	mkdir "$MNT/endpoints/$name"
+done
+for name in tffiles mxfiles; do
+	check_out "without an archive: $name serves" InService cat "$MNT/endpoints/$name/wait"
+	check_match "without an archive: $name is a prefix" '/$' cat "$MNT/models/$name/.sagemaker/uri"
+done
+predict tffiles "$DATA/tensorflow-estimator/expected.json" 'without an archive'
+predict mxfiles "$DATA/mxnet-digits/expected.json" 'without an archive'
+for name in tffiles mxfiles; do
+	rmdir "$MNT/endpoints/$name"
+	cat "$MNT/endpoints/.deleting/$name/wait" 2>/dev/null || :
+done
+
 # Two framework versions side by side: each image's contract on the nearest runtime, both answering.
 cp -rT "$DATA/tensorflow-keras/iris" "$MNT/models/a"
 cp -rT "$DATA/tensorflow-keras/iris" "$MNT/models/b"
