@@ -29,6 +29,7 @@ struct manifest_member {
 struct manifest {
 	unsigned refs; /* atomic */
 	cJSON *json;
+	struct manifest *of;  /* whose json it is; NULL: its own */
 	const cJSON *current; /* the current version's record in json */
 	char version[48];     /* its name */
 	double created;       /* epoch seconds */
@@ -43,6 +44,8 @@ struct manifest {
  * paths that leave the model, keys of other models, missing or mistyped fields. */
 struct manifest *manifest_read(const char *text, size_t n, const char *key_prefix, struct err *e)
 	_must_check_;
+/* manifest_at: the same manifest as if that version were the current one. ENOENT: it has none of that name. */
+struct manifest *manifest_at(struct manifest *m, const char *version, struct err *e);
 struct manifest *manifest_ref(struct manifest *m);
 void manifest_unref(struct manifest *m);
 void manifest_unrefp(struct manifest **m);

@@ -201,6 +201,16 @@ double record_when(const char *text)
 	return strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) ? (double)timegm(&tm) : 0;
 }
 
+static int read_current(struct manifest *m, struct err *e)
+{
+	snprintf(m->version, sizeof m->version, "%s", manifest_text(m->current, "version"));
+	m->created = record_when(manifest_text(m->current, "created"));
+	m->unread = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "unread"));
+	m->elsewhere = m->unread ||
+		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "elsewhere"));
+	return read_members(m, e);
+}
+
 static int read_versions(struct manifest *m, const char *key_prefix, struct err *e)
 {
 	const cJSON *all = versions(m), *v;
@@ -219,12 +229,25 @@ static int read_versions(struct manifest *m, const char *key_prefix, struct err 
 	m->current = manifest_find_version(m, manifest_text(m->json, "current"));
 	if (!m->current)
 		return bad(e, "it has no current version");
-	snprintf(m->version, sizeof m->version, "%s", manifest_text(m->current, "version"));
-	m->created = record_when(manifest_text(m->current, "created"));
-	m->unread = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "unread"));
-	m->elsewhere = m->unread ||
-		       cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(m->current, "elsewhere"));
-	return read_members(m, e);
+	return read_current(m, e);
+}
+
+struct manifest *manifest_at(struct manifest *m, const char *version, struct err *e)
+{
+	_cleanup_(manifest_unrefp)
+	struct manifest *at = calloc(1, sizeof *at);
+
+	if (!at) {
+		err_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	*at = (struct manifest){.refs = 1, .json = m->json, .of = manifest_ref(m)};
+	at->current = manifest_find_version(m, version);
+	if (!at->current) {
+		err_set(e, ENOENT, "no version '%s'", version);
+		return NULL;
+	}
+	return read_current(at, e) < 0 ? NULL : steal(at);
 }
 
 struct manifest *manifest_read(const char *text, size_t n, const char *key_prefix, struct err *e)
@@ -256,7 +279,10 @@ void manifest_unref(struct manifest *m)
 {
 	if (!m || __atomic_sub_fetch(&m->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	cJSON_Delete(m->json);
+	if (m->of)
+		manifest_unref(m->of);
+	else
+		cJSON_Delete(m->json);
 	free(m->members);
 	free(m);
 }

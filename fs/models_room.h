@@ -311,6 +311,10 @@ struct manifest *model_manifest(struct model *md);
 /* version_spelled: the version that somebody means: a path to it, or a slash behind it. */
 void version_spelled(const char *text, char out[64]);
 
+/* models_version_files.c: answers a lookup of versions/VERSION/files, dir being versions/VERSION. */
+#define VERSION_FILES "files"
+void version_files_reply(struct req *r, struct node *dir, const struct version_ref *v);
+
 /* models_choose.c: model_choose: version becomes the current one, in the manifest and here. EBUSY: files here are in no version.
  * model_resolve: "mine" or "theirs". Job threads. model_conflict_locked: what `resolve` shows. */
 int model_choose(struct model *md, const char *version, struct cancel *c, struct err *e)

@@ -83,11 +83,27 @@ static void ref_free(struct node *n)
 	free(n->data);
 }
 
+static void version_lookup(struct req *r, struct node *dir, const char *name)
+{
+	if (streq(name, VERSION_FILES))
+		version_files_reply(r, dir, dir->data);
+	else
+		vdir_lookup(r, dir, name);
+}
+
+static void version_list(struct req *r, struct node *dir, struct dirfill *f)
+{
+	if (vdir_fill(dir, f) < 0 || dirfill_add(f, VERSION_FILES, 0, S_IFDIR) < 0)
+		reply_err(r, ENOMEM);
+	else
+		reply_dir(r, f);
+}
+
 static const struct node_ops version_ops = {
-	.lookup = vdir_lookup,
+	.lookup = version_lookup,
 	.getattr = vdir_getattr,
 	.setattr = vdir_setattr,
-	.list = vdir_list,
+	.list = version_list,
 	.unlink = vdir_unlink,
 	.free = ref_free,
 };

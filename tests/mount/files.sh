@@ -95,6 +95,7 @@ check_out 'no upload is left' 0 uploads
 rm "$MNT/models/iris/sagemaker.json"
 check 'as an archive' sync "$MNT/models/iris"
 check_match 'its uri' '/model\.tar\.gz$' cat "$SIDE/uri"
+check 'the files of the version without one' diff -r "$WORLD/export" "$SIDE/versions/$version/files"
 check 'all objects are named' is_exact iris
 echo "$version" >"$SIDE/versions/current"
 check_match 'chosen again' "/$version/\$" cat "$SIDE/uri"
