@@ -112,7 +112,7 @@ static void add_settings(struct manifest *m)
 	const char *text = manifest_text(m->current, "settings");
 
 	for (size_t i = 0; i < m->n; i++) {
-		if (streq(m->members[i].path, SETTINGS_FILE))
+		if (streq(manifest_text(m->members[i].json, "path"), SETTINGS_FILE))
 			return;
 	}
 	if (*text)
