@@ -2,11 +2,6 @@
 #include "fs/catalog.h"
 #include "sagemaker/files.h"
 
-bool record_is_files(const cJSON *record)
-{
-	return streq(manifest_text(record, "packaging"), "none");
-}
-
 int record_as_files(cJSON *record)
 {
 	return cJSON_AddStringToObject(record, "packaging", "none") ? 0 : -1;

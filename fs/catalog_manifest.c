@@ -152,6 +152,11 @@ static const cJSON *versions(const struct manifest *m)
 	return cJSON_GetObjectItemCaseSensitive(m->json, "versions");
 }
 
+bool record_is_files(const cJSON *record)
+{
+	return streq(manifest_text(record, "packaging"), "none");
+}
+
 /* The archive's key, or the prefix of the files: below the model's own. */
 static bool key_ok(const cJSON *v, const char *key_prefix)
 {
