@@ -80,7 +80,7 @@ static bool take(struct wait *w, const struct block *k, uint64_t begins)
 	uint64_t at = w->pos - begins;
 	struct err e = {0};
 
-	if (at < k->n && w->end - begins <= k->n && !w->bytes) {
+	if (w->at_once && at < k->n && w->end - begins <= k->n && !w->bytes) {
 		if (claim(w))
 			reply_fd(w->r, k->fd, (off_t)at, (size_t)(w->end - w->pos));
 		wait_free(w);
@@ -243,6 +243,7 @@ void published_read(struct req *r, struct model *md, struct published *p, size_t
 	w->a = archive_at_hand(md, p, &e);
 	/* from here on the caller may be gone, and p with it */
 	req_on_interrupt(r, interrupted, w);
+	w->at_once = w->a != NULL;
 	if (w->a)
 		locate(&l);
 	else if (e.no == ENODATA)

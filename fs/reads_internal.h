@@ -16,6 +16,7 @@ struct wait {
 	uint64_t pos, end; /* in the tar stream: what is missing */
 	char *bytes;       /* what is there, when it does not come from one block */
 	size_t n;
+	bool at_once; /* on the FUSE worker that asked: replies may be spliced (libfuse's pipes are a thread's, and stay) */
 	bool answered; /* atomic: by us or by the interrupt */
 };
 

@@ -129,6 +129,7 @@ enum queued reads_enqueue(struct reads *q, struct wait *w, size_t i)
 		f = add_locked(q, w->md, w->a, i);
 	if (!f || !worker_locked(q))
 		return NEVER;
+	w->at_once = false;
 	w->next = f->waits;
 	f->waits = w;
 	return LATER;
