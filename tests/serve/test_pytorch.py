@@ -112,6 +112,40 @@ class Pytorch(harness.Trained):
         self.assertEqual(server.wait(), 1)
         self.assertIn("run no model without a script", server.last_error())
 
+    def test_context(self):
+        """A handler's context is the request's: its headers, its answer's status and type."""
+        code = ("def transform_fn(model, data, kind, accept, context):\n"
+                "    context.set_response_status(code=207, phrase='so so')\n"
+                "    context.set_response_header(0, 'x-own', context.get_request_id())\n"
+                "    return str(context.get_request_header(0, 'X-Amzn-SageMaker-Custom-Attributes')) + data, 'text/x-own'\n")
+        server = self.served("model", {"code/inference.py": code})
+        for said in ("a=1", "b=2"):
+            answer = server.invoke('"!"', **{"X-Amzn-SageMaker-Custom-Attributes": said})
+            self.assertEqual((answer.status, answer.text, answer.type), (207, said + '"!"', "text/x-own"))
+
+    def test_pieces_before_the_end(self):
+        """TorchServe's streaming: the first piece is there while the handler still waits for a file."""
+        code = ("import os, time\n"
+                "from ts.handler_utils.utils import send_intermediate_predict_response\n"
+                "def transform_fn(model, data, kind, accept, context):\n"
+                "    context.set_response_content_type(0, 'text/x-own')\n"
+                "    send_intermediate_predict_response(['one '], context.request_ids, 'piece', 200, context)\n"
+                "    while not os.path.exists(os.environ['TMPDIR'] + '/go'):\n        time.sleep(0.01)\n"
+                "    if 'break' in data:\n        raise ValueError('no more')\n"
+                "    send_intermediate_predict_response([b'two '], context.request_ids, 'piece', 200, context)\n"
+                "    return 'three'\n")
+        server = self.served("model", {"code/inference.py": code})
+        connection = harness.http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        connection.request("POST", "/invocations", '""', {"Content-Type": JSON})
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.getheader("Content-Type"), answer.read(4)), (200, "text/x-own", b"one "))
+        harness.write_files(server.base, {"go": ""})
+        self.assertEqual(answer.read(), b"two three")
+        connection.close()
+        with self.assertRaises(harness.http.client.IncompleteRead):
+            server.invoke('"break"')
+        self.assertEqual(server.invoke('""').text, "one two three")
+
     def test_requirements(self):
         code = "import colours\ndef transform_fn(model, data, kind, accept):\n    return colours.RED, 'text/x-own'\n"
         server = self.served("model", harness.packaged("colours", code))

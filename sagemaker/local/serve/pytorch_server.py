@@ -9,9 +9,19 @@ import sys
 import smfs_http as http
 import smfs_legacy as legacy
 import smfs_mms as mms
+import smfs_toolkit as toolkit
+
+
+def offer_names():
+    """What scripts that stream their answers import of TorchServe."""
+    send = {"send_intermediate_predict_response": mms.send_intermediate_predict_response}
+    toolkit.as_module("ts", __path__=[])
+    for package, name in (("ts.handler_utils", "utils"), ("ts.protocol", "otf_message_handler")):
+        toolkit.as_module(package, __path__=[], **{name: toolkit.as_module("%s.%s" % (package, name), **send)})
 
 
 def import_service():
+    offer_names()
     import torch
     from sagemaker_pytorch_serving_container.handler_service import HandlerService
     return HandlerService(), torch.__version__

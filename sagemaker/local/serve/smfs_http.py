@@ -219,6 +219,8 @@ def logged(app):
             return app(environ, start)
         except BaseException as error:  # the client gets an answer, whatever broke; sys.exit() ends no server
             log_exception("exception handling request: %s: %s" % (type(error).__name__, error))
+            if seen:
+                raise  # a part of the answer is sent: it breaks off
             return reply(start, 500, error_json(str(error) or type(error).__name__))
         finally:
             if environ["PATH_INFO"] != "/ping" or seen[:1] != ["200"]:

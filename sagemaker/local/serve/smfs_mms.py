@@ -7,6 +7,7 @@ into HTTP.
 import json
 import os
 import sys
+import uuid
 
 import smfs_http as http
 import smfs_packages as packages
@@ -58,16 +59,31 @@ class Metrics:
 
 
 class Context:
-    """MMS's context: of the model, and of the one request being handled."""
+    """MMS's context: of the model, and of the one request being handled. There is one for all requests, as handlers
+    keep the one that they were initialized with."""
 
-    def __init__(self, model_dir, headers=None, request_id="0"):
+    def __init__(self, model_dir):
         self.model_name = "model"
         self.manifest = {}
         self.metrics = Metrics()
         self.system_properties = {"model_dir": model_dir, "gpu_id": None, "batch_size": 1,
                                   "server_name": "MMS", "server_version": "1"}
-        self.request_ids = {0: request_id}
-        self.request_processor = [RequestProcessor(headers or {})]
+        self.begin({}, None)
+
+    def begin(self, headers, start_response):
+        """The next request."""
+        self.request_ids = {0: str(uuid.uuid4())}
+        self.request_processor = [RequestProcessor(headers)]
+        self.start_response, self.pieces = start_response, None  # pieces: once an answer is streamed, what sends one
+
+    def send(self, piece):
+        """A part of the answer, before the handler has ended."""
+        if self.pieces is None:
+            fields = dict(self.get_response_headers(0))
+            content_type = fields.pop("content-type", None) or "text/plain"
+            self.pieces = self.start_response("200 OK", [("Content-Type", content_type)] +
+                                              [(name, str(text)) for name, text in fields.items()])
+        self.pieces(encoded(piece))
 
     def get_request_id(self, idx=0):
         return self.request_ids.get(idx)
@@ -132,21 +148,26 @@ def encoded(value):
     return json.dumps(value).encode("utf-8")
 
 
-def invocation(service, model_dir):
+def invocation(service, context):
     """POST /invocations: one request at a time, as in one of MMS's workers."""
     turn = http.Turn(http.server_timeout("SAGEMAKER_TS_RESPONSE_TIMEOUT"))
 
     def invoke(environ, start_response):
         body = http.body_of(environ)
-        context = Context(model_dir, headers_of(environ))
+        with turn:
+            context.begin(headers_of(environ), start_response)
+            return handled(body, start_response)
+
+    def handled(body, start_response):
         try:
-            with turn:
-                answers = service.handle([{"body": body}], context)
+            answers = service.handle([{"body": body}], context)
         except MemoryError:
             http.log_exception("System out of memory")
             return server_error(start_response, 507, "Out of resources")
         except Exception as error:
             http.log_exception("Invoking custom service failed: %s" % error)
+            if context.pieces:
+                raise  # the answer breaks off
             if hasattr(error, "error_code"):  # mms.service.PredictionException
                 return server_error(start_response, error.error_code, error.message)
             return server_error(start_response, 503, "Prediction failed")
@@ -163,10 +184,20 @@ def answer(start_response, context, value):
     status, phrase = context.get_response_status(0)
     if status >= 400:
         http.write(1, http.cut(value if isinstance(value, str) else str(phrase)) + "\n")
+        if context.pieces:
+            raise RuntimeError("the handler failed after it had sent a part of its answer")
+    if context.pieces:
+        context.send(value)
+        return []
     fields = dict(context.get_response_headers(0))
     content_type = fields.pop("content-type", None) or "text/plain"
     return http.reply(start_response, status, encoded(value), content_type,
                       [(name, str(text)) for name, text in fields.items()])
+
+
+def send_intermediate_predict_response(values, request_ids, message, code, context=None):
+    """TorchServe's: the first of values is a piece of the answer to the one request there is."""
+    context.send(values[0])
 
 
 def application(invoke):
@@ -186,7 +217,7 @@ def application(invoke):
 
 
 def load(framework, import_service, reason=str, code=None):
-    """The handler service with the model loaded. import_service brings it and the
+    """The handler service with the model loaded, and its context. import_service brings it and the
     framework's version; reason makes an exception's text short; the user's module
     is in code, if that is not the model's code/."""
     model_dir = http.model_dir()
@@ -201,14 +232,15 @@ def load(framework, import_service, reason=str, code=None):
     # The user's module is looked for there, as MMS's workers do.
     sys.path.insert(0, code)
     try:
-        service.initialize(Context(model_dir))
+        context = Context(model_dir)
+        service.initialize(context)
     except BaseException as error:
         http.log_exception("cannot load the model")
         http.fail("cannot load the model: %s: %s%s" % (
             type(error).__name__, reason(error), http.version_hint(framework.lower(), version)))
     http.log("INFO", "Model %s loaded" % os.path.basename(model_dir))
-    return service
+    return service, context
 
 
-def serve(service):
-    http.run(application(invocation(service, http.model_dir())))
+def serve(loaded):
+    http.run(application(invocation(*loaded)))
