@@ -41,6 +41,7 @@ copytree     rmdir "$D"; python3 -c "import shutil, sys; shutil.copytree(*sys.ar
 pathlib      cp "$SRC/sagemaker.json" "$D"; python3 "$WORLD/paths.py" "$D"
 mmap         cp -rT "$SRC" "$D"; python3 "$WORLD/maps.py" "$D"
 shell        cp "$SRC/sagemaker.json" "$D"; cd "$D"; echo a >x; echo b >>x; cat x x >y; tee z <y >/dev/null; seq 9 | split -l 3 - part.; mkdir -p p/q; touch p/q/r; rm z; tac y >z; sort -o y y; truncate -s 3 z; ln -f x h 2>/dev/null || cp x h
+links        cp -rT "$SRC" "$D"; ln -s text.txt "$D/link"; ln -s ../link "$D/code/up"; ln -s 'a b/ü-名前' "$D/dir"; ln -sfn weights.bin "$D/link"; cp -a "$D/code" "$D/kode"
 find-rm      cp -rT "$SRC" "$D"; find "$D" -name '*e*r*' ! -name '*.json' -delete 2>/dev/null || :; rm -rf "$D/code"; cp -r "$SRC/code" "$D/"
 ROWS
 
@@ -108,7 +109,7 @@ import fnmatch, os, sys, tarfile
 top, archive = sys.argv[1:]
 left_out = (".git", "*~", ".*.sw?", ".part", "sagemaker.json")
 want = {}
-for d, dirs, files in os.walk(top):
+for d, dirs, files in os.walk(top, followlinks=True):
     dirs[:] = [x for x in dirs if not any(fnmatch.fnmatch(x, p) for p in left_out)]
     for f in files:
         if not any(fnmatch.fnmatch(f, p) for p in left_out):
@@ -149,5 +150,10 @@ while read -r name command; do
 	published_archive "$name" "$WORLD/archive.tar.gz" || :
 	check "$name: the archive is the same" /usr/bin/python3 "$WORLD/compare.py" "$disk" "$WORLD/archive.tar.gz"
 done <<<"$ROWS"
+ln -s "$SRC/text.txt" "$MNT/models/links/out"
+check_errno 'a link that leaves the model is read, but not packed' EINVAL sync "$MNT/models/links"
+check_match 'and named' "symbolic link 'out' leaves the model" cat "$MNT/models/links/.sagemaker/error"
+rm "$MNT/models/links/out"
+check 'without it all is well' sync "$MNT/models/links"
 check 'unmount' mount_stop
 done_testing
