@@ -172,6 +172,16 @@ static void copying_over(struct model *md)
 	progress_phase(&md->work, committing ? PROGRESS_CHECKING : PROGRESS_IDLE, 0);
 }
 
+/* A version that was chosen by the attribute, and not by sagemaker.json, is in no file: the copy keeps it. */
+static void keep_choice_locked(struct model *md, const struct manifest *man)
+{
+	_cleanup_json_ cJSON *settings = cJSON_Parse(manifest_text(man->current, "settings"));
+
+	if (!md->framework_version[0] && !cJSON_HasObjectItem(settings, "framework_version"))
+		snprintf(md->framework_version, sizeof md->framework_version, "%s",
+			 manifest_text(man->current, "framework_version"));
+}
+
 /* The copy becomes what is shown. */
 static int switch_over(struct model *md, const struct manifest *man, const char *temp,
 		       struct err *e)
@@ -183,6 +193,7 @@ static int switch_over(struct model *md, const struct manifest *man, const char 
 			return err_errno(e, "cannot put the copy in its place");
 		md->staged = true;
 		snprintf(md->base, sizeof md->base, "%s", man->version);
+		keep_choice_locked(md, man);
 		names_clear(&md->gone);
 	}
 	return model_persist(md, e);

@@ -158,6 +158,19 @@ check_out 'no upload for it' "$before" archives iris
 check 'mine' write_to "$SIDE/resolve" mine
 check 'mine are shown there' sees "$OTHER" mine3
 
+# What was chosen by an attribute stays chosen when another mount changes a file.
+echo 2.16 >"$SIDE/framework_version"
+check 'a framework version of the user'"'"'s' sync "$MNT/models/iris"
+same() {
+	cmp -s "$SIDE/versions/current" "$OTHER/models/iris/.sagemaker/versions/current"
+}
+check 'known elsewhere' wait_until 5 same
+cat "$OTHER/$NOTE" >/dev/null
+publish "$OTHER" elsewhere >/dev/null
+check_match 'keep it' '^2\.16' cat "$OTHER/models/iris/.sagemaker/framework_version"
+check 'seen here' sees "$MNT" elsewhere
+check_match 'and here' '^2\.16' cat "$SIDE/framework_version"
+
 # The other removes the model between our look at the manifest and our writing: S3 says 404 to its If-Match.
 echo late >"$MNT/$NOTE"
 before=$(archives iris)
