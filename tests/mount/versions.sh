@@ -29,7 +29,7 @@ publish() {
 }
 
 names() {
-	ls "$1/models/iris/.sagemaker/versions" | grep -vxE 'current|table'
+	find "$1/models/iris/.sagemaker/versions" -mindepth 1 -maxdepth 1 -printf "%f\n" | sort | grep -vxE 'current|table'
 }
 
 # shows MOUNT TEXT: what another mount published is seen within a second or two.
