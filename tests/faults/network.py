@@ -48,8 +48,8 @@ def looks(model):
 
 def slow_line():
     """Goes on by itself after 2 s; the directories answer all the while, and progress says how far it is."""
-    source = savedmodel(WORLD + "/slow", [4 << 20] * 5, 1)
-    line(rate=4 << 20)
+    source = savedmodel(WORLD + "/slow", [5 << 20] * 8, 1)
+    line(rate=8 << 20)
     copy(source, "slow")
     seen, percents, worst = set(), [], 0
     end = time.monotonic() + 60

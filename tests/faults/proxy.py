@@ -7,6 +7,7 @@ once, when so many bytes have gone up, as with refuse. DIR/stats (JSON, several 
 import asyncio
 import json
 import os
+import socket
 import sys
 import time
 
@@ -96,7 +97,10 @@ async def attend():
 
 
 async def main():
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)  # a slow line is not to hold megabytes
+    listening.bind(("127.0.0.1", 0))
+    server = await asyncio.start_server(serve, sock=listening)
     write("port", str(server.sockets[0].getsockname()[1]))
     await attend()
 
