@@ -53,6 +53,11 @@ invoke() {
 	write_to "$MNT/invoke/$1" '[1]' && cat "$MNT/invoke/$1"
 }
 
+# mount_end: who may neither put nor delete cannot take an upload back that may be there: unmount says so, also later ones.
+mount_end() {
+	mount_stop || test $? -eq 3
+}
+
 tf_export "$WORLD/iris"
 become deploy
 aws_mount "$MNT"
@@ -63,6 +68,13 @@ check_match 'deploy: it serves' InService cat "$MNT/endpoints/iris/wait"
 check_match 'deploy: config shows its role' "$ROLE" cat "$MNT/endpoints/iris/config"
 check_out 'deploy: invoke' body invoke iris
 check_match 'deploy: status' 'iris +InService' "$SAGEMAKERFS" status "$MNT"
+cp -rT "$WORLD/iris" "$MNT/models/files"
+echo '{"packaging":"none"}' >"$MNT/models/files/sagemaker.json"
+check 'deploy: a model without an archive' sync "$MNT/models/files"
+mkdir -p "$MNT/models/files/1/assets"
+echo changed >"$MNT/models/files/1/assets/note.txt"
+check 'deploy: a version of it, of copies' sync "$MNT/models/files"
+check 'deploy: and gone' rm -r "$MNT/models/files"
 check_out 'deploy: no failure so far' '' cat "$MNT/.error"
 check_match 'deploy: doctor finds nothing amiss' 'ok +endpoints +1' "$SAGEMAKERFS" doctor aws -o "role=$ROLE"
 mount_stop
@@ -80,7 +92,7 @@ refused 'read: not delete' sagemaker:DeleteEndpoint endpoints/.error rmdir "$MNT
 cp -rT "$WORLD/iris" "$MNT/models/new"
 refused 'read: not publish' s3:PutObject models/new/.sagemaker/error sync "$MNT/models/new"
 check 'read: what was only staged goes' rm -r "$MNT/models/new"
-mount_stop
+mount_end
 
 become invoke
 aws_mount "$MNT"
@@ -93,12 +105,12 @@ refused 'invoke: not list endpoints' sagemaker:ListEndpoints endpoints/.error ls
 refused 'invoke: nor look at one' sagemaker:DescribeEndpoint endpoints/.error ls "$MNT/endpoints/iris"
 refused 'invoke: nor list models' s3:ListBucket models/.error ls "$MNT/models"
 check_match 'invoke: doctor says so' 'FAIL +endpoints .*missing permission: sagemaker:ListEndpoints.*doctor --policy read' "$SAGEMAKERFS" doctor aws -o "role=$ROLE"
-mount_stop
+mount_end
 
 become nobody
 aws_mount "$MNT"
 refused 'nobody: not even invoke' sagemaker:InvokeEndpoint invoke/.error write_to "$MNT/invoke/iris" '[1]'
-mount_stop
+mount_end
 
 become deploy
 aws_mount "$MNT"
