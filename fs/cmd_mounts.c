@@ -66,7 +66,7 @@ static void print_line(const char *line, bool tty)
 	}
 	_cleanup_buf_ struct buf bar = {0};
 	phase += strspn(phase, " ");
-	progress_bar(atoi(digits), BAR_WIDTH, &bar);
+	progress_bar((int)strtol(digits, NULL, 10), BAR_WIDTH, &bar);
 	printf("%.*s%s  %s\n", (int)(phase - line), line, buf_cstr(&bar), phase);
 }
 
