@@ -40,12 +40,10 @@ sync "$MNT/models/big"
 start_b
 before=$(sent)
 check_out 'a small file of a large model' note cat "$B/models/big/1/assets/note.txt"
-after=$(sent)
-check "is read without the rest ($((after - before)) bytes of 63 MB)" test $((after - before)) -lt 20000000
 check_out 'the beginning of a large one' "$(head -c 100 "$WORLD/src/1/assets/noise" | sha256sum)" \
 	bash -c "head -c 100 '$B/models/big/1/assets/noise' | sha256sum"
-last=$(sent)
-check "takes one range ($((last - after)) bytes)" test $((last - after)) -lt 20000000
+after=$(sent)
+check "take two ranges, not the model ($((after - before)) bytes of 63 MB)" test $((after - before)) -lt 27000000
 check_out 'the end of it' "$(tail -c 1000 "$WORLD/src/1/assets/noise" | sha256sum)" \
 	bash -c "tail -c 1000 '$B/models/big/1/assets/noise' | sha256sum"
 check_out 'a place in the middle, across two chunks' "$(dd if="$WORLD/src/1/assets/noise" bs=1M skip=10 count=12 status=none | sha256sum)" \
@@ -54,10 +52,9 @@ check 'cp -a of all' cp -a "$B/models/big" "$WORLD/backup"
 check 'is the source' diff -r "$WORLD/src" "$WORLD/backup"
 check_out 'with modes and times' "$(cd "$WORLD/src" && find . -type f -printf '%P %m %Ts\n' | sort)" \
 	bash -c "cd '$WORLD/backup' && find . -type f -printf '%P %m %Ts\n' | sort"
-before=$(sent)
-check 'again' diff -r "$WORLD/src" "$B/models/big"
-after=$(sent)
-check "comes from the cache ($((after - before)) bytes)" test $((after - before)) -lt 1000000
+fault '[{"operation":"GetObject","nth":0,"action":"reset","before":true}]'
+check 'again it comes from the cache, without S3' diff -r "$WORLD/src" "$B/models/big"
+fault '[]'
 check_out 'grep -r finds' "$B/models/big/1/assets/deep/er/77:small 77" grep -rx 'small 77' "$B/models/big/1/assets/deep"
 check 'an open file is still read after the next version' /usr/bin/python3 - "$B/models/big/1/assets/note.txt" "$MNT/models/big" <<'PY'
 import os, subprocess, sys, time
