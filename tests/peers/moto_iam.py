@@ -5,7 +5,9 @@ Authorization Reference lists for it: (action, resource, context) triples, made 
 its signature are moto's business. Usage: moto_iam.py PORT   (POST /moto-api/reset-auth with 0 begins to enforce)
 """
 import fnmatch
+import html
 import json
+import re
 import sys
 
 from moto.core import authorization
@@ -57,8 +59,16 @@ def s3_action(handler):
     return S3_ACTIONS.get(action, action)
 
 
+def decoded(body):
+    return body.decode() if isinstance(body, bytes) else body or ""
+
+
 def demands(handler, service, resource, region):
-    if service == "s3":
+    if service == "s3" and handler.method == "POST" and "delete" in (handler.querystring or {}):
+        # DeleteObjects is asked about each object; moto knows the bucket only.
+        for key in re.findall("<Key>(.*?)</Key>", decoded(handler.body), re.DOTALL):
+            yield ("s3:DeleteObject", f"{resource}/{html.unescape(key)}", {})
+    elif service == "s3":
         yield (f"s3:{s3_action(handler)}", resource, {})
     elif "invocations" in handler.path:
         name = handler.path.split("/")[2].lower()
