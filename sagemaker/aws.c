@@ -35,7 +35,8 @@ struct aws {
 	const struct retry_rules *rules;
 	struct host host[SERVICES]; /* of those used */
 	struct retry_quota quota[SERVICES];
-	atomic_llong clock_offset; /* seconds that the services' clocks are ahead of ours */
+	atomic_int notes[SERVICES]; /* aws_note */
+	atomic_llong clock_offset;  /* seconds that the services' clocks are ahead of ours */
 };
 
 /* One call, over all its attempts. Owned by whoever works on it: aws_start, then the engine's thread. */
@@ -125,6 +126,11 @@ struct creds *aws_creds(struct aws *a)
 struct http *aws_http(struct aws *a)
 {
 	return a->http;
+}
+
+atomic_int *aws_note(struct aws *a, enum service s)
+{
+	return &a->notes[s];
 }
 
 const struct host *aws_host(const struct aws *a, enum service s)

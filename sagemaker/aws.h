@@ -6,6 +6,8 @@
 #ifndef SAGEMAKER_AWS_H
 #define SAGEMAKER_AWS_H
 
+#include <stdatomic.h>
+
 #include "sagemaker/http.h"
 
 struct aws;
@@ -70,6 +72,8 @@ typedef void aws_done_fn(void *arg, struct http_resp *r, const struct err *e);
 int aws_start(struct aws *a, const struct aws_service *s, const struct aws_req *q,
 	      aws_done_fn *done, void *arg, struct err *e) _must_check_;
 
+/* aws_note: a number that a service's callers keep about it, 0 at first; any thread. */
+atomic_int *aws_note(struct aws *a, enum service s);
 /* aws_host: where a service is. */
 const struct host *aws_host(const struct aws *a, enum service s);
 /* aws_path_style: whether a bucket goes into the path instead of the host (hosts.h). */

@@ -95,13 +95,52 @@ static int look_first(struct aws *a, const struct s3_bucket *bucket, const char 
 	return -1;
 }
 
-/* AWS knows conditions. Of other services some refuse them (501) and some take no notice, so these are looked at first: then two
- * writers must meet within one round trip to overwrite each other. */
+/* What is known of a service's If-Match: kept as its aws_note. */
+enum { NOT_ASKED, HEEDED, NOT_HEEDED };
+
+/* A write that must be refused, since no object has that name: whoever makes one all the same takes no notice of conditions. */
+static int ask_heed(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		    struct cancel *cancel)
+{
+	const struct s3_content nothing = {"", 0, NULL, "\"00000000000000000000000000000000\""};
+	char random[13];
+	struct s3_object made;
+	struct err e = {0};
+
+	random_text(random, sizeof random);
+	_cleanup_free_ char *probe = str_printf("%s.condition-%s", key, random);
+	if (!probe)
+		return NOT_ASKED;
+	if (put(a, bucket, probe, &nothing, &made, cancel, &e) == 0) {
+		if (s3_delete(a, bucket, probe, cancel, &e))
+			err_clear(&e); /* an empty object is left, of a name that means nothing */
+		return NOT_HEEDED;
+	}
+	return e.http == 412 || e.http == 404 ? HEEDED : e.http == 501 ? NOT_HEEDED : NOT_ASKED;
+}
+
+/* Whether the write's own condition is enough: AWS's is. Of others that is asked once, for If-Match. */
+static bool is_heeded(struct aws *a, const struct s3_bucket *bucket, const char *key,
+		      const char *if_match, struct cancel *cancel)
+{
+	atomic_int *note = aws_note(a, SERVICE_S3);
+
+	if (!if_match || !aws_host(a, SERVICE_S3)->custom)
+		return true;
+	if (streq(if_match, S3_IF_NONE))
+		return false;
+	if (atomic_load(note) == NOT_ASKED)
+		atomic_store(note, ask_heed(a, bucket, key, cancel));
+	return atomic_load(note) == HEEDED;
+}
+
+/* AWS knows conditions. Of other services some refuse them (501) and some take no notice, so there objects are looked at first: then
+ * two writers must meet within one round trip to overwrite each other. */
 int s3_put(struct aws *a, const struct s3_bucket *bucket, const char *key,
 	   const struct s3_content *content, struct s3_object *out, struct cancel *cancel,
 	   struct err *e)
 {
-	bool look = content->if_match && aws_host(a, SERVICE_S3)->custom;
+	bool look = !is_heeded(a, bucket, key, content->if_match, cancel);
 	struct s3_content plain = *content;
 	struct s3_object ignored;
 	struct err own = {0};

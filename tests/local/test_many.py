@@ -1,10 +1,11 @@
 """An account with 10,000 models, configurations and endpoints: all of them in lists, each once, in little memory."""
+import os
 import sqlite3
 import time
 
 from harness import B, Backend, await_status, deploy
 
-N = 10000
+N = 1000 if os.environ.get("SANITIZED") else 10000
 
 
 def multiply(store, kind, name):
@@ -45,12 +46,12 @@ def test_ten_thousand():
         began = time.time()
         assert names(call, key, member, SortBy="Name", SortOrder="Ascending") == expected
         print("     %s: %d in %.1f s" % (call, len(expected), time.time() - began))
-        assert names(call, key, member, NameContains="-0999") == ["broken-%05d" % n for n in range(9999, 9989, -1)]
+        assert names(call, key, member, NameContains="-%04d" % (N // 10 - 1)) == ["broken-%05d" % n for n in range(N - 1, N - 11, -1)]
     assert sorted(names("list_endpoints", "Endpoints", "EndpointName")) == expected
     assert names("list_endpoints", "Endpoints", "EndpointName", StatusEquals="InService") == []
     grown = resident_kib() - before
     print("     %d KiB more than with one" % grown)
-    assert grown < 3 * N * 5, grown
-    B.client("sagemaker").delete_endpoint(EndpointName="broken-05000")
-    await_status("broken-05000", "gone")
+    assert os.environ.get("SANITIZED") or grown < 3 * N * 5, grown
+    B.client("sagemaker").delete_endpoint(EndpointName="broken-00500")
+    await_status("broken-00500", "gone")
     assert len(names("list_endpoints", "Endpoints", "EndpointName")) == N

@@ -14,6 +14,7 @@ wait_for_port "$port"
 export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1
 export AWS_ACCESS_KEY_ID=AKIDEXAMPLE AWS_SECRET_ACCESS_KEY=secret
 . "$(dirname "$0")/mount_run.bash"
+boto 'sm.list_training_jobs()' # moto loads a service when it is first asked: seconds, on a busy machine too many
 
 enforce() {
 	curl -fsS -X POST -H 'Content-Type: text/plain' --data 0 "$AWS_ENDPOINT_URL/moto-api/reset-auth" >/dev/null

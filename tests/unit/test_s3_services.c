@@ -32,7 +32,8 @@ struct fake {
 	bool exists;
 	char etag[16];
 	int creates, completes, aborts, puts, heads;
-	bool full; /* the last complete asked for the whole object's checksum */
+	int probes, left; /* objects of names that mean nothing: asked to be written, there */
+	bool full;        /* the last complete asked for the whole object's checksum */
 };
 
 static void refuse(struct web_reply *r, int status, const char *code)
@@ -62,6 +63,19 @@ static void check_headers(const struct web_request *q)
 		assert_string_equal(http_header_get(&q->headers, "x-amz-server-side-encryption"),
 				    "aws:kms");
 	}
+}
+
+/* A write, or a deletion, of an object whose name means nothing. */
+static void probe(struct fake *s, const struct web_request *q, struct web_reply *r)
+{
+	if (streq(q->method, "DELETE")) {
+		s->left--;
+		return;
+	}
+	s->probes++;
+	s->left += s->is->ignores;
+	if (!s->is->ignores)
+		refuse(r, s->is->refuses ? 501 : 404, "NoSuchKey");
 }
 
 static void put(struct fake *s, const struct web_request *q, struct web_reply *r)
@@ -123,13 +137,8 @@ static enum hold stage(const struct web_request *q)
 	return HOLD_NOTHING;
 }
 
-static void serve(void *arg, const struct web_request *q, struct web_reply *r)
+static void answer(struct fake *s, const struct web_request *q, struct web_reply *r)
 {
-	struct fake *s = arg;
-
-	check_headers(q);
-	if (s->hold && stage(q) == s->hold)
-		r->fault = WEB_WITHHOLD;
 	if (streq(q->method, "PUT") && *q->query)
 		buf_printf(&r->headers, "ETag: \"p\"\r\n%s%s%s",
 			   s->is->part ? "x-amz-checksum-crc32c: " : "",
@@ -144,6 +153,19 @@ static void serve(void *arg, const struct web_request *q, struct web_reply *r)
 		buf_printf(&r->headers, "ETag: %s\r\n", s->etag);
 	else
 		r->status = 404;
+}
+
+static void serve(void *arg, const struct web_request *q, struct web_reply *r)
+{
+	struct fake *s = arg;
+
+	check_headers(q);
+	if (s->hold && stage(q) == s->hold)
+		r->fault = WEB_WITHHOLD;
+	if (strstr(q->path, "k.condition-"))
+		probe(s, q, r);
+	else
+		answer(s, q, r);
 }
 
 #define ZEROES_CRC "0+y2qw==" /* CRC32C of 4 MiB of zeroes: of no part that is sent here */
@@ -235,8 +257,13 @@ static void test_conditions(void **state)
 		assert_int_equal(write_on(&f, "\"e99\"", &e), -1);
 		assert_int_equal(e.no, ESTALE);
 		assert_int_equal(e.http, 412);
+		const int heads = s.heads;
 		assert_int_equal(write_on(&f, s.etag, &e), 0);
 		assert_int_equal(write_on(&f, NULL, &e), 0);
+		/* Whether it heeds If-Match is asked once; one that does is not looked at first. */
+		assert_int_equal(s.probes, 1);
+		assert_int_equal(s.left, 0);
+		assert_int_equal(s.heads - heads, services[i].refuses || services[i].ignores);
 		aws_end(&f);
 	}
 }
