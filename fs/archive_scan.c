@@ -30,7 +30,7 @@ struct scan {
 static ssize_t next_part(void *arg, const void **p, struct err *e)
 {
 	struct scan *s = arg;
-	struct s3_part part = {s->a->etag, s->at, MIN(PART, s->a->index.size - s->at)};
+	struct s3_range part = {s->a->etag, s->at, MIN(PART, s->a->index.size - s->at)};
 
 	if (!part.n)
 		return 0;

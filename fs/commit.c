@@ -18,12 +18,13 @@ static int begin(struct model *md, enum why why, struct cancel *c, struct err *e
 {
 	SCOPED_LOCK(&md->s->mu);
 
-	while (md->committing && why != COMMIT_QUIET) {
+	while (md->early || (md->committing && why != COMMIT_QUIET)) {
 		if (cancel_is_set(c))
 			return err_set(
 				e, ECANCELED,
 				"the commit of model '%s' was cancelled; its files stay staged",
 				md->name);
+		md->early_stop = md->early;
 		models_wait_locked(md->s, 100);
 	}
 	if (md->deleting)
@@ -143,15 +144,14 @@ static int check(struct commit *c, struct err *e)
 		/* .error of models/ must tell which one */
 		return strstr(e->text, md->name) ? -1 : err_prefix(e, "model '%s'", md->name);
 	}
-	progress_phase(&md->work, PROGRESS_HASHING, 0);
-	return package_digest(c->plan, md->s->hashes, c->cancel, e);
+	return 0;
 }
 
-static bool changed_since(const struct commit *c)
+bool commit_stands(const struct commit *c)
 {
 	SCOPED_LOCK(&c->md->s->mu);
 
-	return c->md->gen != c->gen || c->md->writers;
+	return c->md->gen == c->gen && !c->md->writers;
 }
 
 /* What is published is what was staged at c->gen. */
@@ -162,7 +162,7 @@ static int settle(struct commit *c, struct err *e)
 	{
 		SCOPED_LOCK(&md->s->mu);
 		memcpy(md->base, c->version, sizeof md->base);
-		md->conflict = false;
+		md->conflict = md->early_failed = false;
 		md->dirty = md->gen != c->gen;
 		if (!md->dirty)
 			writers_forget(&md->programs);
@@ -176,7 +176,7 @@ static int attempt(struct commit *c, struct err *e)
 {
 	if (check(c, e) < 0 || commit_store(c, e) < 0)
 		return -1;
-	if (changed_since(c))
+	if (!commit_stands(c))
 		return err_set(e, EBUSY, "model '%s' changed while it was being committed",
 			       c->md->name);
 	if (c->record && commit_publish(c, e) < 0)

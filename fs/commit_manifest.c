@@ -4,8 +4,7 @@
  */
 #include <errno.h>
 
-#include "fs/models_room.h"
-#include "sagemaker/s3.h"
+#include "fs/sending.h"
 
 #define PUBLISH_TRIES 4
 
@@ -69,6 +68,25 @@ static int take_older(struct commit *c, struct err *e)
 	return c->record ? 1 : err_set(e, ENOMEM, "out of memory");
 }
 
+int commit_describe(struct commit *c, struct err *e)
+{
+	if (package_digest(c->plan, c->md->s->hashes, c->cancel, e) < 0)
+		return -1;
+	c->record = record_new(c->plan);
+	if (!c->record || (c->files && record_as_files(c->record) < 0))
+		return err_set(e, ENOMEM, "out of memory");
+	return 0;
+}
+
+/* A commit that was killed between its publication and its word to the journal. */
+static void forget_published(struct commit *c)
+{
+	const char *key = c->md->sending ? c->md->sending->key : NULL;
+
+	if (key && c->old && manifest_names_key(c->old, key))
+		sending_published(c->md);
+}
+
 /* What is published, and what is to be; c->record NULL: that is published. */
 static int read_both(struct commit *c, struct err *e)
 {
@@ -76,13 +94,28 @@ static int read_both(struct commit *c, struct err *e)
 	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
 		return -1;
 	catalog_learn(c->md, c->old, c->etag);
-	c->record = record_new(c->plan);
+	forget_published(c);
 	c->files = package_as_files(c->plan, c->md->s->m->opt->files_above);
-	if (!c->record || (c->files && record_as_files(c->record) < 0))
-		return err_set(e, ENOMEM, "out of memory");
+	if (!c->old &&
+	    !c->files) /* nothing that the digest could be compared with: it is made of what the upload reads */
+		return 0;
+	progress_phase(&c->md->work, PROGRESS_HASHING, 0);
+	if (commit_describe(c, e) < 0)
+		return -1;
 	if (!already(c))
 		c->conflict = conflicts(c);
 	return 0;
+}
+
+/* 1: no version has this content. */
+static int share_archive(struct commit *c, struct err *e)
+{
+	const cJSON *same = c->old ? manifest_find_digest(c->old, c->record) : NULL;
+
+	version_name(c->version); /* an archive's is its own */
+	if (!same)
+		return 1;
+	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 }
 
 int commit_look(struct commit *c, struct err *e)
@@ -90,19 +123,13 @@ int commit_look(struct commit *c, struct err *e)
 	if (read_both(c, e) < 0)
 		return -1;
 	if (!c->record)
-		return 0;
+		return c->old ? 0 : 1;
 	if (c->conflict && told(c))
 		return conflict_fail(c, e);
 	int older = take_older(c, e);
 	if (older > 0 && c->conflict)
 		return conflict_fail(c, e);
-	if (older)
-		return older < 0 ? -1 : 0;
-	version_name(c->version);
-	const cJSON *same = c->old ? manifest_find_digest(c->old, c->record) : NULL;
-	if (!same)
-		return 1;
-	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
+	return older ? MIN(older, 0) : share_archive(c, e);
 }
 
 static int put(struct commit *c, struct manifest **made, char etag[128], struct err *e)

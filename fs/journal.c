@@ -225,6 +225,14 @@ int journal_end(struct journal *j, int64_t id, struct err *e)
 			  e);
 }
 
+int journal_end_named(struct journal *j, const char *kind, const char *name, struct err *e)
+{
+	SCOPED_LOCK(&j->mu);
+
+	return run_locked(j, "DELETE FROM operation WHERE kind = ? AND name = ?",
+			  (const char *const[3]){kind, name}, 0, e);
+}
+
 struct row {
 	struct row *next;
 	int64_t id;

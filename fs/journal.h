@@ -20,6 +20,9 @@ int journal_begin(struct journal *j, const char *kind, const char *name, const c
 		  int64_t *id, struct err *e) _must_check_;
 int journal_update(struct journal *j, int64_t id, const char *json, struct err *e) _must_check_;
 int journal_end(struct journal *j, int64_t id, struct err *e) _must_check_;
+/* journal_end_named: all operations of that kind and name. */
+int journal_end_named(struct journal *j, const char *kind, const char *name, struct err *e)
+	_must_check_;
 /* journal_each: every operation of kind in order of begin. fn returns non-zero to stop. fn may call back (rows are read first). */
 int journal_each(struct journal *j, const char *kind,
 		 int (*fn)(void *arg, int64_t id, const char *name, const char *json), void *arg,

@@ -6,6 +6,7 @@
 
 #include "fs/dirs.h"
 #include "fs/models_room.h"
+#include "fs/sending.h"
 
 static struct models *models_of(struct req *r)
 {
@@ -283,6 +284,11 @@ static void models_unlink(struct req *r, struct node *dir, const char *name)
 		reply_err(r, EISDIR);
 }
 
+static bool working_locked(const struct model *md)
+{
+	return md->committing || md->early || md->copying;
+}
+
 /* models/A to models/B: nothing of either is in S3. */
 static int rename_locked(struct models *s, struct model *from, struct model *to, struct err *e)
 {
@@ -295,7 +301,7 @@ static int rename_locked(struct models *s, struct model *from, struct model *to,
 			e, EXDEV,
 			"model '%s' is published: its name in S3 cannot change (mv copies instead)",
 			from->name);
-	if (from->committing || from->copying)
+	if (working_locked(from))
 		return err_set(e, EBUSY,
 			       "model '%s' is being committed; rename it before or after that",
 			       from->name);
@@ -332,6 +338,7 @@ static void rename_job(void *arg, struct cancel *cancel)
 		model_fail_room(c->r, &e);
 	} else {
 		node_move(s->m->tree, c->n, c->name, c->n2, c->name2);
+		sending_drop(c->md); /* to a key of the old name */
 		/* the new name's row first: a crash between the two must not lose the mark */
 		if (model_persist(c->md, &e) < 0 || model_persist(to, &e) < 0)
 			mount_fail(s->m, ROOM_MODELS, &e);
@@ -478,7 +485,7 @@ static bool busy(struct models *s)
 {
 	SCOPED_LOCK(&s->mu);
 	for (const struct model *md = s->list; md; md = md->next) {
-		if (md->committing || md->deleting || md->copying)
+		if (working_locked(md) || md->deleting)
 			return true;
 	}
 	return false;
@@ -494,8 +501,10 @@ static void quiet_end(struct models *s)
 		md = s->list;
 	}
 
-	for (; md; md = md->next)
+	for (; md; md = md->next) {
 		timer_disarm(s->m->watch, &md->quiet);
+		timer_disarm(s->m->watch, &md->early_timer);
+	}
 }
 
 static void grace_over(struct timer *t)
@@ -526,6 +535,7 @@ void models_stop(struct models *s, long grace_ms)
 
 static void model_free(struct model *md)
 {
+	sending_free(md);
 	manifest_unref(md->man);
 	archive_unref(md->archive);
 	names_clear(&md->gone);

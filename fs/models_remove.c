@@ -4,6 +4,7 @@
 
 #include "fs/endpoints.h"
 #include "fs/models_room.h"
+#include "fs/sending.h"
 #include "sagemaker/s3.h"
 
 struct removal {
@@ -88,7 +89,7 @@ static int idle(struct model *md, struct cancel *c, struct err *e)
 {
 	SCOPED_LOCK(&md->s->mu);
 
-	while (md->committing || md->copying) {
+	while (md->committing || md->early || md->copying) {
 		if (cancel_is_set(c))
 			return err_set(e, ECANCELED, "the removal of model '%s' was cancelled",
 				       md->name);
@@ -154,6 +155,7 @@ static int remove_all(struct model *md, struct cancel *c, struct err *e)
 
 	if (idle(md, c, e) < 0)
 		return -1;
+	sending_drop(md); /* an unreachable service must not keep anybody from it */
 	{
 		SCOPED_LOCK(&s->mu);
 		ours = md->base[0] || md->known == KNOWN_PUBLISHED;

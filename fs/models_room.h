@@ -45,6 +45,7 @@ enum why {
 }; /* who wants it: nobody, a user or a deploy, the unmount */
 
 struct file; /* an open handle: staging_file.c */
+struct sending;
 
 struct model { /* guarded by models.mu but for s; never freed before models_free */
 	struct models *s;
@@ -76,13 +77,21 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	/* work in flight */
 	bool copying, committing, deleting, fetching, pruning, prune_again;
 	/* models_progress.c; have their own locks: called with models.mu or without */
-	struct progress work;  /* the commit or copy-up that runs */
-	struct progress reads; /* of published files from S3 */
-	struct events events;  /* what readers of .sagemaker/events see */
-	char *told;            /* the status line of the newest of them that was one */
-	int64_t told_at;       /* atomic: now_ms() of the newest that counts bytes */
-	uint64_t woken;        /* the events that readers were woken for */
-	struct cancel *cancel; /* of the running commit, NULL none */
+	struct progress work;    /* the commit or copy-up that runs */
+	struct progress reads;   /* of published files from S3 */
+	struct events events;    /* what readers of .sagemaker/events see */
+	char *told;              /* the status line of the newest of them that was one */
+	int64_t told_at;         /* atomic: now_ms() of the newest that counts bytes */
+	uint64_t woken;          /* the events that readers were woken for */
+	struct cancel *cancel;   /* of the running commit or early job, NULL none */
+	struct sending *sending; /* sending.h; NULL none, or a job has it */
+	int64_t restored;        /* the journal's upload that it was made of at start; 0: none */
+	/* commit_early.c: files are sent while others are still written */
+	bool early, early_armed,
+		early_stop; /* the job runs; its timer does; a commit waits for it */
+	bool early_failed;  /* the service said no: the commit will say so */
+	uint64_t closed;    /* bytes of files that were closed since it last looked */
+	struct timer early_timer;
 	struct timer quiet;
 	bool quiet_armed;
 
@@ -457,6 +466,10 @@ void model_commit_start(struct model *md);
 int model_plan(struct model *md, struct package_plan **out, struct err *e) _must_check_;
 void staging_fsyncdir(struct req *r, struct node *dir, bool datasync);
 
+/* commit_early.c: early_closed: a file of that many bytes was written and closed. early_timer: of md->early_timer. */
+void early_closed(struct model *md, uint64_t bytes);
+void early_timer(struct timer *t);
+
 /* One commit under way (commit.c, commit_publish.c). */
 struct commit {
 	struct model *md;
@@ -467,18 +480,23 @@ struct commit {
 	char version[48], key[1100];
 	struct manifest *old; /* what is published, NULL nothing */
 	char etag[128];
-	int64_t journal;
-	bool uploaded; /* key is ours and no manifest names it yet */
-	bool conflict; /* another version was published: ours is not to be the current one */
-	bool files;    /* no archive: key is a prefix */
-	cJSON *data;   /* of an upload of files: the journal's row */
-	cJSON *record; /* the version to publish */
+	bool sent;       /* this commit made the archive of md->sending */
+	bool uploaded;   /* ... and no manifest names it yet */
+	bool conflict;   /* another version was published: ours is not to be the current one */
+	bool files;      /* no archive: key is a prefix */
+	cJSON *data;     /* of an upload of files: the journal's row */
+	int64_t journal; /* of that row */
+	cJSON *record;   /* the version to publish */
 	struct cancel *cancel;
 };
 
+/* commit_stands: whether the files are those that were checked. */
+bool commit_stands(const struct commit *c);
 /* commit_store: uploads unless a version with this digest is there; c->record is what to publish, NULL: it is published. */
 int commit_store(struct commit *c, struct err *e) _must_check_;
-/* commit_look: reads the manifest. 1: to be uploaded first, as c->version; 0: c->record is what to publish, NULL: it is published. */
+/* commit_describe: c->record, of the plan with its digest. */
+int commit_describe(struct commit *c, struct err *e) _must_check_;
+/* commit_look: reads the manifest. 1: to be uploaded first (c->record NULL: and then described); 0: c->record is what to publish, NULL: it is published. */
 int commit_look(struct commit *c, struct err *e) _must_check_;
 /* commit_publish: the manifest. EEXIST: another mount published meanwhile; ours is a version, but not current. EBUSY: again. */
 int commit_publish(struct commit *c, struct err *e) _must_check_;
@@ -488,7 +506,8 @@ int commit_upload_files(struct commit *c, struct err *e) _must_check_;
 void commit_files_finish(struct commit *c, int r);
 void commit_files_forget(struct model *md);
 void commit_files_resume(struct models *s);
-/* commit_finish: ends the journal's operation; takes an unpublished upload away again (r < 0). */
+/* commit_finish: what was published is no upload any more; an archive that was made and not published is taken away again (r < 0). What
+ * has not become an archive yet stays for the next try. */
 void commit_finish(struct commit *c, int r);
 void commit_resume_uploads(struct models *s);
 

@@ -30,7 +30,7 @@ static int get(struct model *md, const struct archive *a, size_t i, struct buf *
 	       struct cancel *c, struct err *e)
 {
 	struct s3_bucket bucket;
-	struct s3_part part = {.etag = a->etag};
+	struct s3_range part = {.etag = a->etag};
 
 	gz_chunk_range(&a->index, i, &part.from, &part.n);
 	out->max = (size_t)part.n;

@@ -8,8 +8,6 @@
 
 #include "fs/models_room.h"
 
-#define HASH_EARLY ((off_t)1 << 20) /* files from this size are hashed when they close */
-
 struct model *file_model(const struct file *f)
 {
 	return __atomic_load_n(&f->md, __ATOMIC_RELAXED);
@@ -326,39 +324,13 @@ void file_write(struct req *r, struct node *n, void *h, const void *p, size_t si
 		reply_write(r, (size_t)k);
 }
 
-struct hashing {
-	struct models *s;
-	int fd;
-};
-
-static void hash_job(void *arg, struct cancel *cancel)
-{
-	struct hashing *h = arg;
-	unsigned char out[SHA256_LEN];
-	struct err e;
-
-	(void)!hash_cache_file(h->s->hashes, h->fd, cancel, out, &e); /* only to have it early */
-	close(h->fd);
-	free(h);
-}
-
-/* A big file is hashed once its writer is done, so that the commit need not read it again for that. */
-static void hash_early(const struct file *f)
+/* What is written is ready to be sent. */
+static void closed(const struct file *f)
 {
 	struct stat st;
-	struct hashing *h;
 
-	if (!f->wrote || f->failed || fstat(f->fd, &st) < 0 || st.st_size < HASH_EARLY ||
-	    !st.st_nlink)
-		return;
-	h = malloc(sizeof *h);
-	if (!h)
-		return;
-	*h = (struct hashing){file_model(f)->s, fcntl(f->fd, F_DUPFD_CLOEXEC, 0)};
-	if (h->fd >= 0 && jobs_run(file_model(f)->s->m->jobs, hash_job, h) == 0)
-		return;
-	closep(&h->fd);
-	free(h);
+	if (f->wrote && !f->failed && fstat(f->fd, &st) == 0 && st.st_nlink)
+		early_closed(file_model(f), (uint64_t)st.st_size);
 }
 
 void file_release(struct req *r, struct node *n, void *h)
@@ -367,7 +339,7 @@ void file_release(struct req *r, struct node *n, void *h)
 
 	(void)n;
 	handle_remove(f);
-	hash_early(f);
+	closed(f);
 	handle_free(f);
 	reply_err(r, 0);
 }

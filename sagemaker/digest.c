@@ -34,12 +34,24 @@ static int hash_member(const struct work *w, struct package_member *m, struct er
 	return 0;
 }
 
+int package_hash(struct package_plan *p, size_t member, struct hash_cache *cache,
+		 struct cancel *cancel, struct err *e)
+{
+	struct work w = {.plan = p, .cache = cache, .cancel = cancel};
+	struct package_member *m = &p->members[member];
+
+	if (hash_member(&w, m, e))
+		return -1;
+	m->hashed = true;
+	return 0;
+}
+
 static int hash_one(void *arg, size_t i, struct err *e)
 {
 	const struct work *w = arg;
 	struct package_member *m = &w->plan->members[i];
 
-	m->hashed = hash_member(w, m, e) == 0;
+	m->hashed = m->hashed || hash_member(w, m, e) == 0;
 	return m->hashed ? 0 : -1;
 }
 

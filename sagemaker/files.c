@@ -5,6 +5,7 @@
 #include "sagemaker/each.h"
 #include "sagemaker/gzindex.h"
 #include "sagemaker/s3_internal.h"
+#include "sagemaker/s3_stream.h"
 
 #define SMALL   ((uint64_t)8 << 20) /* one request each */
 #define THREADS 8
@@ -184,14 +185,14 @@ static int put_small(const struct files *f, size_t i, const char *key, char *blo
 
 struct sending {
 	const struct files *f;
-	struct s3_upload *upload;
+	struct s3_stream *stream;
 };
 
 static int send_piece(void *arg, const char *p, size_t n, struct err *e)
 {
 	const struct sending *s = arg;
 
-	if (s3_upload_write(s->upload, p, n, e))
+	if (s3_stream_write(s->stream, p, n, e))
 		return -1;
 	count(s->f, n);
 	return 0;
@@ -200,15 +201,16 @@ static int send_piece(void *arg, const char *p, size_t n, struct err *e)
 static int put_large(const struct files *f, size_t i, const char *key, char *block,
 		     struct s3_object *out, struct err *e)
 {
-	struct sending s = {f, s3_upload_new(f->aws, f->bucket, key, NULL, f->cancel, e)};
+	struct s3_upload *u = s3_upload_new(f->aws, f->bucket, key, NULL, f->cancel, e);
+	struct sending s = {f, s3_stream_new(u, e)};
 
-	if (!s.upload)
+	if (!s.stream)
 		return -1;
 	if (each_piece(f, i, block, send_piece, &s, e)) {
-		s3_upload_abort(s.upload);
+		s3_stream_abort(s.stream);
 		return -1;
 	}
-	return s3_upload_finish(s.upload, out, e);
+	return s3_stream_finish(s.stream, out, e);
 }
 
 static int upload_one(const struct files *f, size_t i, struct err *e)

@@ -2,7 +2,7 @@
  * gzindex.h: where inflating of a gzip stream can start, so that a part of an archive is read without what is before it. Pure.
  *
  * A stream is cut into chunks, each from one restart point to the next. The points of archives that we wrote are in their manifests
- * (gzip.h: full flushes at whole bytes). Those of anybody else's are found by inflating it once (gzscan.h), and take the 32 KiB
+ * (pack.h: full flushes at whole bytes). Those of anybody else's are found by inflating it once (gzscan.h), and take the 32 KiB
  * before them and perhaps some bits of the byte before. Every chunk has the CRC-32 of its inflated bytes: nothing else is believed.
  */
 #ifndef SAGEMAKER_GZINDEX_H

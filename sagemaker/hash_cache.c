@@ -33,14 +33,19 @@ static int64_t nanoseconds(const struct timespec *t)
 	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
+static struct key key_of_stat(const struct stat *st)
+{
+	return (struct key){st->st_dev, st->st_ino, (uint64_t)st->st_size,
+			    nanoseconds(&st->st_mtim), nanoseconds(&st->st_ctim)};
+}
+
 static int key_of(int fd, struct key *k, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return err_errno(e, "read a file's attributes");
-	*k = (struct key){st.st_dev, st.st_ino, (uint64_t)st.st_size, nanoseconds(&st.st_mtim),
-			  nanoseconds(&st.st_ctim)};
+	*k = key_of_stat(&st);
 	return 0;
 }
 
@@ -105,6 +110,22 @@ static void remember(struct hash_cache *c, const struct key *k, const unsigned c
 			oldest = r;
 	*oldest = (struct row){.key = *k, .used = ++c->clock};
 	memcpy(oldest->sha256, hash, SHA256_LEN);
+}
+
+void hash_cache_keep(struct hash_cache *c, const struct stat *st,
+		     const unsigned char sha256[SHA256_LEN])
+{
+	const struct key k = key_of_stat(st);
+
+	if (c)
+		remember(c, &k, sha256);
+}
+
+bool hash_cache_has(struct hash_cache *c, const struct stat *st, unsigned char out[SHA256_LEN])
+{
+	const struct key k = key_of_stat(st);
+
+	return c && look_up(c, &k, out);
 }
 
 static int hash_file(int fd, struct cancel *cancel, unsigned char out[SHA256_LEN], struct err *e)

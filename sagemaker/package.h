@@ -8,13 +8,25 @@
 #ifndef SAGEMAKER_PACKAGE_H
 #define SAGEMAKER_PACKAGE_H
 
+#include <sys/stat.h>
+
 #include "sagemaker/buf.h"
 #include "sagemaker/cancel.h"
-#include "sagemaker/gzip.h"
+#include "sagemaker/err.h"
 #include "sagemaker/hash.h"
 
 /* part of the digest: bump when the same files would give another archive */
 #define PACKAGE_LAYOUT_VERSION "1"
+
+/* A receiver of an archive's bytes, in order; -1 with e filled stops everything. */
+typedef int gzip_sink(void *arg, const void *p, size_t n, struct err *e);
+
+struct gzip_point {   /* a place where inflating can start: after a full flush */
+	uint64_t in;  /* offset in the uncompressed stream */
+	uint64_t out; /* offset in the compressed stream */
+	uint32_t
+		crc; /* CRC-32 of the uncompressed bytes from here to the next point, or to the end */
+};
 
 struct package_member {
 	/* as the user wrote it, relative to the model's directory; NULL for a generated file */
@@ -77,20 +89,31 @@ void hash_cache_free(struct hash_cache *c);
 int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e) _must_check_;
 
+/* hash_cache_keep: the file of these attributes was read while they were the same, and has this hash; a file that changed less than
+ * 50 ms ago is not remembered. c may be NULL. hash_cache_has: the hash of such a file, if it is known. */
+void hash_cache_keep(struct hash_cache *c, const struct stat *st,
+		     const unsigned char sha256[SHA256_LEN]);
+bool hash_cache_has(struct hash_cache *c, const struct stat *st, unsigned char out[SHA256_LEN]);
+
+/* package_hash: the hash of one member, set in the plan. EBUSY: it is another file than the plan's. */
+int package_hash(struct package_plan *p, size_t member, struct hash_cache *cache,
+		 struct cancel *cancel, struct err *e) _must_check_;
 /* package_digest_known: the same of members that are all hashed already. package_sort_last: members by archive path; of two of one
  * path only the last stays. */
 int package_digest_known(struct package_plan *p);
 void package_sort_last(struct package_plan *p);
+/* package_digest: the digest, after the hashes of those members that have none yet. */
 int package_digest(struct package_plan *p, struct hash_cache *cache, struct cancel *cancel,
 		   struct err *e) _must_check_;
 
-/* package_write: the archive into sink. A file that changed size or vanished since the plan: EBUSY. progress (may be NULL)
- * counts uncompressed bytes. points as gzip_finish; member_offsets (may be NULL) receives n_members tar offsets. */
+/* package_write: the archive into sink, its members sorted; sets their hashes. A file that changed size or vanished since the plan: EBUSY.
+ * progress (may be NULL) counts uncompressed bytes. (An upload makes the same archive of pieces that are done when they can be, in
+ * whatever order: bundle.h.) */
 struct package_output {
 	gzip_sink *sink;
 	void *arg;
 	void (*progress)(void *arg, uint64_t bytes);
-	struct gzip_point *points; /* out */
+	struct gzip_point *points; /* out: malloc'ed for the caller */
 	size_t n_points;           /* out */
 	/* out: offset of each member's data in the tar stream, malloc'ed */
 	uint64_t *member_offsets;

@@ -46,7 +46,7 @@ int s3_get(struct aws *a, const struct s3_bucket *bucket, const char *key, size_
 int s3_get_fd(struct aws *a, const struct s3_bucket *bucket, const char *key, int fd,
 	      struct s3_object *o, struct cancel *c, struct err *e) _must_check_;
 
-struct s3_part {
+struct s3_range {
 	const char *etag; /* the object must still be that (ESTALE); "": any */
 	uint64_t from, n; /* n > 0 */
 };
@@ -54,7 +54,7 @@ struct s3_part {
 /* s3_get_range: a part of an object, added to out; breaks are continued. EBADMSG unless all of it is within the object. Nothing but
  * the length is verified: S3 has no checksums of ranges. */
 int s3_get_range(struct aws *a, const struct s3_bucket *bucket, const char *key,
-		 const struct s3_part *part, struct buf *out, struct cancel *c, struct err *e)
+		 const struct s3_range *part, struct buf *out, struct cancel *c, struct err *e)
 	_must_check_;
 int s3_delete(struct aws *a, const struct s3_bucket *bucket, const char *key, struct cancel *c,
 	      struct err *e) _must_check_;
@@ -95,28 +95,58 @@ int s3_list(struct aws *a, const struct s3_bucket *bucket, const char *prefix,
 	_must_check_;
 
 /*
- * An upload of unknown length in one pass. Bytes are gathered into parts of >= 8 MiB (growing so that 5 TiB fit in 10,000);
- * full parts go out through aws_start, several at once, at most config.upload_memory bytes in flight: s3_upload_write blocks
- * until there is room. Less than one part in all: a single PutObject at finish. Each part carries CRC32C, the whole a
- * FULL_OBJECT CRC32C where the service takes it. One thread at a time per upload.
+ * An upload in parts that come in any order, from any number of threads, and may be left and gone on with. A part's bytes stand in
+ * room that the upload lends: s3_upload_room waits until it fits beside what is in flight (config.upload_memory), s3_upload_send takes
+ * it, with as many parts at once as the line carries. Each part has its CRC32C, the whole a FULL_OBJECT CRC32C where the service takes
+ * it. What is one room's worth in all is a single PutObject (s3_upload_whole). S3 wants 5 MiB of every listed part but the last.
  */
 struct s3_upload;
+
+#define S3_PART_MIN  ((size_t)5 << 20)
+#define S3_MAX_PARTS 10000
+
+struct s3_part {
+	int number;   /* 1 to S3_MAX_PARTS; a number that is sent again replaces its part */
+	uint32_t crc; /* CRC32C */
+	uint64_t size;
+	char etag[128]; /* with its quotes; "" until it is there */
+};
 
 struct s3_upload_hooks {
 	/* journal: before the first part; NULL ok */
 	void (*started)(void *arg, const char *upload_id);
-	/* progress: total bytes sent so far; any thread; NULL ok */
+	/* progress: total bytes that are at the service so far; any thread; NULL ok */
 	void (*sent)(void *arg, uint64_t bytes);
 	void *arg;
 };
 struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, const char *key,
 				const struct s3_upload_hooks *h, struct cancel *c, struct err *e)
 	_must_check_;
-int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e) _must_check_;
-/* finish: waits for the parts, completes (200 with <Error> is a failure; a lost reply is decided by HEAD), frees u on success
- * and failure alike; on failure the multipart upload is aborted. */
-int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e) _must_check_;
-void s3_upload_abort(struct s3_upload *u); /* cancels parts, aborts at the service, frees */
+/* s3_upload_resume: go on with what an earlier s3_upload began (before anything is sent): a part that is there already with the same
+ * bytes is not sent again. e->http 404: the service knows of no such upload (any more). */
+int s3_upload_resume(struct s3_upload *u, const char *id, struct err *e) _must_check_;
+/* s3_upload_room: room for max bytes, of which about size will be used. s3_upload_drop: gives it back. -1 also when a part failed. */
+int s3_upload_room(struct s3_upload *u, size_t size, size_t max, void **room, struct err *e)
+	_must_check_;
+void s3_upload_drop(struct s3_upload *u, void *room);
+/* s3_upload_send: sends p->size bytes of room, which it takes in any case; begins the upload first if nobody has. *p is the caller's and
+ * stays until the upload is settled; its ETag is there then. */
+int s3_upload_send(struct s3_upload *u, struct s3_part *p, void *room, struct err *e) _must_check_;
+/* s3_upload_settle: waits until nothing is in flight. -1: the first failure of a part; the upload takes no more then. */
+int s3_upload_settle(struct s3_upload *u, struct err *e) _must_check_;
+/* s3_upload_finish: settles, puts together the n parts listed (by ascending numbers; others are dropped by the service): 200 with
+ * <Error> is a failure; a lost reply is decided by HEAD. On failure u is as it was, to be left or aborted. */
+int s3_upload_finish(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
+		     struct s3_object *out, struct err *e) _must_check_;
+/* s3_upload_whole: n bytes of room are all; takes room in any case. */
+int s3_upload_whole(struct s3_upload *u, void *room, size_t n, struct s3_object *out, struct err *e)
+	_must_check_;
+/* s3_upload_id: "" until begun. */
+const char *s3_upload_id(struct s3_upload *u);
+/* Both end what is in flight and free u (NULL: nothing). leave: parts stay at the service, for s3_upload_resume (also after
+ * s3_upload_finish or s3_upload_whole). abort: they go; -1: they may be there still, e says why. */
+void s3_upload_leave(struct s3_upload *u);
+int s3_upload_abort(struct s3_upload *u, struct err *e);
 /* s3_multipart_abort: abort by id (journal recovery); an unknown id is success. */
 int s3_multipart_abort(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		       const char *upload_id, struct cancel *c, struct err *e) _must_check_;

@@ -40,7 +40,7 @@ static int on_body(void *arg, const void *p, size_t n)
 }
 
 static int request(struct aws *a, struct range *g, const struct s3_bucket *bucket, const char *key,
-		   const struct s3_part *part, struct cancel *cancel, struct err *e)
+		   const struct s3_range *part, struct cancel *cancel, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
@@ -84,7 +84,7 @@ static int go_on(const struct range *g, uint64_t before, int *stalls, struct can
 }
 
 int s3_get_range(struct aws *a, const struct s3_bucket *bucket, const char *key,
-		 const struct s3_part *part, struct buf *out, struct cancel *c, struct err *e)
+		 const struct s3_range *part, struct buf *out, struct cancel *c, struct err *e)
 {
 	struct range g = {.from = part->from, .n = part->n, .out = out};
 	int stalls = 0;

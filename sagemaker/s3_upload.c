@@ -1,4 +1,6 @@
+/* s3_upload.c: an upload's life, its memory and its parts in flight. */
 #include <errno.h>
+#include <time.h>
 
 #include "sagemaker/hash.h"
 #include "sagemaker/s3_upload_internal.h"
@@ -12,15 +14,28 @@
 #define CONTENT_TYPE   "application/gzip"
 
 /* The memory of a part; kept for later parts, so that pages are touched once. */
-struct chunk {
-	struct chunk *next;
-	size_t cap, len;
+struct s3_room {
+	struct s3_room *next;
+	size_t max, size; /* what it holds; what it counts for */
 	char data[];
+};
+
+/* A part on its way. */
+struct flight {
+	struct s3_upload *u;
+	struct s3_part *p;
+	struct s3_room *room;
+	size_t sent;
 };
 
 static int out_of_memory(struct err *e)
 {
 	return err_set(e, ENOMEM, "could not upload: out of memory");
+}
+
+uint64_t s3_part_size(int index)
+{
+	return FIRST_PART << (index / PARTS_PER_SIZE);
 }
 
 static void relay_cancel(void *arg)
@@ -33,18 +48,16 @@ static void upload_free(struct s3_upload *u)
 	cancel_off(u->parent, relay_cancel, u->cancel);
 	cancel_unref(u->parent);
 	cancel_unref(u->cancel);
-	for (int i = 0; i < u->n_parts; i++)
-		free(u->parts[i]);
-	free(u->parts);
-	free(u->filling);
+	s3_listed_free(u);
 	while (u->spare) {
-		struct chunk *k = u->spare;
+		struct s3_room *k = u->spare;
 
 		u->spare = k->next;
 		free(k);
 	}
 	pthread_cond_destroy(&u->changed);
 	pthread_mutex_destroy(&u->mu);
+	pthread_mutex_destroy(&u->beginning);
 	free(u->kms_key);
 	free(u->key);
 	free(u->id);
@@ -64,8 +77,10 @@ struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, c
 	u->full_object = true;
 	if (h)
 		u->hooks = *h;
+	pthread_mutex_init(&u->beginning, NULL);
 	pthread_mutex_init(&u->mu, NULL);
 	pthread_cond_init(&u->changed, NULL);
+	s3_window_init(&u->window);
 	u->bucket = *bucket;
 	u->kms_key = bucket->kms_key ? strdup(bucket->kms_key) : NULL;
 	u->bucket.kms_key = u->kms_key;
@@ -81,21 +96,36 @@ struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, c
 	return u;
 }
 
-/* Memory ----------------------------------------------------------------------------------- */
-
-uint64_t s3_part_size(int index)
+int s3_upload_resume(struct s3_upload *u, const char *id, struct err *e)
 {
-	return FIRST_PART << (index / PARTS_PER_SIZE);
+	u->id = strdup(id);
+	if (!u->id)
+		return out_of_memory(e);
+	return s3_parts_list(u, e);
 }
 
-/* A spare chunk of that size; smaller ones have had their day. */
-static struct chunk *take_spare_locked(struct s3_upload *u, size_t size)
+const char *s3_upload_id(struct s3_upload *u)
+{
+	SCOPED_LOCK(&u->beginning);
+
+	return u->id ? u->id : "";
+}
+
+/* Memory ----------------------------------------------------------------------------------- */
+
+static struct s3_room *room_of(void *data)
+{
+	return (struct s3_room *)(void *)((char *)data - offsetof(struct s3_room, data));
+}
+
+/* A spare room of that size; smaller ones have had their day. */
+static struct s3_room *take_spare_locked(struct s3_upload *u, size_t max)
 {
 	while (u->spare) {
-		struct chunk *k = u->spare;
+		struct s3_room *k = u->spare;
 
 		u->spare = k->next;
-		if (k->cap == size)
+		if (k->max == max)
 			return k;
 		free(k);
 	}
@@ -111,37 +141,48 @@ static int failed_locked(const struct s3_upload *u, struct err *e)
 	return -1;
 }
 
-/* Waits until a chunk fits beside those in flight (one always does). */
-static int next_chunk(struct s3_upload *u, struct err *e)
+int s3_upload_room(struct s3_upload *u, size_t size, size_t max, void **room, struct err *e)
 {
-	size_t size = (size_t)s3_part_size(u->n_parts), limit = aws_config(u->a)->upload_memory;
-	struct chunk *k;
+	size_t limit = aws_config(u->a)->upload_memory;
+	struct s3_room *k;
 
 	limit = limit ? limit : UPLOAD_MEMORY;
 	pthread_mutex_lock(&u->mu);
 	while (!u->failure.no && u->in_flight && u->memory + size > limit)
 		pthread_cond_wait(&u->changed, &u->mu);
 	int failed = failed_locked(u, e);
-	k = failed ? NULL : take_spare_locked(u, size);
+	k = failed ? NULL : take_spare_locked(u, max);
 	if (!failed)
 		u->memory += size;
 	pthread_mutex_unlock(&u->mu);
 	if (failed)
 		return -1;
 	if (!k)
-		k = malloc(sizeof *k + size);
-	if (!k)
+		k = malloc(sizeof *k + max);
+	if (!k) {
+		SCOPED_LOCK(&u->mu);
+		u->memory -= size;
 		return out_of_memory(e);
-	*k = (struct chunk){NULL, size, 0};
-	u->filling = k;
+	}
+	*k = (struct s3_room){.max = max, .size = size};
+	*room = k->data;
 	return 0;
 }
 
-static void give_back_locked(struct s3_upload *u, struct chunk *k)
+static void give_back_locked(struct s3_upload *u, struct s3_room *k)
 {
-	u->memory -= k->cap;
+	u->memory -= k->size;
 	k->next = u->spare;
 	u->spare = k;
+	pthread_cond_broadcast(&u->changed);
+}
+
+void s3_upload_drop(struct s3_upload *u, void *room)
+{
+	SCOPED_LOCK(&u->mu);
+
+	if (room)
+		give_back_locked(u, room_of(room));
 }
 
 /* Beginning -------------------------------------------------------------------------------- */
@@ -221,22 +262,42 @@ begun:
 	return 0;
 }
 
+/* Once, whichever thread has the first part. */
+static int begin_once(struct s3_upload *u, struct err *e)
+{
+	SCOPED_LOCK(&u->beginning);
+
+	return u->id ? 0 : begin(u, e);
+}
+
 /* Parts ------------------------------------------------------------------------------------ */
+
+static double seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void count_sent(struct s3_upload *u, size_t n)
+{
+	pthread_mutex_lock(&u->mu);
+	u->sent += n;
+	uint64_t sent = u->sent;
+	pthread_mutex_unlock(&u->mu);
+	if (n && u->hooks.sent)
+		u->hooks.sent(u->hooks.arg, sent);
+}
 
 /* A part sent again does not count twice. */
 static void on_part_sent(void *arg, size_t n)
 {
-	struct part *p = arg;
-	struct s3_upload *u = p->u;
+	struct flight *f = arg;
+	size_t more = MIN(n, (size_t)f->p->size - f->sent);
 
-	pthread_mutex_lock(&u->mu);
-	size_t more = MIN(n, p->len - p->sent);
-	p->sent += more;
-	u->sent += more;
-	uint64_t sent = u->sent;
-	pthread_mutex_unlock(&u->mu);
-	if (more && u->hooks.sent)
-		u->hooks.sent(u->hooks.arg, sent);
+	f->sent += more;
+	count_sent(f->u, more);
 }
 
 /* Keeps the first failure; later parts end because of it. */
@@ -248,136 +309,126 @@ static void set_failure_locked(struct s3_upload *u, int number, const struct err
 	err_prefix(&u->failure, "upload part %d of 's3://%s/%s'", number, u->bucket.name, u->key);
 }
 
+/* What the reply to a part says of it; etag is set. */
+static void judge_part(const struct s3_part *p, const struct http_resp *r, char etag[128],
+		       struct err *e)
+{
+	const char *shown = http_header_get(&r->headers, "ETag");
+
+	if (!shown || s3_copy_text(etag, sizeof p->etag, shown))
+		err_set(e, EPROTO, "the reply has no usable ETag");
+	else if (s3_crc_check(&r->headers, p->crc, e))
+		e->no = EIO;
+}
+
 static void on_part_done(void *arg, struct http_resp *r, const struct err *e)
 {
-	struct part *p = arg;
-	struct s3_upload *u = p->u;
+	struct flight *f = arg;
+	struct s3_upload *u = f->u;
 	struct err own = *e;
 	struct cancel *cancel = cancel_ref(u->cancel); /* u may be gone once in_flight is 0 */
-	const char *etag = http_header_get(&r->headers, "ETag");
+	char etag[sizeof f->p->etag] = "";
 
-	if (!own.no && (!etag || s3_copy_text(p->etag, sizeof p->etag, etag)))
-		err_set(&own, EPROTO, "the reply has no usable ETag");
-	if (!own.no && s3_crc_check(&r->headers, p->crc, &own))
-		own.no = EIO;
 	if (!own.no)
-		on_part_sent(p, p->len); /* what was not reported piece by piece */
+		judge_part(f->p, r, etag, &own);
+	if (!own.no)
+		on_part_sent(f, f->p->size); /* what was not reported piece by piece */
 	pthread_mutex_lock(&u->mu);
 	if (own.no)
-		set_failure_locked(u, p->number, &own);
-	give_back_locked(u, p->chunk);
-	p->chunk = NULL;
+		set_failure_locked(u, f->p->number, &own);
+	else
+		s3_window_ended(&u->window, f->p->size, seconds());
+	memcpy(f->p->etag, own.no ? "" : etag, own.no ? 1 : sizeof etag);
+	give_back_locked(u, f->room);
 	u->in_flight--;
-	pthread_cond_broadcast(&u->changed);
 	pthread_mutex_unlock(&u->mu);
+	free(f);
 	if (own.no)
 		cancel_set(cancel);
 	cancel_unref(cancel);
 }
 
-static int start_part(struct s3_upload *u, struct part *p, struct err *e)
+static int start_part(struct flight *f, struct err *e)
 {
+	struct s3_upload *u = f->u;
 	struct s3_call c _cleanup_s3_call_;
 	_cleanup_buf_ struct buf query = BUF_INIT(0);
 	char crc[S3_CRC_TEXT];
 
-	buf_printf(&query, "partNumber=%d&uploadId=", p->number);
+	buf_printf(&query, "partNumber=%d&uploadId=", f->p->number);
 	if (uri_encode(u->id, strlen(u->id), false, &query))
 		return out_of_memory(e);
-	s3_crc_text(p->crc, crc);
+	s3_crc_text(f->p->crc, crc);
 	if (s3_call_init(&c, u->a, "PUT", &u->bucket, u->key, e) ||
 	    s3_call_header(&c, "x-amz-checksum-crc32c", crc, e))
 		return -1;
 	c.q.host = u->host[0] ? u->host : NULL;
 	c.q.query = buf_cstr(&query);
-	c.q.body = p->chunk->data;
-	c.q.body_len = p->len;
+	c.q.body = f->room->data;
+	c.q.body_len = f->p->size;
 	c.q.cancel = u->cancel;
 	c.q.on_sent = on_part_sent;
-	c.q.sent_arg = p;
-	return aws_start(u->a, &AWS_S3, &c.q, on_part_done, p, e);
+	c.q.sent_arg = f;
+	return aws_start(u->a, &AWS_S3, &c.q, on_part_done, f, e);
 }
 
-static struct part *part_new(struct s3_upload *u)
+/* Waits for a place among the parts in flight. */
+static int take_place(struct s3_upload *u, struct err *e)
 {
-	struct part *p = calloc(1, sizeof *p);
-
-	if (!u->parts)
-		u->parts = calloc(MAX_PARTS, sizeof(struct part *));
-	if (!p || !u->parts) {
-		free(p);
-		return NULL;
-	}
-	*p = (struct part){.u = u, .number = u->n_parts + 1, .len = u->filling->len};
-	p->crc = crc32c(0, u->filling->data, p->len);
-	u->crc = crc32c_combine(u->crc, p->crc, p->len);
-	u->total += p->len;
-	u->parts[u->n_parts++] = p;
-	return p;
-}
-
-/* Sends what is gathered as the next part. */
-static int send_part(struct s3_upload *u, struct err *e)
-{
-	struct part *p;
-
-	if (u->n_parts == MAX_PARTS)
-		return err_set(e, EFBIG, "upload 's3://%s/%s': larger than any object can be",
-			       u->bucket.name, u->key);
-	if (!u->id && begin(u, e))
-		return -1;
-	p = part_new(u);
-	if (!p)
-		return out_of_memory(e);
-	p->chunk = steal(u->filling);
-	pthread_mutex_lock(&u->mu);
-	u->in_flight++;
-	pthread_mutex_unlock(&u->mu);
-	if (start_part(u, p, e) == 0)
-		return 0;
 	SCOPED_LOCK(&u->mu);
-	u->in_flight--;
-	give_back_locked(u, p->chunk);
-	p->chunk = NULL;
-	return -1;
-}
 
-static int gather(struct s3_upload *u, const char *at, size_t n, struct err *e)
-{
-	while (n) {
-		if (!u->filling && next_chunk(u, e))
-			return -1;
-		struct chunk *k = u->filling;
-		size_t now = MIN(n, k->cap - k->len);
-
-		memcpy(k->data + k->len, at, now);
-		k->len += now;
-		at += now;
-		n -= now;
-		if (k->len == k->cap && send_part(u, e))
-			return -1;
-	}
+	while (!u->failure.no && u->in_flight >= u->window.size)
+		pthread_cond_wait(&u->changed, &u->mu);
+	if (failed_locked(u, e))
+		return -1;
+	u->in_flight++;
 	return 0;
 }
 
-int s3_upload_write(struct s3_upload *u, const void *p, size_t n, struct err *e)
+static int send_part(struct s3_upload *u, struct s3_part *p, struct s3_room *room, struct err *e)
 {
+	struct flight *f = malloc(sizeof *f);
+
+	if (!f)
+		return out_of_memory(e);
+	*f = (struct flight){.u = u, .p = p, .room = room};
+	if (begin_once(u, e) || take_place(u, e)) {
+		free(f);
+		return -1;
+	}
+	if (start_part(f, e) == 0)
+		return 0;
+	free(f);
+	SCOPED_LOCK(&u->mu);
+	u->in_flight--;
+	return -1;
+}
+
+int s3_upload_send(struct s3_upload *u, struct s3_part *p, void *room, struct err *e)
+{
+	struct s3_room *k = room_of(room);
 	struct err own = {0};
 
-	if (gather(u, p, n, &own) == 0)
+	p->etag[0] = '\0';
+	if (s3_part_listed(u, p, room)) {
+		count_sent(u, p->size);
+		s3_upload_drop(u, room);
 		return 0;
-	/* What was written is not whole: whatever the caller does next, it is never published. */
-	SCOPED_LOCK(&u->mu);
-	if (!u->failure.no)
+	}
+	if (send_part(u, p, k, &own) == 0)
+		return 0;
+	pthread_mutex_lock(&u->mu);
+	give_back_locked(u, k);
+	if (!u->failure
+		     .no) /* what was to be sent is missing: whatever the caller does next, nothing is put together */
 		u->failure = own;
+	pthread_mutex_unlock(&u->mu);
 	if (e)
 		*e = own;
 	return -1;
 }
 
-/* The end ---------------------------------------------------------------------------------- */
-
-static int wait_for_parts(struct s3_upload *u, struct err *e)
+int s3_upload_settle(struct s3_upload *u, struct err *e)
 {
 	SCOPED_LOCK(&u->mu);
 	while (u->in_flight)
@@ -385,72 +436,53 @@ static int wait_for_parts(struct s3_upload *u, struct err *e)
 	return failed_locked(u, e);
 }
 
-/* Parts of an upload that is never finished cost money for ever. */
-static void abort_at_service(struct s3_upload *u, struct err *e)
-{
-	struct err own;
+/* The end ---------------------------------------------------------------------------------- */
 
-	if (u->id && s3_multipart_abort(u->a, &u->bucket, u->key, u->id, NULL, &own))
-		err_append(e, "parts of it stay in S3: %.400s", own.text);
-}
-
-/* Less than one part in all. */
-static int put_whole(struct s3_upload *u, struct s3_object *out, struct err *e)
-{
-	const struct chunk *k = u->filling;
-	size_t n = k ? k->len : 0;
-
-	const struct s3_content content = {k ? k->data : "", n, CONTENT_TYPE, NULL};
-
-	if (s3_put(u->a, &u->bucket, u->key, &content, out, u->cancel, e))
-		return -1;
-	if (n && u->hooks.sent)
-		u->hooks.sent(u->hooks.arg, n);
-	return 0;
-}
-
-static bool has_failed(struct s3_upload *u)
-{
-	SCOPED_LOCK(&u->mu);
-	return u->failure.no != 0;
-}
-
-static int send_rest(struct s3_upload *u, struct s3_object *out, struct err *e)
-{
-	bool failed = has_failed(u);
-
-	if (!failed && !u->n_parts)
-		return put_whole(u, out, e);
-	if (!failed && u->filling && u->filling->len && send_part(u, e)) {
-		cancel_set(u->cancel);
-		return wait_for_parts(u, NULL) | -1;
-	}
-	return wait_for_parts(u, e) || s3_upload_complete(u, out, e) ? -1 : 0;
-}
-
-int s3_upload_finish(struct s3_upload *u, struct s3_object *out, struct err *e)
+int s3_upload_finish(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
+		     struct s3_object *out, struct err *e)
 {
 	struct s3_object ignored;
-	struct err own = {0};
-	int r = send_rest(u, out ? out : &ignored, &own);
 
-	if (r)
-		abort_at_service(u, &own);
-	if (r && e)
-		*e = own;
-	upload_free(u);
-	return r;
+	return s3_upload_settle(u, e) || s3_upload_complete(u, parts, n, out ? out : &ignored, e)
+		       ? -1
+		       : 0;
 }
 
-void s3_upload_abort(struct s3_upload *u)
+int s3_upload_whole(struct s3_upload *u, void *room, size_t n, struct s3_object *out, struct err *e)
 {
-	struct err ignored;
+	const struct s3_content content = {room, n, CONTENT_TYPE, NULL};
+	int rc = s3_put(u->a, &u->bucket, u->key, &content, out, u->cancel, e);
 
+	s3_upload_drop(u, room);
+	if (rc == 0)
+		count_sent(u, n);
+	return rc;
+}
+
+static void end_flights(struct s3_upload *u)
+{
+	cancel_set(u->cancel);
+	(void)!s3_upload_settle(u, NULL);
+}
+
+void s3_upload_leave(struct s3_upload *u)
+{
 	if (!u)
 		return;
-	cancel_set(u->cancel);
-	if (wait_for_parts(u, &ignored) == 0)
-		err_clear(&ignored);
-	abort_at_service(u, &ignored);
+	end_flights(u);
 	upload_free(u);
+}
+
+/* Parts of an upload that is never finished cost money for ever. */
+int s3_upload_abort(struct s3_upload *u, struct err *e)
+{
+	int rc = 0;
+
+	if (!u)
+		return 0;
+	end_flights(u);
+	if (u->id)
+		rc = s3_multipart_abort(u->a, &u->bucket, u->key, u->id, NULL, e);
+	upload_free(u);
+	return rc;
 }

@@ -47,7 +47,7 @@ fault '[]'
 check 'a script can wait for one event' timeout 60 bash -c "$(declare -f follows); follows '$side/events' '^published '"
 check_out 'then it rests' idle cat "$side/progress"
 check 'who followed all the time has it too' wait_until 15 grep -q ' published ' "$WORLD/events"
-check_out 'and the phases in order, once each' 'empty checking hashing uploading publishing published' \
+check_out 'and the phases in order, once each' 'empty checking uploading publishing published' \
 	bash -c "awk '{print \$2}' '$WORLD/events' | grep -v staged | uniq | tr '\n' ' ' | sed 's/ \$//'"
 check 'poll(2) says when there is a line' timeout 30 /usr/bin/python3 - "$side" <<'PY'
 import os, select, sys

@@ -5,6 +5,7 @@
 #include "sagemaker/control.h"
 #include "sagemaker/s3_bucket.h"
 #include "sagemaker/sts.h"
+#include "tests/unit/upload.h"
 
 #define BUCKET "sagemaker-eu-west-1-123456789012"
 #define BIG    ((size_t)20 << 20)
@@ -99,11 +100,8 @@ static int check_upload(struct run *r, struct err *e)
 
 	if (!u)
 		return -1;
-	if (s3_upload_write(u, r->data, BIG, e)) {
-		s3_upload_abort(u);
-		return -1;
-	}
-	if (s3_upload_finish(u, &o, e) || s3_get(r->a, &bucket, "m/big", BIG, &back, &o, NULL, e))
+	if (upload_bytes(u, r->data, BIG, &o, e) ||
+	    s3_get(r->a, &bucket, "m/big", BIG, &back, &o, NULL, e))
 		return -1;
 	return want(back.len == BIG && memcmp(back.data, r->data, BIG) == 0, e, "content differs");
 }

@@ -132,7 +132,7 @@ static void round_trip(void **state)
 	free(big);
 	p = model_plan(&s);
 	assert_int_equal(write_to(p, &sink, &o, NULL, &e), 0);
-	assert_int_equal(o.n_points, 2);
+	assert_int_equal(o.n_points, 6); /* one for each chunk of 4 MiB */
 	scratch_file(&s, ".m.tmp", sink.b.data, sink.b.len);
 	buf_release(&sink.b);
 	_cleanup_close_ int in = openat(s.fd, ".m.tmp", O_RDONLY);
@@ -193,7 +193,7 @@ static void changes_meanwhile(void **state)
 static void failing_sink(void **state)
 {
 	_cleanup_scratch_ struct scratch s;
-	struct sink full = {.b = BUF_INIT(100)}, stopped = {.b = BUF_INIT(0)};
+	struct sink full = {.b = BUF_INIT(100)}, stopped = {.b = BUF_INIT((size_t)32 << 20)};
 	_cleanup_(cancel_unrefp)
 	struct cancel *c = cancel_new();
 	struct package_output o;
@@ -207,8 +207,17 @@ static void failing_sink(void **state)
 	assert_int_equal(e.no, ENOSPC);
 	assert_string_equal(e.text, "the sink is full");
 	assert_null(o.member_offsets);
+	/* more than one piece, with room for the first */
+	scratch_text(&s, "big.bin", "");
+	int fd = openat(s.fd, "big.bin", O_WRONLY);
+	for (uint64_t i = 0, x = 1; i < (20 << 20) / sizeof x; i++) {
+		x = x * 6364136223846793005U + 1442695040888963407U;
+		assert_int_equal(write(fd, &x, sizeof x), sizeof x);
+	}
+	close(fd);
+	_cleanup_plan_ struct package_plan *big = model_plan(&s);
 	stopped.cancel = c;
-	assert_int_equal(write_to(p, &stopped, &o, c, &e), -1);
+	assert_int_equal(write_to(big, &stopped, &o, c, &e), -1);
 	assert_int_equal(e.no, ECANCELED);
 	buf_release(&full.b);
 	buf_release(&stopped.b);

@@ -11,6 +11,7 @@
 
 #include "sagemaker/hash.h"
 #include "sagemaker/s3.h"
+#include "upload.h"
 #include "web_script.h"
 
 #define MIB ((size_t)1 << 20)
@@ -382,7 +383,7 @@ static void on_sent(void *arg, uint64_t bytes)
 	p->last = MAX(p->last, bytes);
 }
 
-/* One upload of size bytes in odd pieces; what finish said. */
+/* One upload of size bytes; what came of it. */
 static int upload(struct fixture *x, const char *data, size_t size, struct progress *p,
 		  struct s3_object *o, struct err *e)
 {
@@ -390,13 +391,7 @@ static int upload(struct fixture *x, const char *data, size_t size, struct progr
 	struct s3_upload *u = s3_upload_new(x->f.a, &bkt, "k", &hooks, NULL, e);
 
 	assert_non_null(u);
-	for (size_t at = 0; at < size; at += 1000003) {
-		if (s3_upload_write(u, data + at, MIN(size - at, (size_t)1000003), e)) {
-			s3_upload_abort(u);
-			return -1;
-		}
-	}
-	return s3_upload_finish(u, o, e);
+	return upload_bytes(u, data, size, o, e);
 }
 
 static void test_uploads(void **state)
@@ -485,24 +480,26 @@ static void test_upload_is_cancelled(void **state)
 {
 	struct cancel *c _cleanup_(cancel_unrefp)
 	= cancel_new();
-	_cleanup_free_ char *data = noise(4 * MIB);
+	_cleanup_free_ char *data = noise(48 * MIB);
 	struct fixture x;
 	struct err e = {0};
 	pthread_t t;
-	size_t written = 0;
 
 	(void)state;
 	begin(&x, HOLD_PARTS);
 	x.f.config.upload_memory = 24 * MIB;
 	struct canceller k = {x.f.w, c};
 	struct s3_upload *u = s3_upload_new(x.f.a, &bkt, "k", NULL, c, &e);
+	struct s3_part parts[8];
+	size_t n = 0;
+
 	pthread_create(&t, NULL, cancel_after_three_parts, &k);
-	while (s3_upload_write(u, data, 4 * MIB, &e) == 0)
-		written += 4 * MIB;
+	assert_int_equal(upload_parts(u, data, 48 * MIB, parts, &n, &e), -1);
 	assert_int_equal(e.no, ECANCELED);
-	assert_in_range(written, 20 * MIB, 24 * MIB); /* the last write may have been on its way */
-	assert_int_equal(s3_upload_finish(u, NULL, &e), -1); /* not whole: not published */
+	assert_int_equal(n, 3); /* what fits into 24 MiB */
+	assert_int_equal(s3_upload_settle(u, &e), -1);
 	assert_int_equal(e.no, ECANCELED);
+	assert_int_equal(s3_upload_abort(u, &e), 0);
 	assert_int_equal(x.s.aborts, 1);
 	assert_false(x.s.exists);
 	pthread_join(t, NULL);
