@@ -122,8 +122,8 @@ int commit_look(struct commit *c, struct err *e)
 {
 	if (read_both(c, e) < 0)
 		return -1;
-	if (!c->record)
-		return c->old ? 0 : 1;
+	if (!c->old || !c->record)
+		return !c->old;
 	if (c->conflict && told(c))
 		return conflict_fail(c, e);
 	int older = take_older(c, e);

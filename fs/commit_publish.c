@@ -50,7 +50,8 @@ static int upload(struct commit *c, struct err *e)
 	struct s3_object object = {0};
 
 	int rc = send_archive(c, &out, &object, e);
-	if (rc < 0 && e->no == EFBIG) { /* changed so often that there are no numbers left */
+	/* changed so often that there are no numbers left; or made by the mount before, and the files are others since */
+	if (rc < 0 && (e->no == EFBIG || e->no == ESTALE)) {
 		(void)!sending_abandon(c->md, c->cancel, e);
 		rc = send_archive(c, &out, &object, e);
 	}

@@ -62,8 +62,6 @@ static int began(void *arg, const struct bundle_group *g, struct err *e)
 	_cleanup_free_ char *json = group_json(g);
 	int64_t id;
 
-	if (g->last && g->reserved <= 3) /* a few parts at most: not worth a word */
-		return 0;
 	__atomic_store_n(&s->journaled, true, __ATOMIC_RELAXED);
 	return json ? journal_begin(mount_of(s)->journal, "group", s->key, json, &id, e)
 		    : out_of_memory(e);
@@ -242,6 +240,10 @@ static int open_upload(struct sending *s, struct cancel *c, struct err *e)
 	s->done = (struct progress_count){0};
 	if (!s->id || s3_upload_resume(s->upload, s->id, e) == 0)
 		return 0;
+	if (e->http == 404 && s3_upload_made(s->upload, e) == 0) {
+		s->maybe_there = true;
+		return 0;
+	}
 	s3_upload_leave(steal(s->upload));
 	return e->http == 404 ? 1 : -1;
 }

@@ -66,7 +66,7 @@ static uint64_t parts_needed(const struct bundle_group *g)
 	uint64_t raw = 0;
 
 	for (size_t i = 0; i < g->n; i++)
-		raw += g->entries[i].size + 2 * 512 + 4096; /* headers and padding */
+		raw += g->entries[i].size + 5120; /* headers and padding */
 	return PACK_BOUND(raw) / group_part_size(g) + 2;
 }
 
@@ -102,7 +102,7 @@ int group_number(struct bundle *b, struct bundle_group *g, bool head, struct err
 	if (need > (uint64_t)MAX(room, 0))
 		return err_set(e, EFBIG, "pack the model: its parts have no numbers left");
 	g->reserved = (int)need;
-	g->parts = calloc((size_t)need, sizeof *g->parts);
+	g->parts = calloc((size_t)need + 1, sizeof *g->parts);
 	if (!g->parts)
 		return err_set(e, ENOMEM, "pack the model: out of memory");
 	if (head)
@@ -159,7 +159,7 @@ int bundle_restored(struct bundle *b, const struct bundle_group *row, struct err
 	if (!g)
 		return err_set(e, ENOMEM, "out of memory");
 	g->entries = calloc(row->n + 1, sizeof *g->entries);
-	g->parts = calloc((size_t)row->reserved, sizeof *g->parts);
+	g->parts = calloc((size_t)row->reserved + 1, sizeof *g->parts);
 	for (; g->entries && g->n < row->n; g->n++) {
 		g->entries[g->n].archive = strdup(row->entries[g->n].archive);
 		if (!g->entries[g->n].archive)

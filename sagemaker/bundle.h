@@ -81,7 +81,8 @@ struct bundle_store {
 	int (*settle)(void *arg, struct err *e);
 	/* the archive is these n bytes and no parts; takes room in any case */
 	int (*whole)(void *arg, void *room, size_t n, struct err *e);
-	/* g's numbers and members are decided, no part of it is sent yet: for the journal; NULL: nobody keeps one. Any thread. */
+	/* g's numbers and members are decided, no part of it is sent yet: for the journal; NULL: nobody keeps one. Any thread.
+	 * Not of the last group, which follows from the others. */
 	int (*began)(void *arg, const struct bundle_group *g, struct err *e);
 	/* bytes of files that were read, and what has become of them since the last call; NULL ok. Any thread. */
 	void (*packed)(void *arg, uint64_t files, uint64_t made);

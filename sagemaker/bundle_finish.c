@@ -321,14 +321,15 @@ static int by_number(const void *a, const void *b)
 /* The used groups in the archive's order; malloc'ed. */
 static struct bundle_group **used_groups(const struct finish *f, size_t *n)
 {
-	struct bundle_group **all = calloc(f->n_groups + f->plan->n_members + 64, sizeof *all);
+	struct bundle_group **all =
+		calloc(f->n_groups + f->plan->n_members + 64, sizeof(struct bundle_group *));
 
 	*n = 0;
 	for (struct bundle_group *g = f->b->groups; all && g; g = g->next)
 		if (g->used)
 			all[(*n)++] = g;
 	if (all)
-		qsort(all, *n, sizeof *all, by_number);
+		qsort(all, *n, sizeof(struct bundle_group *), by_number);
 	return all;
 }
 
@@ -396,7 +397,7 @@ static int put_output(const struct finish *f, struct bundle_output *out, struct 
 	uint64_t in = 0;
 
 	count(f, out);
-	out->parts = calloc(out->n_parts + 1, sizeof *out->parts);
+	out->parts = calloc(out->n_parts + 1, sizeof(const struct s3_part *));
 	out->points = calloc(out->n_points + 1, sizeof *out->points);
 	out->member_offsets = calloc(f->plan->n_members + 1, sizeof *out->member_offsets);
 	if (!all || !out->parts || !out->points || !out->member_offsets)
@@ -524,7 +525,7 @@ static size_t early_groups(struct bundle *b, const struct package_plan *plan, co
 int bundle_pack(struct bundle *b, struct package_plan *plan, const size_t *members, size_t n,
 		struct cancel *cancel, struct err *e)
 {
-	_cleanup_free_ struct bundle_group **groups = calloc(n + 1, sizeof *groups);
+	_cleanup_free_ struct bundle_group **groups = calloc(n + 1, sizeof(struct bundle_group *));
 
 	if (!groups)
 		return out_of_memory(e);

@@ -468,7 +468,9 @@ int group_pack(const struct bundle_work *w, struct bundle_group *g,
 	SCOPED_UTF8();
 	free(steal(g->points));
 	group_reset(g);
-	int rc = w->b->store.began && w->b->store.began(w->b->store.arg, g, &own) < 0 ? -1 : 0;
+	int rc = w->b->store.began && !g->last && w->b->store.began(w->b->store.arg, g, &own) < 0
+			 ? -1
+			 : 0;
 	if (rc == 0)
 		rc = pack_all(&k, before, whole ? whole : &ignored, &own);
 	packer_end(&k);

@@ -125,6 +125,9 @@ struct s3_upload *s3_upload_new(struct aws *a, const struct s3_bucket *bucket, c
 /* s3_upload_resume: go on with what an earlier s3_upload began (before anything is sent): a part that is there already with the same
  * bytes is not sent again. e->http 404: the service knows of no such upload (any more). */
 int s3_upload_resume(struct s3_upload *u, const char *id, struct err *e) _must_check_;
+/* s3_upload_made: the service knows nothing of the upload any more: it may have become the object, and the reply was lost. If the object is
+ * there, with a checksum, u sends nothing from here on, and s3_upload_finish compares: ESTALE when the parts would make another one. */
+int s3_upload_made(struct s3_upload *u, struct err *e) _must_check_;
 /* s3_upload_room: room for max bytes, of which about size will be used. s3_upload_drop: gives it back. -1 also when a part failed. */
 int s3_upload_room(struct s3_upload *u, size_t size, size_t max, void **room, struct err *e)
 	_must_check_;

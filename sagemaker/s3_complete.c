@@ -153,16 +153,35 @@ static bool is_there(const struct whole *w, struct s3_object *out, const struct 
 	return true;
 }
 
-int s3_upload_complete(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
-		       struct s3_object *out, struct err *e)
+static struct whole whole_of(struct s3_upload *u, const struct s3_part *const *parts, size_t n)
 {
 	struct whole w = {.u = u, .parts = parts, .n = n};
-	struct err own = {0};
 
 	for (size_t i = 0; i < n; i++) {
 		w.crc = crc32c_combine(w.crc, parts[i]->crc, parts[i]->size);
 		w.total += parts[i]->size;
 	}
+	return w;
+}
+
+int s3_upload_compare(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
+		      struct s3_object *out, struct err *e)
+{
+	struct whole w = whole_of(u, parts, n);
+
+	if (s3_head(u->a, &u->bucket, u->key, out, u->cancel, e))
+		return -1;
+	if (out->size == w.total && *out->crc32c && is_ours(&w, out->crc32c))
+		return 0;
+	return err_set(e, ESTALE, "'s3://%s/%s' is another archive", u->bucket.name, u->key);
+}
+
+int s3_upload_complete(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
+		       struct s3_object *out, struct err *e)
+{
+	struct whole w = whole_of(u, parts, n);
+	struct err own = {0};
+
 	int rc = complete(&w, out, &own);
 	/* A service that let the type of the checksum pass without a word may refuse it only here. */
 	if (rc && u->full_object && !u->full_told && (own.http == 400 || own.http == 501)) {

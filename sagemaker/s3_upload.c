@@ -104,6 +104,20 @@ int s3_upload_resume(struct s3_upload *u, const char *id, struct err *e)
 	return s3_parts_list(u, e);
 }
 
+int s3_upload_made(struct s3_upload *u, struct err *e)
+{
+	struct s3_object there;
+
+	if (s3_head(u->a, &u->bucket, u->key, &there, u->cancel, e))
+		return -1;
+	u->made = there.crc32c[0];
+	if (u->made)
+		return 0;
+	err_set(e, ESTALE, "'s3://%s/%s' has no checksum", u->bucket.name, u->key);
+	e->http = 404;
+	return -1;
+}
+
 const char *s3_upload_id(struct s3_upload *u)
 {
 	SCOPED_LOCK(&u->beginning);
@@ -409,8 +423,8 @@ int s3_upload_send(struct s3_upload *u, struct s3_part *p, void *room, struct er
 	struct s3_room *k = room_of(room);
 	struct err own = {0};
 
-	p->etag[0] = '\0';
-	if (s3_part_listed(u, p, room)) {
+	snprintf(p->etag, sizeof p->etag, "%s", u->made ? "made" : "");
+	if (u->made || s3_part_listed(u, p, room)) {
 		count_sent(u, p->size);
 		s3_upload_drop(u, room);
 		return 0;
@@ -443,9 +457,10 @@ int s3_upload_finish(struct s3_upload *u, const struct s3_part *const *parts, si
 {
 	struct s3_object ignored;
 
-	return s3_upload_settle(u, e) || s3_upload_complete(u, parts, n, out ? out : &ignored, e)
-		       ? -1
-		       : 0;
+	if (s3_upload_settle(u, e))
+		return -1;
+	return u->made ? s3_upload_compare(u, parts, n, out ? out : &ignored, e)
+		       : s3_upload_complete(u, parts, n, out ? out : &ignored, e);
 }
 
 int s3_upload_whole(struct s3_upload *u, void *room, size_t n, struct s3_object *out, struct err *e)

@@ -34,6 +34,7 @@ struct s3_upload {
 	struct s3_upload_hooks hooks;
 	struct cancel *cancel,
 		*parent; /* ours: ends the parts when one fails, or when the caller's is set */
+	bool made; /* the object is there: nothing is sent. Set by s3_upload_made, constant after */
 	struct s3_listed **
 		listed; /* by number; NULL: nothing was there. Set by s3_upload_resume, constant after */
 
@@ -58,6 +59,9 @@ struct s3_upload {
 int s3_upload_complete(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
 		       struct s3_object *out, struct err *e) _must_check_;
 
+/* s3_upload_compare: whether the object that is there is what these parts make. ESTALE: it is another one. */
+int s3_upload_compare(struct s3_upload *u, const struct s3_part *const *parts, size_t n,
+		      struct s3_object *out, struct err *e) _must_check_;
 /* s3_parts_list: fills u->listed with what is there under u->id. */
 int s3_parts_list(struct s3_upload *u, struct err *e) _must_check_;
 /* s3_part_listed: whether these bytes are there already as p->number; then p->etag is set. */
