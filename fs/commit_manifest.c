@@ -112,7 +112,6 @@ static int share_archive(struct commit *c, struct err *e)
 {
 	const cJSON *same = c->old ? manifest_find_digest(c->old, c->record) : NULL;
 
-	version_name(c->version); /* an archive's is its own */
 	if (!same)
 		return 1;
 	return record_stored_as(c->record, same) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
@@ -120,6 +119,8 @@ static int share_archive(struct commit *c, struct err *e)
 
 int commit_look(struct commit *c, struct err *e)
 {
+	version_name(
+		c->version); /* unless it is one that is there; and an archive's upload brings its own */
 	if (read_both(c, e) < 0)
 		return -1;
 	if (!c->old || !c->record)
