@@ -22,8 +22,11 @@ MIB = 1 << 20
 class Backend:
     """One local-serve process on one store."""
 
+    opened = []  # all of them, so that none outlives its room
+
     def open(self, setup, store, args=(), env=None):
         """setup: what main.py was told; store: a directory's name below setup.root; env: more variables."""
+        self.opened.append(self)
         self.setup = setup
         self.store = os.path.join(setup.root, store)
         self.args = list(args)

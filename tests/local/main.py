@@ -19,7 +19,7 @@ import time
 import traceback
 from types import SimpleNamespace
 
-from harness import B
+from harness import B, Backend
 
 # The longest first.
 ROOMS = (
@@ -81,6 +81,9 @@ def run_room(serve, echo, room, *wanted):
     results = [run(name, test) for name, test in tests_of(room) if not wanted or name in wanted]
     if B.process.poll() is None:
         B.stop()
+    for backend in Backend.opened:  # of tests that failed
+        if backend.process.poll() is None:
+            backend.kill()
     if all(results):
         subprocess.run(["chmod", "-R", "u+w", root])  # where there are no namespaces models are read-only
         shutil.rmtree(root)
@@ -101,9 +104,12 @@ def spawn_room(serve, echo, room, *wanted):
     if os.environ.get("SANITIZED"):
         log_reports(environment, reports)
     began = time.time()
-    p = subprocess.run([sys.executable, __file__, "--room", serve, echo, room, *wanted], env=environment, text=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    out, failed = p.stdout, len(re.findall("^FAIL ", p.stdout, re.M))
+    with tempfile.TemporaryFile("w+", errors="replace") as log:  # not a pipe: whatever outlives the room would keep it open
+        p = subprocess.run([sys.executable, __file__, "--room", serve, echo, room, *wanted], env=environment,
+                           stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        log.seek(0)
+        out = log.read()
+    failed = len(re.findall("^FAIL ", out, re.M))
     if p.returncode and not failed:
         out, failed = out + "FAIL %s: ended with status %d\n" % (room, p.returncode), 1
     for report in sorted(glob.glob(reports + "/*")):
