@@ -146,10 +146,13 @@ static int make_plan(struct look *l, bool *guess, struct err *e)
 	return package_plan(fd, l->md->name, &over, &l->plan, e);
 }
 
-/* What no further copying will mend is not worth a byte. */
-static bool hopeless(const struct package_plan *p, bool guess)
+/* What no further copying will mend is not worth a byte, and what goes up as files makes no archive. */
+static bool hopeless(const struct look *l, bool guess)
 {
-	return p->ready || (!guess && !p->whole && p->why.no != ENODATA);
+	const struct package_plan *p = l->plan;
+
+	return p->ready || (!guess && !p->whole && p->why.no != ENODATA) ||
+	       package_as_files(p, l->md->s->m->opt->files_above);
 }
 
 static int find_ready(struct look *l, struct err *e)
@@ -165,7 +168,7 @@ static int find_ready(struct look *l, struct err *e)
 		return err_set(e, ENOMEM, "out of memory");
 	if (l->md->sending)
 		l->sent = bundle_keys(l->md->sending->bundle, &l->n_sent);
-	for (size_t i = 0; i < l->plan->n_members && !hopeless(l->plan, guess); i++)
+	for (size_t i = 0; i < l->plan->n_members && !hopeless(l, guess); i++)
 		if (!guess || l->plan->members[i].size >= EARLY_GUESS)
 			consider(l, i);
 	return 0;
