@@ -85,9 +85,8 @@ def cut():
     sent = stats()["up"] - before
     why = account.differs("cut", source)
     check("network: the archive is the source", not why, why)
-    # Parts that were on their way when it was cut may have to go again: three at a time, and the one that was being packed. A sync that
-    # gave up has taken its upload away.
-    most = size * (1 if no == 0 else 2) + 4 * PART
+    # Parts that were on their way when it was cut may have to go again: three at a time, and the one that was being packed.
+    most = size + 4 * PART
     check(f"network: sent once, but for parts in flight ({sent / size:.2f} of {size >> 20} MiB)", size <= sent <= most, f"{sent} bytes for {size}")
 
 
