@@ -328,7 +328,8 @@ static void small_is_one_piece(void **state)
 	(void)state;
 	begin(&w);
 	assert_in_range(finish(&w), 100, 10000);
-	assert_int_equal(cJSON_GetArraySize(w.at->journal), 0); /* the end follows from what is there */
+	assert_int_equal(cJSON_GetArraySize(w.at->journal),
+			 0); /* the end follows from what is there */
 	end(&w);
 }
 
