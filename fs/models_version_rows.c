@@ -233,7 +233,7 @@ static int apply_current(struct node *dir, const char *text, size_t n, struct ca
 static void put_row(const struct manifest *man, const cJSON *record, const struct use *u,
 		    struct buf *out)
 {
-	buf_printf(out, "%c %-24s %s %12.0f  %-12s %.12s  ", record == man->current ? '*' : ' ',
+	buf_printf(out, "%c %-25s %-20s %12.0f  %-12s %-12.12s  ", record == man->current ? '*' : ' ',
 		   manifest_text(record, "version"), manifest_text(record, "created"),
 		   record_size(record), manifest_text(record, "framework"),
 		   manifest_text(record, "digest"));
@@ -265,7 +265,7 @@ static int fetch_table(struct node *dir, struct buf *out, struct err *e)
 	int r = man && !u ? err_set(e, ENOMEM, "out of memory") : 0;
 
 	if (u && (r = ask_uses(md, u, n, e)) == 0) {
-		buf_printf(out, "  %-24s %-20s %12s  %-12s %-12s  %s\n", "version", "created",
+		buf_printf(out, "  %-25s %-20s %12s  %-12s %-12s  %s\n", "version", "created",
 			   "size", "framework", "digest", "used by");
 		for (size_t i = n; i-- > 0;)
 			put_row(man, u[i].record, &u[i], out);
