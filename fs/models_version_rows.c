@@ -233,10 +233,10 @@ static int apply_current(struct node *dir, const char *text, size_t n, struct ca
 static void put_row(const struct manifest *man, const cJSON *record, const struct use *u,
 		    struct buf *out)
 {
-	buf_printf(out, "%c %-25s %-20s %12.0f  %-12s %-12.12s  ", record == man->current ? '*' : ' ',
-		   manifest_text(record, "version"), manifest_text(record, "created"),
-		   record_size(record), manifest_text(record, "framework"),
-		   manifest_text(record, "digest"));
+	buf_printf(out, "%c %-25s %-20s %12.0f  %-12s %-12.12s  ",
+		   record == man->current ? '*' : ' ', manifest_text(record, "version"),
+		   manifest_text(record, "created"), record_size(record),
+		   manifest_text(record, "framework"), manifest_text(record, "digest"));
 	put_uses(u, out);
 	buf_char(out, '\n');
 }
