@@ -55,6 +55,7 @@ static void end(struct model *md, enum why why, int r, const struct err *e)
 		md->cancel = NULL;
 		md->committing = false;
 		md->waiting = r < 0 && md->refused && why != COMMIT_ASKED;
+		early_again_locked(md);
 		if (r < 0) {
 			md->error = *e;
 			md->failed_gen = md->gen;
@@ -164,6 +165,7 @@ static int settle(struct commit *c, struct err *e)
 		memcpy(md->base, c->version, sizeof md->base);
 		md->conflict = md->early_failed = false;
 		md->dirty = md->gen != c->gen;
+		md->closed = md->lying = 0;
 		if (!md->dirty)
 			writers_forget(&md->programs);
 	}

@@ -14,6 +14,7 @@
  ((uint64_t)16 << 20) /* bytes of closed files: less is quicker sent in one piece by the commit */
 #define EARLY_GUESS   ((uint64_t)64 << 20) /* of a file whose place in the archive is only guessed */
 #define EARLY_WAIT_MS 100
+#define EARLY_SHARE   4 /* a look that took long is not repeated before so many times that */
 #define SETTLED_NS    60000000LL /* a file that changed since may change again with the same times */
 #define SLACK         ((uint64_t)64 << 20)
 
@@ -25,21 +26,27 @@ static bool allowed_locked(const struct model *md)
 	       !md->conflict && !md->early_failed;
 }
 
-static void arm_locked(struct model *md)
+/* Any file that is closed may be the one by which those that lie there are recognised, or that makes enough of them. */
+static bool enough_locked(const struct model *md)
 {
-	if (md->closed < EARLY_MIN || md->early_armed || md->early || md->committing ||
+	return md->closed && md->closed + md->lying >= EARLY_MIN;
+}
+
+void early_again_locked(struct model *md)
+{
+	if (!enough_locked(md) || md->early_armed || md->early || md->committing || md->copying ||
 	    !allowed_locked(md))
 		return;
 	md->early_armed = true;
-	timer_arm(md->s->m->watch, &md->early_timer, EARLY_WAIT_MS);
+	timer_arm(md->s->m->watch, &md->early_timer, MAX(md->early_wait, (int64_t)EARLY_WAIT_MS));
 }
 
 void early_closed(struct model *md, uint64_t bytes)
 {
 	SCOPED_LOCK(&md->s->mu);
 
-	md->closed += bytes;
-	arm_locked(md);
+	md->closed += MAX(bytes, (uint64_t)1); /* an empty one may be what is missing, too */
+	early_again_locked(md);
 }
 
 /* What is looked at ------------------------------------------------------------------------------ */
@@ -55,6 +62,9 @@ struct look {
 	size_t *ready; /* members to be sent */
 	size_t n;
 	uint64_t bytes;
+	bool guess, hopeless; /* what of them may go */
+	uint64_t lying;       /* bytes of those that may not, yet */
+	int64_t took;         /* ms */
 };
 
 static void look_release(struct look *l)
@@ -106,6 +116,11 @@ static bool settled(const struct stat *st)
 	       SETTLED_NS;
 }
 
+static bool may_go(const struct look *l, const struct package_member *m)
+{
+	return !l->hopeless && (!l->guess || m->size >= EARLY_GUESS);
+}
+
 static void consider(struct look *l, size_t i)
 {
 	const struct package_member *m = &l->plan->members[i];
@@ -118,6 +133,10 @@ static void consider(struct look *l, size_t i)
 	file_key_of(&st, &key);
 	if (file_key_find(l->sent, l->n_sent, &key))
 		return;
+	if (!may_go(l, m)) {
+		l->lying += m->size;
+		return;
+	}
 	if (!settled(&st)) {
 		SCOPED_LOCK(&l->md->s->mu);
 		l->md->closed += m->size;
@@ -129,14 +148,14 @@ static void consider(struct look *l, size_t i)
 
 /* The plan of what is there. What is not recognised yet may be the rest of a model whose index comes last: then large files go where they
  * stand, and should that be wrong, the first part of each is sent again. */
-static int make_plan(struct look *l, bool *guess, struct err *e)
+static int make_plan(struct look *l, struct err *e)
 {
 	struct package_settings over = {.generated_code = true, .image = "not-known-yet"};
 
 	if (model_plan(l->md, &l->plan, e) < 0)
 		return -1;
-	*guess = !l->plan->framework;
-	if (!*guess || l->plan->ready)
+	l->guess = !l->plan->framework;
+	if (!l->guess || l->plan->ready)
 		return 0;
 	_cleanup_close_ int fd = staging_top(l->md);
 
@@ -146,31 +165,32 @@ static int make_plan(struct look *l, bool *guess, struct err *e)
 	return package_plan(fd, l->md->name, &over, &l->plan, e);
 }
 
-/* What no further copying will mend is not worth a byte, and what goes up as files makes no archive. */
-static bool hopeless(const struct look *l, bool guess)
+/* What no further copying will mend is not worth a byte. */
+static bool hopeless(const struct look *l)
 {
-	const struct package_plan *p = l->plan;
+	return !l->guess && !l->plan->whole && l->plan->why.no != ENODATA;
+}
 
-	return p->ready || (!guess && !p->whole && p->why.no != ENODATA) ||
-	       package_as_files(p, l->md->s->m->opt->files_above);
+/* What is an archive already, or goes up as files, makes none. */
+static bool no_archive(const struct look *l)
+{
+	return l->plan->ready || package_as_files(l->plan, l->md->s->m->opt->files_above);
 }
 
 static int find_ready(struct look *l, struct err *e)
 {
-	bool guess = false;
-
 	if (open_files(l) < 0)
 		return err_set(e, ENOMEM, "out of memory");
-	if (make_plan(l, &guess, e) < 0)
+	if (make_plan(l, e) < 0)
 		return -1;
+	l->hopeless = hopeless(l);
 	l->ready = calloc(l->plan->n_members + 1, sizeof *l->ready);
 	if (!l->ready)
 		return err_set(e, ENOMEM, "out of memory");
 	if (l->md->sending)
 		l->sent = bundle_keys(l->md->sending->bundle, &l->n_sent);
-	for (size_t i = 0; i < l->plan->n_members && !hopeless(l, guess); i++)
-		if (!guess || l->plan->members[i].size >= EARLY_GUESS)
-			consider(l, i);
+	for (size_t i = 0; i < l->plan->n_members && !no_archive(l); i++)
+		consider(l, i);
 	return 0;
 }
 
@@ -256,9 +276,28 @@ static int send_ready(struct look *l, struct err *e)
 
 	if (sending_open(l->md, l->cancel, &s, e) < 0)
 		return -1;
-	int rc = bundle_pack(s->bundle, l->plan, l->ready, l->n, l->cancel, e);
+	int rc = bundle_pack(s->bundle, l->plan, l->ready, l->n, &l->bytes, l->cancel, e);
 	sending_close(s, l->cancel, rc < 0);
 	return rc;
+}
+
+/* l->bytes: what was ready and did not go. */
+static int look_and_send(struct look *l, struct err *e)
+{
+	int64_t began = now_ms();
+	struct s3_bucket bucket;
+
+	if (find_ready(l, e) < 0)
+		return -1;
+	l->took = now_ms() - began;
+	if (l->bytes < EARLY_MIN || too_much(l))
+		return 0;
+	if (mount_bucket(l->md->s->m, &bucket, l->cancel, e) < 0)
+		return -1;
+	int r = against_published(l, e);
+	if (r || l->bytes < EARLY_MIN || stop_asked(l->md))
+		return r < 0 ? -1 : 0;
+	return send_ready(l, e);
 }
 
 static int look(struct model *md, struct cancel *cancel, struct err *e)
@@ -272,17 +311,11 @@ static int look(struct model *md, struct cancel *cancel, struct err *e)
 		md->closed = 0;
 	}
 
-	if (find_ready(&l, e) < 0)
-		return -1;
-	if (l.bytes < EARLY_MIN || too_much(&l))
-		return 0;
-	struct s3_bucket bucket;
-	if (mount_bucket(md->s->m, &bucket, cancel, e) < 0)
-		return -1;
-	int r = against_published(&l, e);
-	if (r || l.bytes < EARLY_MIN || stop_asked(md))
-		return r < 0 ? -1 : 0;
-	return send_ready(&l, e);
+	int rc = look_and_send(&l, e);
+	SCOPED_LOCK(&md->s->mu);
+	md->lying = l.lying + l.bytes;
+	md->early_wait = MAX(EARLY_SHARE * l.took, (int64_t)EARLY_WAIT_MS);
+	return rc;
 }
 
 /* The job ------------------------------------------------------------------------------------------- */
@@ -300,26 +333,33 @@ static struct cancel *begin(struct model *md)
 	return cancel_ref(md->cancel);
 }
 
+/* What has nothing to do with the service. */
+static bool passes(const struct err *e)
+{
+	return e->no == EBUSY || e->no == ECANCELED || e->no == ENOENT;
+}
+
 /* A failure is not told: the commit meets it again, or it has passed by then. */
 static void end(struct model *md, int r, const struct err *e)
 {
-	if (r < 0 && e->no != EBUSY && e->no != ECANCELED && e->no != ENOENT)
+	if (r < 0 && !passes(e))
 		log_line(md->s->m->log, LOG_LEVEL_INFO, "models",
 			 "model '%s': its files are not sent before it is whole: %s", md->name,
 			 e->text);
 	SCOPED_LOCK(&md->s->mu);
 	cancel_unref(steal(md->cancel));
 	md->early = false;
-	md->early_failed |= r < 0 && e->no != EBUSY;
-	arm_locked(md);
+	md->early_failed |= r < 0 && !passes(e);
+	early_again_locked(md);
 	pthread_cond_broadcast(&md->s->changed);
 }
 
-static bool more(struct model *md)
+/* After how many ms; 0: there is nothing more for now. */
+static int64_t more(struct model *md)
 {
 	SCOPED_LOCK(&md->s->mu);
 
-	return md->closed >= EARLY_MIN && !md->early_stop && allowed_locked(md);
+	return enough_locked(md) && !md->early_stop && allowed_locked(md) ? md->early_wait : 0;
 }
 
 static void relay(void *arg)
@@ -332,6 +372,7 @@ static void early_job(void *arg, struct cancel *cancel)
 	struct model *md = arg;
 	struct cancel *own = begin(md);
 	struct err e = {0};
+	int64_t wait;
 	int r;
 
 	if (!own)
@@ -339,7 +380,8 @@ static void early_job(void *arg, struct cancel *cancel)
 	cancel_on(cancel, relay, own);
 	do {
 		r = look(md, own, &e);
-	} while (r == 0 && more(md) && !cancel_sleep(own, EARLY_WAIT_MS));
+		wait = r == 0 ? more(md) : 0;
+	} while (wait && !cancel_sleep(own, wait));
 	cancel_off(cancel, relay, own);
 	cancel_unref(own);
 	end(md, r, &e);

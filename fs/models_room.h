@@ -91,6 +91,8 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 		early_stop; /* the job runs; its timer does; a commit waits for it */
 	bool early_failed;  /* the service said no: the commit will say so */
 	uint64_t closed;    /* bytes of files that were closed since it last looked */
+	uint64_t lying;     /* bytes of closed files that it saw and could not send yet */
+	int64_t early_wait; /* ms until it looks once more */
 	struct timer early_timer;
 	struct timer quiet;
 	bool quiet_armed;
@@ -466,8 +468,10 @@ void model_commit_start(struct model *md);
 int model_plan(struct model *md, struct package_plan **out, struct err *e) _must_check_;
 void staging_fsyncdir(struct req *r, struct node *dir, bool datasync);
 
-/* commit_early.c: early_closed: a file of that many bytes was written and closed. early_timer: of md->early_timer. */
+/* commit_early.c: early_closed: a file of that many bytes was written and closed. early_again_locked: what kept the job from looking is over.
+ * early_timer: of md->early_timer. */
 void early_closed(struct model *md, uint64_t bytes);
+void early_again_locked(struct model *md);
 void early_timer(struct timer *t);
 
 /* One commit under way (commit.c, commit_publish.c). */

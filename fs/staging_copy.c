@@ -167,6 +167,7 @@ static void copying_over(struct model *md)
 		SCOPED_LOCK(&md->s->mu);
 		md->copying = false;
 		committing = md->committing;
+		early_again_locked(md);
 		pthread_cond_broadcast(&md->s->changed);
 	}
 	progress_phase(&md->work, committing ? PROGRESS_CHECKING : PROGRESS_IDLE, 0);

@@ -102,10 +102,10 @@ int bundle_restored(struct bundle *b, const struct bundle_group *row, struct err
 /* bundle_keys: of the files that are in some group; malloc'ed, for file_key_find; NULL: none, or no memory. */
 struct file_key *bundle_keys(const struct bundle *b, size_t *n);
 bool file_key_find(const struct file_key *keys, size_t n, const struct file_key *key);
-/* bundle_pack: those n of the plan's members go out now, if that is worth it: those of which no group comes about stay for the end. A
- * member that changes meanwhile is no failure. */
+/* bundle_pack: those n of the plan's members go out now, if that is worth it: those of which no group comes about stay for the end,
+ * *left bytes in all (NULL: not asked). A member that changes meanwhile is no failure. */
 int bundle_pack(struct bundle *b, struct package_plan *plan, const size_t *members, size_t n,
-		struct cancel *cancel, struct err *e) _must_check_;
+		uint64_t *left, struct cancel *cancel, struct err *e) _must_check_;
 
 /* bundle_finish: the archive of exactly the plan's members, of what is there and what is not. EBUSY: a file changed meanwhile.
  * Sets every member's hash. On failure everything that is there stays for another try. */

@@ -519,16 +519,18 @@ static size_t early_groups(struct bundle *b, const struct package_plan *plan, co
 		k = big ? k : 0;
 		bytes = big ? bytes : 0;
 	}
+	*left = bytes;
 	return made;
 }
 
 int bundle_pack(struct bundle *b, struct package_plan *plan, const size_t *members, size_t n,
-		struct cancel *cancel, struct err *e)
+		uint64_t *left, struct cancel *cancel, struct err *e)
 {
 	_cleanup_free_ struct bundle_group **groups = calloc(n + 1, sizeof(struct bundle_group *));
 
 	if (!groups)
 		return out_of_memory(e);
-	size_t made = early_groups(b, plan, members, n, groups);
+	uint64_t ignored;
+	size_t made = early_groups(b, plan, members, n, groups, left ? left : &ignored);
 	return groups_pack(b, plan, groups, made, false, cancel, e);
 }

@@ -199,7 +199,7 @@ static void early(struct world *w, const char *const *names)
 		set[n] = member(w, names[n]);
 		n++;
 	}
-	if (bundle_pack(w->b, w->plan, set, n, NULL, &e))
+	if (bundle_pack(w->b, w->plan, set, n, NULL, NULL, &e))
 		fail_msg("%s", e.text);
 }
 
@@ -445,7 +445,7 @@ static void wrong_guess(void **state)
 		plan(&w);
 		size_t at = member(&w, "a.bin");
 		assert_int_equal(plan_rename(&w.plan->members[at], guesses[i], &e), 0);
-		assert_int_equal(bundle_pack(w.b, w.plan, &at, 1, NULL, &e), 0);
+		assert_int_equal(bundle_pack(w.b, w.plan, &at, 1, NULL, NULL, &e), 0);
 		assert_in_range(finish(&w), 8 * MIB, 13 * MIB);
 		assert_in_range(finish(&w), 1, 20000); /* and it is right from then on */
 		end(&w);
@@ -580,7 +580,7 @@ static void changed_while_packed(void **state)
 	assert_int_equal(bundle_finish(w.b, w.plan, NULL, &o, &e), -1);
 	assert_int_equal(e.no, EBUSY);
 	size_t at[2] = {member(&w, "a.bin"), member(&w, "b.bin")};
-	assert_int_equal(bundle_pack(w.b, w.plan, at, 2, NULL, &e), 0);
+	assert_int_equal(bundle_pack(w.b, w.plan, at, 2, NULL, NULL, &e), 0);
 	(void)finish(&w);
 	end(&w);
 }
