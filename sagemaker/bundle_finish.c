@@ -89,13 +89,27 @@ static int matches(struct finish *f, struct bundle_group *g, struct err *e)
 	return 1;
 }
 
+/* The end of an earlier try. Under the same numbers, what has not changed of it need not go out again. */
+static void retire_last(struct bundle *b, struct bundle_group *g)
+{
+	if (g->state == GROUP_DEAD)
+		return;
+	g->state = GROUP_DEAD;
+	if (g->head && g->first == b->low)
+		b->low += g->reserved;
+	else if (!g->head && g->first + g->reserved == b->high)
+		b->high = g->first;
+}
+
 static int match_all(struct finish *f, struct err *e)
 {
 	for (struct bundle_group *g = f->b->groups; g; g = g->next) {
 		f->n_groups++;
 		g->used = false;
-		if (g->last || (g->state == GROUP_PACKED && !group_there(g)))
-			g->state = g->last ? GROUP_DEAD : GROUP_NEW;
+		if (g->last)
+			retire_last(f->b, g);
+		else if (g->state == GROUP_PACKED && !group_there(g))
+			g->state = GROUP_NEW;
 		if (g->state != GROUP_PACKED || (g->head && f->head))
 			continue;
 		int same = matches(f, g, e);
@@ -495,7 +509,7 @@ void bundle_output_release(struct bundle_output *out)
 
 /* Big files make groups of their own, small ones in batches; what is left over waits. */
 static size_t early_groups(struct bundle *b, const struct package_plan *plan, const size_t *members,
-			   size_t n, struct bundle_group **groups)
+			   size_t n, struct bundle_group **groups, uint64_t *left)
 {
 	_cleanup_free_ size_t *small = calloc(n + 1, sizeof *small);
 	size_t made = 0, k = 0;

@@ -119,6 +119,12 @@ bool s3_part_listed(const struct s3_upload *u, struct s3_part *p, const void *by
 	return true;
 }
 
+void s3_part_unlist(struct s3_upload *u, int number)
+{
+	if (u->listed)
+		free(steal(u->listed[number]));
+}
+
 void s3_listed_free(struct s3_upload *u)
 {
 	for (int i = 0; u->listed && i <= S3_MAX_PARTS; i++)

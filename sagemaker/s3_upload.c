@@ -410,6 +410,7 @@ static int send_part(struct s3_upload *u, struct s3_part *p, struct s3_room *roo
 		free(f);
 		return -1;
 	}
+	s3_part_unlist(u, p->number);
 	if (start_part(f, e) == 0)
 		return 0;
 	free(f);

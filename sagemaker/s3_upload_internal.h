@@ -66,6 +66,8 @@ int s3_upload_compare(struct s3_upload *u, const struct s3_part *const *parts, s
 int s3_parts_list(struct s3_upload *u, struct err *e) _must_check_;
 /* s3_part_listed: whether these bytes are there already as p->number; then p->etag is set. */
 bool s3_part_listed(const struct s3_upload *u, struct s3_part *p, const void *bytes);
+/* s3_part_unlist: that part is about to become another one. */
+void s3_part_unlist(struct s3_upload *u, int number);
 void s3_listed_free(struct s3_upload *u);
 
 #endif

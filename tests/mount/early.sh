@@ -180,8 +180,10 @@ check 'sync under the new name' sync "$MNT/models/new"
 check 'the archive is the source' archive_is new "$WORLD/few"
 check 'nothing of the old name stays' wait_until 60 none_begun old
 
+rm "$WORLD/src/1/assets/b.bin"
+
 # The line is cut: parts fail for good; the next try goes on.
-fault '[{"operation":"UploadPart","nth":8,"action":"status","arg":403,"code":"AccessDenied","message":"cut"}]'
+fault '[{"operation":"UploadPart","nth":5,"action":"status","arg":403,"code":"AccessDenied","message":"cut"}]'
 cp -rT "$WORLD/src" "$MNT/models/cut"
 sync "$MNT/models/cut" 2>/dev/null || :
 fault '[]'
@@ -214,7 +216,7 @@ killed() { # NAME FAULT REACHED... -- MOUNT-OPTION...
 	check_out "$name: nothing is left unfinished" 0 begun "$name"
 	check_out "$name: nothing is there twice" 1 archives "$name"
 }
-killed middle '{"operation":"UploadPart","nth":6,"action":"withhold"}' has_parts middle 5 --
+killed middle '{"operation":"UploadPart","nth":5,"action":"withhold"}' has_parts middle 4 --
 killed end '{"operation":"CompleteMultipartUpload","nth":0,"action":"withhold"}' is_there end -- -o commit=explicit
 
 # Whoever pays for the line says when.
