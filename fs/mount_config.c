@@ -38,5 +38,6 @@ int mount_configure(const struct options *o, struct config *c, struct err *e)
 	    take_setting(&c->kms_key, o->kms_key, e) < 0)
 		return -1;
 	c->upload_memory = o->upload_memory;
+	c->upload_limit = o->upload_limit;
 	return starts_with(o->source, "aws") ? take_aws(o, c, e) : 0;
 }

@@ -61,6 +61,8 @@ static const struct option_row rows[] = {
 	 "one more tag for every endpoint, configuration and model that is made (46 at most)"                                           },
 	{"upload_memory",       KIND_SIZE,        AT(upload_memory),   "BYTES",
 	 "of uploads in flight (default: 96M)"											  },
+	{"upload_limit",        KIND_SIZE,        AT(upload_limit),    "BYTES",
+	 "a second that all uploads to S3 take together (default: no limit)"                                                            },
 	{"cache_size",          KIND_SIZE,        AT(cache_size),      "BYTES",
 	 "of what is read from S3 and kept on disk, 0: nothing is (default: 10G)"                                                       },
 	{"files_above",         KIND_SIZE,        AT(files_above),     "BYTES",

@@ -24,6 +24,7 @@ struct options {
 	bool read_only, allow_other, foreground, debug, strict_runtimes;
 	bool allow_http;      /* endpoints without TLS on other machines too */
 	size_t upload_memory; /* bytes, 0: default */
+	size_t upload_limit;  /* bytes a second of all uploads together, 0: none */
 	size_t cache_size;    /* bytes of what is read from S3 and kept; 0: nothing is */
 	size_t files_above; /* bytes of a model from which on it goes up without an archive, 0: never */
 	struct tag *tags; /* tag.KEY=VALUE, for what is made; they point into tag_texts */

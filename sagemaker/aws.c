@@ -319,6 +319,7 @@ static int send_signed(struct call *c, const struct keys *keys, struct err *e)
 		.on_reply = c->q.on_reply || c->q.on_body ? call_on_reply : NULL,
 		.on_body = c->q.on_body ? call_on_body : NULL,
 		.body_arg = c,
+		.paced = c->q.paced,
 		.on_sent = c->q.on_sent,
 		.sent_arg = c->q.sent_arg,
 	};

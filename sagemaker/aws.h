@@ -49,6 +49,7 @@ struct aws_req {
 	int (*on_reply)(void *arg, const struct http_resp *r);
 	int (*on_body)(void *arg, const void *p, size_t n); /* 2xx only */
 	void *body_arg;
+	bool paced; /* as in http_req */
 	void (*on_sent)(void *arg, size_t n);
 	void *sent_arg;
 };

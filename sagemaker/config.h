@@ -40,6 +40,7 @@ struct config {
 	long connect_timeout_ms; /* 0: 10 s */
 	long timeout_ms;      /* whole-reply silence allowed; 0: 60 s (70 s for InvokeEndpoint) */
 	size_t upload_memory; /* bytes of parts in flight; 0: 96 MiB */
+	size_t upload_limit;  /* bytes a second of all uploads to S3 together; 0: none */
 	/* Given by the caller: */
 	bool isolated; /* endpoint_url, region and keys are the caller's: no setting of AWS's tools is looked at */
 	bool allow_http; /* plain http to other machines too */

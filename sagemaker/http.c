@@ -80,6 +80,7 @@ static void unlink_active(struct xfer *x)
 static void finish(struct xfer *x)
 {
 	forget_cancel(x);
+	rate_leave(x);
 	if (x->active) {
 		unlink_active(x);
 		curl_multi_remove_handle(x->h->multi, x->easy);
@@ -114,6 +115,7 @@ static void begin(struct http *h, struct xfer *x)
 		return;
 	}
 	x->moved = http_now();
+	rate_join(x);
 	CURLMcode added = xfer_set(x) ? CURLM_OK : curl_multi_add_handle(h->multi, x->easy);
 	if (added)
 		err_set(&x->why, EIO, "could not begin the request: %s",
@@ -205,7 +207,7 @@ static void end_silent(struct http *h)
 		return;
 	h->next_scan = now + SCAN_MS;
 	for (struct xfer *x = h->active, *next; x; x = next) {
-		long limit = silence_limit(x);
+		long limit = silence_limit(x) + rate_pause_ms(x);
 
 		next = x->next;
 		if (now - x->moved < limit)
@@ -302,12 +304,14 @@ static void *engine(void *arg)
 		take_events(h, wait);
 		take_incoming(h);
 		end_cancelled(h);
+		rate_share(h);
 		if (h->due >= 0 && http_now() >= h->due) {
 			h->due =
 				-1; /* what is still to come curl says anew; that nothing is, it does not */
 			curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 		}
 		reap(h);
+		rate_share(h);
 		end_silent(h);
 		http_run_timers(h);
 		if (is_stopping(h))

@@ -52,6 +52,7 @@ struct http_req {
 	/* A connection that the server closed while it was idle is replaced and the request sent again. true: not when a byte
 	 * of the request has left (then it may have been acted on): EIO with resp->sent > 0. */
 	bool no_resend;
+	bool paced; /* the body shares config.upload_limit with the others that do */
 	bool direct; /* no proxy is asked, whatever the environment says: link-local metadata services */
 	/* 2xx replies, on the engine's thread; must not block long. on_reply: status and headers are there, the body is not yet.
 	 * on_body: pieces of the body; NULL: resp->body. -1 with errno ends the exchange with that errno. */

@@ -1,6 +1,6 @@
 /*
  * http_internal.h: what the files of the HTTP engine share: http.c (the loop), http_transfer.c (one request in curl's
- * terms) and http_timer.c. Nobody else includes this, or curl.
+ * terms), http_rate.c and http_timer.c. Nobody else includes this, or curl.
  */
 #ifndef SAGEMAKER_HTTP_INTERNAL_H
 #define SAGEMAKER_HTTP_INTERNAL_H
@@ -26,6 +26,7 @@ struct xfer {
 	size_t tunnel; /* bytes that went to a proxy before the request */
 	int64_t moved; /* ms when a byte last moved */
 	curl_off_t uploaded, downloaded, reported;
+	bool pacing;    /* its body is one of those that share a rate, and has not gone out yet */
 	struct err why; /* set where the cause is known better than curl knows it */
 	char curl_says[CURL_ERROR_SIZE];
 	http_done_fn *done;
@@ -56,6 +57,8 @@ struct http {
 	struct xfer *active;
 	CURL *idle[MAX_IDLE_HANDLES];
 	size_t n_idle;
+	int pacing;      /* transfers that do */
+	bool rate_stale; /* their number is not the one they were told */
 	int64_t next_scan;
 	int64_t due; /* ms: when curl wants to be called; -1: not by time */
 	int poll;    /* epoll: curl's sockets and wake */
@@ -75,6 +78,15 @@ int xfer_set(struct xfer *x);
 void xfer_explain(struct xfer *x, CURLcode code);
 size_t xfer_sent(const struct xfer *x);
 void xfer_free(struct xfer *x);
+
+/* http_rate.c. rate_join: x is about to begin; rate_done: its body has gone out; rate_leave: or never will. rate_share: whoever shares is told how
+ * much. rate_chunk: bytes that go out at once. rate_pause_ms: how long x may be silent for no other reason. */
+void rate_join(struct xfer *x);
+void rate_done(struct xfer *x);
+void rate_leave(struct xfer *x);
+void rate_share(struct http *h);
+long rate_chunk(const struct http *h);
+long rate_pause_ms(const struct xfer *x);
 
 /* http_run_timers: those that are due (all of them when the engine stops), on the engine's thread. */
 void http_run_timers(struct http *h);

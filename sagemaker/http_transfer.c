@@ -106,6 +106,8 @@ static int on_progress(void *arg, curl_off_t dltotal, curl_off_t down, curl_off_
 	x->downloaded = down;
 	x->uploaded = up;
 	x->moved = http_now();
+	if (up >= (curl_off_t)x->q.body_len)
+		rate_done(x);
 	if (x->q.on_sent && up > x->reported) { /* a body sent again is not progress */
 		x->q.on_sent(x->q.sent_arg, (size_t)(up - x->reported));
 		x->reported = up;
@@ -197,7 +199,9 @@ static void set_body(struct xfer *x)
 		curl_easy_setopt(x->easy, CURLOPT_POSTFIELDS, x->q.body ? x->q.body : "");
 	}
 	curl_easy_setopt(x->easy, CURLOPT_CUSTOMREQUEST, x->method);
-	if (x->q.body_len >= BIG_BODY)
+	if (x->pacing)
+		curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, rate_chunk(x->h));
+	else if (x->q.body_len >= BIG_BODY)
 		curl_easy_setopt(x->easy, CURLOPT_UPLOAD_BUFFERSIZE, 1L << 20);
 	if (x->q.on_body)
 		curl_easy_setopt(x->easy, CURLOPT_BUFFERSIZE, (long)BIG_BODY);

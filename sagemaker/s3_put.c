@@ -72,6 +72,7 @@ static int put(struct aws *a, const struct s3_bucket *bucket, const char *key,
 		return -1;
 	c.q.body = content->n ? content->p : "";
 	c.q.body_len = content->n;
+	c.q.paced = true;
 	c.q.cancel = cancel;
 	return send(a, &c, content->if_match, crc, out, e);
 }

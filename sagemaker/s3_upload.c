@@ -381,6 +381,7 @@ static int start_part(struct flight *f, struct err *e)
 	c.q.body = f->room->data;
 	c.q.body_len = f->p->size;
 	c.q.cancel = u->cancel;
+	c.q.paced = true;
 	c.q.on_sent = on_part_sent;
 	c.q.sent_arg = f;
 	return aws_start(u->a, &AWS_S3, &c.q, on_part_done, f, e);

@@ -217,14 +217,23 @@ killed() { # NAME FAULT REACHED... -- MOUNT-OPTION...
 	check_out "$name: nothing is there twice" 1 archives "$name"
 }
 killed middle '{"operation":"UploadPart","nth":5,"action":"withhold"}' has_parts middle 4 --
-killed end '{"operation":"CompleteMultipartUpload","nth":0,"action":"withhold"}' is_there end -- -o commit=explicit
+killed end '{"operation":"CompleteMultipartUpload","nth":0,"action":"withhold"}' is_there end -- -o commit=explicit,upload_limit=12M
 
 # Whoever pays for the line says when.
 hold metered open
 cp -rT "$WORLD/few" "$MNT/models/metered"
 sleep 0.5
 check_out 'commit=explicit: nothing is sent early' 0 begun metered
+rm "$MNT/models/metered/1/assets/open"
 release
+slow_sync() { # 17 MiB, of which a few pieces of 0.75 MiB may be ahead of the rate
+	local began
+	began=$(date +%s%3N)
+	sync "$MNT/models/metered"
+	[ $(($(date +%s%3N) - began)) -ge 1000 ]
+}
+check 'upload_limit: no faster than 12 MiB a second' slow_sync
+check_out 'and it is there' 1 archives metered
 
 check 'unmount' mount_stop
 done_testing

@@ -297,6 +297,52 @@ static void test_many_at_once(void **state)
 	end(&f);
 }
 
+static void count_answer(void *arg, struct http_resp *r, const struct err *e)
+{
+	atomic_fetch_add((atomic_int *)arg + (e->no || r->status != 200), 1);
+}
+
+/* How many of the others were answered before. */
+static void note_answer(void *arg, struct http_resp *r, const struct err *e)
+{
+	atomic_int *counts = arg;
+
+	if (!e->no && r->status == 200)
+		atomic_store(&counts[2], atomic_load(&counts[0]));
+}
+
+/* Two bodies share the rate, whose pauses are no silence; a third one has nothing to do with it. */
+static void test_shared_rate(void **state)
+{
+	static const struct web_reply rows[] = {{.body = TEXT("ok")}};
+	static const char body[96 << 10];
+	atomic_int paced[3] = {0, 0, -1};
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	begin(&f, rows, 1);
+	f.config.upload_limit = 64 << 10;
+	struct http_req q = {.method = "PUT",
+			     .url = f.url,
+			     .body = body,
+			     .body_len = sizeof body,
+			     .silence_ms = 300,
+			     .paced = true};
+	int64_t before = ms();
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(http_start(f.h, &q, count_answer, paced, &e), 0);
+	q.paced = false;
+	assert_int_equal(http_start(f.h, &q, note_answer, paced, &e), 0);
+	while (paced[0] + paced[1] < 2)
+		poll(NULL, 0, 5);
+	assert_int_equal(paced[0], 2);
+	assert_int_equal(paced[2], 0);
+	/* 192 KiB, of which two pieces for each may be ahead of the rate */
+	assert_true(ms() - before >= 1900);
+	end(&f);
+}
+
 static int refuse_body(void *arg, const void *p, size_t n)
 {
 	(void)arg;
@@ -394,6 +440,7 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_free_ends_all),
 		cmocka_unit_test(test_many_at_once),
+		cmocka_unit_test(test_shared_rate),
 		cmocka_unit_test(test_receiver),
 		cmocka_unit_test(test_header_injection),
 		cmocka_unit_test(test_timer),

@@ -105,7 +105,7 @@ static void all_kinds(void **state)
 		PARSE(&o, &e, "aws", "/mnt", "-o",
 		      "region=eu-west-1,bucket=mine/some/prefix/,wait=30", "-oro", "-o",
 		      "bucket_owner=123456789012,kms_key=arn:aws:kms:eu-west-1:123456789012:key/12ab-34,"
-		      "commit=explicit,delete=any,upload_memory=64M,instance_count=2,allow_other"),
+		      "commit=explicit,delete=any,upload_memory=64M,upload_limit=3M,instance_count=2,allow_other"),
 		0);
 	assert_string_equal(o.region, "eu-west-1");
 	assert_string_equal(o.bucket, "mine");
@@ -116,6 +116,7 @@ static void all_kinds(void **state)
 	assert_true(o.read_only && o.commit_explicit && o.allow_other);
 	assert_int_equal(o.delete_what, DELETE_ANY);
 	assert_int_equal(o.upload_memory, 64 << 20);
+	assert_int_equal(o.upload_limit, 3 << 20);
 	assert_int_equal(o.instance_count, 2);
 	options_release(&o);
 }
