@@ -1,81 +1,87 @@
 #!/usr/bin/env bash
-# upload: 1 GiB of a model's weights in 4 files, from a local directory to S3: `cp` into the mount + `sync`, against what the
-# SDK does (Python's tarfile "w:gz" + boto3 upload_file), side by side against the same local backend; then the same for data
-# that shrinks by 30 % and more. Prints seconds, CPU seconds, the ratio, and the daemon's RSS at rest and at its highest.
-#   MIB=1024 ROUNDS=1 KINDS="noise shrinks" tests/bench/upload.sh
+# upload: a model from a local directory to S3, ready to deploy: `cp -r` into the mount and `sync`, against what the SDK does (tarfile
+# "w:gz" + boto3's upload_file), the SageMaker SDK's own functions, `tar | gzip, pigz or igzip | aws s3 cp -`, and a cp to the local disk.
+# One run, interleaved, on the local backend and on versitygw. Kinds: upload_data.py; how it is measured: upload_run.py.
+# For each: seconds, CPU seconds of everything on this side of the wire and, apart, of the backend, ratios with the goals beside them;
+# from sync to ready; unchanged content once more; the share of stored chunks; the daemon's highest RSS. Of the SDKs
+# with and without Python's start and imports.
+#   MIB=1024 ROUNDS=3 KINDS="A B C D" BACKENDS="local versitygw" WAYS="mount boto3 ..." tests/bench/upload.sh
+# MIB=1024: about 12 minutes a round on 2 processors; MIB=128: 3. pigz and igzip (packages pigz, isal): left out, and said, without.
 set -euo pipefail
-. "$(dirname "$0")/../mount/lib.sh"
+. "$(dirname "$0")/../peers/lib.sh"
 MIB=${MIB:-1024}
-ROUNDS=${ROUNDS:-1}
-KINDS=${KINDS:-noise shrinks}
-VENV=${XDG_CACHE_HOME_REAL:-$HOME/.cache}/sagemakerfs-tests/bench
-if [ ! -x "$VENV/bin/python" ] || ! "$VENV/bin/python" -c 'import boto3, numpy' 2>/dev/null; then
-	/usr/bin/python3 -m venv "$VENV" && "$VENV/bin/pip" -q install boto3 numpy
-fi
+ROUNDS=${ROUNDS:-3}
+KINDS=${KINDS:-A B C D}
+BACKENDS=${BACKENDS:-local versitygw}
+BENCH=$TESTS_DIR/bench
+peer_venv numpy
+SDK=$("$TESTS_DIR/venv" sagemaker sagemaker==2.257.7)/python
+PATH=$("$TESTS_DIR/venv" awscli awscli==1.46.3):$PATH
+export SAGEMAKER_SUPPRESS_V2_WARNING=1 AWS_EC2_METADATA_DISABLED=true
 
-# A whole SavedModel around the weights, so that the checks run as for a user: weights as extra assets in 4 files.
-make() { # KIND DIR
-	tf_export "$2"
-	mkdir -p "$2/1/assets"
-	"$VENV/bin/python" - "$1" "$2/1/assets" "$MIB" <<'PY'
-import sys, numpy as np
-kind, out, mib = sys.argv[1], sys.argv[2], int(sys.argv[3])
-rng = np.random.default_rng(7)
-for i in range(4):
-    with open(f"{out}/weights-{i}.bin", "wb") as f:
-        for _ in range(mib // 4 // 16):
-            a = rng.standard_normal(4 << 20, dtype=np.float32)
-            if kind == "shrinks":  # pruned and rounded: a third of zeros, 12 bits of mantissa
-                a[rng.random(a.size) < 0.3] = 0
-                a = (a.view(np.uint32) & np.uint32(0xFFFFF000)).view(np.float32)
-            f.write(a.tobytes())
-PY
-}
-
-rss() { # FIELD of the daemon, MiB
-	awk -v f="$1:" '$1 == f {printf "%d", $2 / 1024}' "/proc/$(daemon_pid)/status"
-}
-
-cpu() { # user + system seconds of a process
-	awk -v hz="$(getconf CLK_TCK)" '{print ($14 + $15) / hz}' "/proc/$1/stat"
-}
-
-mount_start
-eval "$("$SAGEMAKERFS" env "$MNT")"
-echo "RSS at rest: $(rss VmRSS) MiB (goal 64)"
-for kind in $KINDS; do
-	make $kind "$WORLD/src-$kind"
-	for round in $(seq "$ROUNDS"); do
-		daemon=$(daemon_pid)
-		before=$(cpu "$daemon")
-		start=$(date +%s.%N)
-		cp -rT "$WORLD/src-$kind" "$MNT/models/bench-$kind-$round"
-		copied=$(date +%s.%N)
-		sync "$MNT/models/bench-$kind-$round"
-		end=$(date +%s.%N)
-		after=$(cpu "$daemon")
-		echo "$start $copied $end $before $after" |
-			awk -v k=$kind '{printf "%s: sagemakerfs cp %.2f s + sync %.2f s = %.2f s, %.2f CPU s in the daemon\n", k, $2-$1, $3-$2, $3-$1, $5-$4}'
-		echo "$start $end" | awk '{print $2 - $1}' >"$WORLD/ours"
-		"$VENV/bin/python" - "$WORLD/src-$kind" "$WORLD/sdk.tar.gz" >"$WORLD/theirs" <<'PY'
-import os, resource, sys, tarfile, time, boto3
-src, out = sys.argv[1:]
-s3 = boto3.client("s3")
-try: s3.create_bucket(Bucket="bench")
-except Exception: pass
-t = time.time()
-with tarfile.open(out, "w:gz") as tar: tar.add(src, arcname="export/Servo")
-packed = time.time()
-s3.upload_file(out, "bench", "model/model.tar.gz")
-u = resource.getrusage(resource.RUSAGE_SELF)
-print(f"{time.time() - t:.2f} pack {packed - t:.2f} s + upload {time.time() - packed:.2f} s, {u.ru_utime + u.ru_stime:.2f} CPU s")
-PY
-		echo "$kind: tarfile w:gz + boto3: $(cut -d' ' -f2- "$WORLD/theirs")"
-		echo "$(cat "$WORLD/ours") $(cut -d' ' -f1 "$WORLD/theirs")" | awk -v k=$kind '{printf "%s: %.1fx faster (goal 8)\n", k, $2 / $1}'
-		rm -f "$WORLD/sdk.tar.gz"
-		rm -r "$MNT/models/bench-$kind-$round"
+ways() {
+	local each
+	printf '%s\n' mount boto3 sagemaker 'tar | gzip | aws s3 cp -'
+	for each in pigz igzip; do
+		if command -v "$each" >/dev/null; then
+			echo "tar | $each | aws s3 cp -"
+		else
+			echo "no $each here: left out" >&2
+		fi
 	done
-	rm -rf "$WORLD/src-$kind"
+	echo disk
+}
+
+# aws_environment: AWS_* as a JSON object.
+aws_environment() {
+	jq -n '$ENV | with_entries(select(.key | startswith("AWS_")))'
+}
+
+# describe NAME MOUNT DAEMON BACKEND: one row for upload_run.py.
+describe() {
+	jq -n --arg name "$1" --arg mount "$2" --argjson daemon "$3" --argjson pid "$4" --argjson env "$(aws_environment)" '$ARGS.named'
+}
+
+on_local() {
+	mount_start
+	eval "$("$SAGEMAKERFS" env "$MNT")"
+	describe local "$MNT" "$(daemon_pid)" "$(backend_pid)" >>"$WORLD/backends"
+}
+
+# Its accounts are named by their keys: the owner of a bucket is the account that moto's STS tells.
+on_versitygw() {
+	local gateway control storage
+	gateway=$("$TESTS_DIR/versitygw")
+	control=$(free_port)
+	start_server "$WORLD/moto.log" "$VENV/moto_server" -H 127.0.0.1 -p "$control"
+	storage=$(free_port)
+	export AWS_ACCESS_KEY_ID=123456789012 AWS_SECRET_ACCESS_KEY=a-secret-of-some-length AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1
+	unset AWS_SESSION_TOKEN
+	mkdir "$WORLD/objects"
+	ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY start_server "$WORLD/versitygw.log" \
+		"$gateway" --port "127.0.0.1:$storage" --region "$AWS_REGION" posix "$WORLD/objects"
+	local pid=${SERVERS[-1]}
+	wait_for_port "$control"
+	wait_for_port "$storage"
+	export AWS_ENDPOINT_URL=http://127.0.0.1:$control AWS_ENDPOINT_URL_S3=http://127.0.0.1:$storage
+	mkdir "$WORLD/mnt-versitygw"
+	start_server "$WORLD/mount.log" "$SAGEMAKERFS" aws "$WORLD/mnt-versitygw" -f -o role=arn:aws:iam::123456789012:role/models
+	wait_until 30 mounted "$WORLD/mnt-versitygw"
+	describe versitygw "$WORLD/mnt-versitygw" "${SERVERS[-1]}" "$pid" >>"$WORLD/backends"
+}
+
+mkdir "$WORLD/work"
+for kind in $KINDS; do
+	tf_export "$WORLD/work/src-$kind/export/Servo"
+	"$PYTHON" "$BENCH/upload_data.py" "$kind" "$WORLD/work/src-$kind/export/Servo/1/assets" "$MIB"
 done
-echo "RSS highest while uploading: $(rss VmHWM) MiB (goal 256)"
-mount_stop
+for backend in $BACKENDS; do
+	"on_$backend"
+done
+[ "${WAYS:-}" ] && printf '%s\n' $WAYS >"$WORLD/ways" || ways >"$WORLD/ways"
+jq -n --arg kinds "$KINDS" --argjson mib "$MIB" --argjson rounds "$ROUNDS" --arg work "$WORLD/work" --arg sdk_python "$SDK" \
+	--rawfile ways "$WORLD/ways" --slurpfile backends "$WORLD/backends" \
+	'$ARGS.named | .kinds |= split(" ") | .ways |= (split("\n") | map(select(. != "")))' >"$WORLD/config.json"
+echo "load average at the start: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) processors"
+"$PYTHON" "$BENCH/upload_run.py" "$WORLD/config.json"
+echo "load average at the end: $(cut -d' ' -f1-3 /proc/loadavg)"
