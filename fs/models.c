@@ -426,13 +426,13 @@ static struct reads *open_reads(struct models *s)
 }
 
 /* Tests cannot wait for a day. */
-static long prune_after(void)
+static long seconds_of(const char *env, long otherwise)
 {
-	const char *text = getenv("SAGEMAKERFS_PRUNE_AFTER");
+	const char *text = getenv(env);
 	char *end;
 	long seconds = text ? strtol(text, &end, 10) : -1;
 
-	return seconds >= 0 && end != text && !*end ? seconds : MODEL_PRUNE_AFTER;
+	return seconds >= 0 && end != text && !*end ? seconds : otherwise;
 }
 
 struct models *models_start(struct mount *m, struct err *e)
@@ -447,7 +447,8 @@ struct models *models_start(struct mount *m, struct err *e)
 	s->reads = open_reads(s);
 	s->hashes = hash_cache_new(65536);
 	s->dirs = dirfds_new();
-	s->prune_after = prune_after();
+	s->prune_after = seconds_of("SAGEMAKERFS_PRUNE_AFTER", MODEL_PRUNE_AFTER);
+	s->lapse_after = seconds_of("SAGEMAKERFS_ABANDON_AFTER", MODEL_ABANDON_AFTER);
 	thread_rwlock_init(&s->names);
 	pthread_mutex_init(&s->persist, NULL);
 	pthread_mutex_init(&s->mu, NULL);
@@ -504,6 +505,7 @@ static void quiet_end(struct models *s)
 	for (; md; md = md->next) {
 		timer_disarm(s->m->watch, &md->quiet);
 		timer_disarm(s->m->watch, &md->early_timer);
+		timer_disarm(s->m->watch, &md->lapse);
 	}
 }
 

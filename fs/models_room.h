@@ -85,6 +85,7 @@ struct model { /* guarded by models.mu but for s; never freed before models_free
 	uint64_t woken;          /* the events that readers were woken for */
 	struct cancel *cancel;   /* of the running commit or early job, NULL none */
 	struct sending *sending; /* sending.h; NULL none, or a job has it */
+	struct timer lapse;      /* of it: when nobody goes on with it */
 	int64_t restored;        /* the journal's upload that it was made of at start; 0: none */
 	/* commit_early.c: files are sent while others are still written */
 	bool early, early_armed,
@@ -127,6 +128,7 @@ struct models {
 	struct model *
 		loose; /* owner of the files in models/ that are no model; in no list, never committed */
 	long prune_after; /* seconds since a version was superseded */
+	long lapse_after; /* seconds since anything was done about a begun upload */
 
 	pthread_rwlock_t
 		names; /* a node's name is its backing file's: written by what changes both */
@@ -473,6 +475,10 @@ void staging_fsyncdir(struct req *r, struct node *dir, bool datasync);
 void early_closed(struct model *md, uint64_t bytes);
 void early_again_locked(struct model *md);
 void early_timer(struct timer *t);
+
+/* sending.c: an upload that was begun and that nobody goes on with is aborted: its parts are billed. */
+#define MODEL_ABANDON_AFTER 3600 /* seconds; SAGEMAKERFS_ABANDON_AFTER, for tests */
+void sending_lapse_timer(struct timer *t);
 
 /* One commit under way (commit.c, commit_publish.c). */
 struct commit {

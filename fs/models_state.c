@@ -35,6 +35,7 @@ struct model *model_get(struct models *s, const char *name, struct err *e)
 	snprintf(md->name, sizeof md->name, "%s", name);
 	md->quiet = (struct timer){.fn = model_quiet, .arg = md};
 	md->early_timer = (struct timer){.fn = early_timer, .arg = md};
+	md->lapse = (struct timer){.fn = sending_lapse_timer, .arg = md};
 	model_progress_init(md);
 	md->epoch = 1;
 	md->next = s->list;

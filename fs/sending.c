@@ -6,8 +6,9 @@
 #include "sagemaker/config.h"
 #include "sagemaker/s3_bucket.h"
 
-#define LAYOUT     1  /* of parts: another one's cannot be told to be there by making them again */
-#define PACK_MOST  3U /* threads: each has two parts under construction */
+#define LAYOUT     1 /* of parts: another one's cannot be told to be there by making them again */
+#define OLD_S      ((int64_t)7 * 86400) /* what was begun before is not gone on with by another mount */
+#define PACK_MOST  3U                   /* threads: each has two parts under construction */
 #define PER_THREAD ((size_t)32 << 20) /* of upload_memory */
 
 static struct mount *mount_of(const struct sending *s)
@@ -37,6 +38,7 @@ static char *upload_json(const struct sending *s, const char *id)
 	cJSON_AddStringToObject(j, "version", s->version);
 	cJSON_AddStringToObject(j, "upload_id", id);
 	cJSON_AddNumberToObject(j, "layout", LAYOUT);
+	cJSON_AddNumberToObject(j, "begun", (double)s->begun);
 	return cJSON_PrintUnformatted(j);
 }
 
@@ -211,6 +213,7 @@ static struct sending *begin(struct model *md, struct cancel *c, struct err *e)
 
 	if (!s)
 		return NULL;
+	s->begun = (int64_t)time(NULL);
 	version_name(s->version);
 	catalog_key(md->s, md->name, s->version, s->key);
 	_cleanup_free_ char *json = upload_json(s, "");
@@ -256,11 +259,19 @@ static struct sending *take(struct model *md)
 	return steal(md->sending);
 }
 
+static void arm_lapse_locked(struct model *md, int64_t ms)
+{
+	if (!md->s->stopping)
+		timer_arm(md->s->m->watch, &md->lapse, MAX(ms, (int64_t)100));
+}
+
 static void put_back(struct sending *s)
 {
 	SCOPED_LOCK(&s->md->s->mu);
 
+	s->touched = now_ms();
 	s->md->sending = s;
+	arm_lapse_locked(s->md, s->md->s->lapse_after * 1000);
 }
 
 static void relay(void *arg)
@@ -356,17 +367,14 @@ void sending_published(struct model *md)
 	sending_release(s);
 }
 
-int sending_abandon(struct model *md, struct cancel *c, struct err *e)
+static int abandon(struct sending *s, struct cancel *c, struct err *e)
 {
-	struct sending *s = take(md);
-	struct mount *m = md->s->m;
+	struct mount *m = mount_of(s);
 
-	if (!s)
-		return 0;
 	s3_upload_leave(steal(s->upload));
 	bool begun = s->id || s->maybe_there;
 	if (begun && ((!s->bucket.name[0] && mount_bucket(m, &s->bucket, c, e) < 0) ||
-		      sending_take_away(md->s, &s->bucket, s->key, s->id, c, e) < 0)) {
+		      sending_take_away(s->md->s, &s->bucket, s->key, s->id, c, e) < 0)) {
 		err_prefix(e, "the unfinished upload %s is left to the next mount", s->key);
 		warn(s, e);
 		sending_release(s);
@@ -377,6 +385,13 @@ int sending_abandon(struct model *md, struct cancel *c, struct err *e)
 		warn(s, e);
 	sending_release(s);
 	return rc;
+}
+
+int sending_abandon(struct model *md, struct cancel *c, struct err *e)
+{
+	struct sending *s = take(md);
+
+	return s ? abandon(s, c, e) : 0;
 }
 
 static void abandon_job(void *arg, struct cancel *cancel)
@@ -397,6 +412,72 @@ void sending_drop(struct model *md)
 	if (any && jobs_run(md->s->m->jobs, abandon_job, md) < 0)
 		log_line(md->s->m->log, LOG_LEVEL_WARNING, "models",
 			 "model '%s': its unfinished upload is left to the next mount", md->name);
+}
+
+/* How long nothing has been done about it, in ms; -1: it is being worked with, or files are being written. */
+static int64_t idle_locked(const struct model *md)
+{
+	if (!md->sending || md->early || md->committing || md->copying || md->writers)
+		return -1;
+	return now_ms() - MAX(md->changed, md->sending->touched);
+}
+
+static bool lapsed_locked(const struct model *md)
+{
+	return !md->s->stopping && idle_locked(md) >= md->s->lapse_after * 1000;
+}
+
+/* What a manifest names, because only the answer or the word to the journal was lost, stays. */
+static void lapse(struct sending *s, const struct manifest *man, struct cancel *c)
+{
+	const struct model *md = s->md;
+	struct err e = {0};
+
+	if (man && manifest_names_key(man, s->key)) {
+		if (forget(s, &e) < 0)
+			warn(s, &e);
+		sending_release(s);
+	} else if (abandon(s, c, &e) == 0) {
+		log_line(
+			md->s->m->log, LOG_LEVEL_INFO, "models",
+			"model '%s': its upload was begun and not gone on with for %ld s: aborted; the next commit begins anew",
+			md->name, md->s->lapse_after);
+	}
+}
+
+static void lapse_job(void *arg, struct cancel *cancel)
+{
+	struct model *md = arg;
+	_cleanup_(manifest_unrefp)
+	struct manifest *man = NULL;
+	struct sending *s = NULL;
+	struct s3_bucket bucket;
+	char etag[128];
+	struct err e = {0};
+
+	bool known = mount_bucket(md->s->m, &bucket, cancel, &e) == 0 &&
+		     catalog_load(md, &man, etag, cancel, &e) == 0;
+	{
+		SCOPED_LOCK(&md->s->mu);
+		if (known && lapsed_locked(md))
+			s = steal(md->sending);
+		else if (md->sending)
+			arm_lapse_locked(md, md->s->lapse_after * 1000);
+	}
+	if (s)
+		lapse(s, man, cancel);
+}
+
+void sending_lapse_timer(struct timer *t)
+{
+	struct model *md = t->arg;
+	SCOPED_LOCK(&md->s->mu);
+	int64_t after = md->s->lapse_after * 1000, idle = idle_locked(md);
+
+	if (!md->sending) /* whoever has it brings it back, and the timer with it */
+		return;
+	if (!lapsed_locked(md) || jobs_run(md->s->m->jobs, lapse_job, md) < 0)
+		arm_lapse_locked(md, idle < 0 || idle >= after ? after : after - idle);
 }
 
 void sending_free(struct model *md)
@@ -434,13 +515,21 @@ static int restore_group(void *arg, int64_t id, const char *key, const char *jso
 	return 0;
 }
 
+static int64_t begun_of(const cJSON *json)
+{
+	const cJSON *begun = cJSON_GetObjectItemCaseSensitive(json, "begun");
+
+	return cJSON_IsNumber(begun) ? (int64_t)begun->valuedouble : (int64_t)time(NULL);
+}
+
 bool sending_restore(struct model *md, int64_t id, const cJSON *json)
 {
 	const cJSON *layout = cJSON_GetObjectItemCaseSensitive(json, "layout");
 	const char *upload_id = manifest_text(json, "upload_id");
 	struct err e = {0};
 
-	if (!*upload_id || !cJSON_IsNumber(layout) || layout->valueint != LAYOUT)
+	if (!*upload_id || !cJSON_IsNumber(layout) || layout->valueint != LAYOUT ||
+	    (int64_t)time(NULL) - begun_of(json) > OLD_S)
 		return false;
 	{
 		SCOPED_LOCK(&md->s->mu);
@@ -452,6 +541,7 @@ bool sending_restore(struct model *md, int64_t id, const cJSON *json)
 		return false;
 	s->journal = id;
 	s->journaled = true;
+	s->begun = begun_of(json);
 	s->id = strdup(upload_id);
 	snprintf(s->key, sizeof s->key, "%s", manifest_text(json, "key"));
 	snprintf(s->version, sizeof s->version, "%s", manifest_text(json, "version"));

@@ -4,7 +4,8 @@
  *
  * A model has one at most (model.sending). One job at a time works with it: the commit, or while files still come, the early one
  * (commit_early.c): model.committing and model.early exclude each other. It outlives commits that fail: the next one goes on with what is there. Only a kill
- * or an unmount parts it from its process, and the next mount goes on (sending_restore).
+ * or an unmount parts it from its process, and the next mount goes on (sending_restore). One that nobody goes on with, while its model does not
+ * change either, is aborted after an hour.
  */
 #ifndef FS_SENDING_H
 #define FS_SENDING_H
@@ -18,6 +19,8 @@ struct sending {
 	char *id; /* of the multipart upload; NULL: not begun. Set once, by the upload's own thread; read when nothing is under way */
 	int64_t journal; /* its operation there */
 	bool journaled;  /* atomic: so are groups */
+	int64_t begun;   /* epoch seconds */
+	int64_t touched; /* now_ms(): a job last had it; guarded by models.mu */
 	struct s3_bucket bucket;
 	struct bundle *bundle;
 	struct s3_upload *upload;   /* NULL: is to be (re)opened */
@@ -46,7 +49,7 @@ void sending_drop(struct model *md);
 /* sending_take_away: what was begun under a key that no manifest names, and what it may have become. id: of the upload, if it is known. */
 int sending_take_away(struct models *s, const struct s3_bucket *bucket, const char *key,
 		      const char *id, struct cancel *cancel, struct err *e) _must_check_;
-/* sending_restore: at start: one of the journal's. false: it is not wanted any more, the caller takes it away. */
+/* sending_restore: at start: one of the journal's. false: it is not wanted any more or a week old, the caller takes it away. */
 bool sending_restore(struct model *md, int64_t id, const cJSON *json);
 /* sending_free: at the end: what is at the service stays there. */
 void sending_free(struct model *md);

@@ -235,5 +235,36 @@ slow_sync() { # 17 MiB, of which a few pieces of 0.75 MiB may be ahead of the ra
 check 'upload_limit: no faster than 12 MiB a second' slow_sync
 check_out 'and it is there' 1 archives metered
 
+# Nobody goes on with it. What an earlier mount began is aborted when it is a week old, what this one began after an hour (here: a second).
+cut_off() { # NAME: one part is there
+	fault '[{"operation":"UploadPart","nth":2,"action":"status","arg":403,"code":"AccessDenied","message":"cut"}]'
+	sync "$MNT/models/$1" 2>/dev/null || :
+	fault '[]'
+}
+logged() {
+	grep -rqF "$1" "$XDG_STATE_HOME/sagemakerfs" --include='*log*'
+}
+cp -rT "$WORLD/few" "$MNT/models/left"
+cut_off left
+check_out 'an upload was begun' 1 begun left
+kill -KILL "$(daemon_pid)"
+/usr/bin/python3 - "$(find "$XDG_STATE_HOME/sagemakerfs" -name journal)" <<'PY'
+import json, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=10)
+for n, text in db.execute("SELECT id, json FROM operation WHERE kind = 'upload' AND name = 'left'").fetchall():
+    row = json.loads(text)
+    row["begun"] -= 8 * 86400
+    db.execute("UPDATE operation SET json = ? WHERE id = ?", (json.dumps(row), n))
+db.commit()
+PY
+SAGEMAKERFS_ABANDON_AFTER=1 mount_start -o commit=explicit
+check 'one of last week is aborted' wait_until 60 logged 'that never ended'
+check 'nothing of it is left' wait_until 60 none_begun left
+cut_off left
+check 'so is one that nobody goes on with' wait_until 60 logged 'not gone on with for 1 s'
+check 'nothing of it is left' wait_until 60 none_begun left
+check 'the files are, and can be published' sync "$MNT/models/left"
+check 'the archive is the source' archive_is left "$WORLD/few"
+
 check 'unmount' mount_stop
 done_testing
