@@ -114,7 +114,7 @@ void endpoints_listen(struct endpoints *s, void (*fn)(void *arg, const char *nam
 
 static bool known_locked(const struct endpoints *s, const struct ep *ep, int64_t since)
 {
-	if (ep && (ep->attempt || ep->deletion))
+	if (ep && (ep_trying(ep) || ep->deletion))
 		return true;
 	if (ep && ep->seen_at >= since && ep->seen_at)
 		return true;
@@ -142,7 +142,7 @@ bool endpoints_info(struct endpoints *s, const char *name, long max_age_ms,
 	const struct ep *ep = ep_find_locked(s, name);
 	bool known = known_locked(s, ep, now_ms() - max_age_ms);
 	/* The content type comes with the description of its parts. */
-	if (known && ep && !ep->attempt && !ep->deletion && ep_exists(ep) && !ep->content_type[0])
+	if (known && ep && !ep_trying(ep) && !ep->deletion && ep_exists(ep) && !ep->content_type[0])
 		known = false;
 	if (known)
 		info_locked(ep, out);
@@ -197,7 +197,7 @@ static char (*names_copy(struct endpoints *s, bool (*is)(const struct ep *), siz
 /* Until its deletion is accepted, an endpoint uses its model; a failed deployment does not. */
 static bool uses_one(const struct ep *ep)
 {
-	if (ep->attempt)
+	if (ep_trying(ep))
 		return ep->attempt->phase != ATTEMPT_FAILED;
 	return ep_exists(ep) && ep_phase(ep) != EP_DELETING;
 }
@@ -209,7 +209,7 @@ static bool uses_any(const struct ep *ep)
 
 static bool undescribed(const struct ep *ep)
 {
-	return uses_any(ep) && !ep->attempt && !ep->parts.config[0] && !ep->parts.data_url[0];
+	return uses_any(ep) && !ep_trying(ep) && !ep->parts.config[0] && !ep->parts.data_url[0];
 }
 
 /* Names of those that use a model, each described as well as may be. */
@@ -302,9 +302,10 @@ static void status_line(struct endpoints *s, const char *name, bool deleting, st
 	pthread_mutex_lock(&s->mu);
 	const struct ep *ep = ep_find_locked(s, name);
 	if (ep) {
-		memcpy(type, ep->attempt ? ep->attempt->instance_type : ep->parts.instance_type,
-		       sizeof type);
-		count = ep->attempt ? ep->attempt->instance_count : ep->parts.instance_count;
+		const struct attempt *t = ep_trying(ep);
+
+		memcpy(type, t ? t->instance_type : ep->parts.instance_type, sizeof type);
+		count = t ? t->instance_count : ep->parts.instance_count;
 		created = ep->seen.created;
 		untagged = ep->untagged;
 	}

@@ -231,13 +231,16 @@ static void accepted(struct deletion *d)
 	ep_tell(s, d->name);
 }
 
-static void mark_gone(struct deletion *d)
+/* There is none: by DeleteEndpoint's own word, asked for at asked_at, which holds for one made just now, too. */
+static void mark_gone(struct deletion *d, int64_t asked_at)
 {
 	SCOPED_LOCK(&d->s->mu);
 	struct ep *ep = ep_find_locked(d->s, d->name);
 
-	if (ep && !d->accepted) /* else another one has its name */
-		ep_hear_gone_locked(d->s, ep, now_ms());
+	if (ep) {
+		ep->stamp = MIN(ep->stamp, asked_at - VISIBLE_MS);
+		ep_hear_gone_locked(d->s, ep, asked_at);
+	}
 	d->accepted = true;
 }
 
@@ -283,13 +286,18 @@ static int request(struct deletion *d, struct cancel *c)
 	enum deploy_deletion answer;
 	struct err e;
 	int learnt = learn(d, c, &e);
+	const int64_t asked_at = now_ms();
 
 	if (learnt < 0 || (learnt == 0 && deploy_delete(d->s->m->aws, d->name, &answer, c, &e))) {
 		failed(d, &e);
 		return 1;
 	}
-	if (learnt > 0 || answer == DEPLOY_GONE) {
-		mark_gone(d);
+	if (learnt > 0) {
+		d->accepted = true;
+		return 0;
+	}
+	if (answer == DEPLOY_GONE) {
+		mark_gone(d, asked_at);
 		return 0;
 	}
 	if (answer == DEPLOY_ACCEPTED) {
@@ -308,6 +316,7 @@ static void deletion_job(void *arg, struct cancel *c)
 {
 	struct deletion *d = arg;
 
+	d->theirs = false;
 	recheck(d);
 	if (!d->accepted && request(d, c))
 		return;
@@ -354,11 +363,12 @@ static int decide(struct endpoints *s, const char *name, struct attempt **cleare
 
 	if (ep && ep_deleting(ep))
 		return err_set(e, ENOENT, "endpoint '%s': it is being deleted already", name);
-	if (!ep || !ep_shown(ep) || clears(ep->attempt, cleared))
+	if (!ep || !ep_shown(ep) || clears(ep_trying(ep), cleared))
 		return 1; /* one that vanished meanwhile: that is what was asked for */
-	if (!ep->attempt && !ep->seen.config[0])
+	if (!ep_trying(ep) && !ep->seen.config[0])
 		return 0; /* not known yet whose it is */
-	return delete_permitted(s, name, ep->attempt ? DEPLOY_PREFIX : ep->seen.config, e) ? 0 : -1;
+	return delete_permitted(s, name, ep_trying(ep) ? DEPLOY_PREFIX : ep->seen.config, e) ? 0
+											     : -1;
 }
 
 static void clear(struct endpoints *s, const char *name, struct attempt *t)
@@ -383,7 +393,8 @@ static bool enter(struct deletion *d, bool run)
 	ep_keep(&ep->kept, NULL);
 	ep->deletion = d;
 	ep->since = now_ms();
-	d->running = run && !ep->attempt; /* else the poller starts it when the attempt has ended */
+	d->running =
+		run && !ep_trying(ep); /* else the poller starts it when the attempt has ended */
 	return true;
 }
 
@@ -396,6 +407,17 @@ static struct deletion *deletion_new(struct endpoints *s, const char *name)
 		snprintf(d->name, sizeof d->name, "%s", name);
 	}
 	return d;
+}
+
+/* What mkdir is making is what rmdir means: not an endpoint of that name that another mount makes before its turn has come. */
+static void mean_attempt(struct deletion *d)
+{
+	SCOPED_LOCK(&d->s->mu);
+	const struct ep *ep = ep_find_locked(d->s, d->name);
+	const struct attempt *t = ep ? ep_trying(ep) : NULL;
+
+	if (t)
+		deploy_resource(t->name, t->suffix, d->config);
 }
 
 static void refuse(struct endpoints *s, struct req *r, const struct err *e)
@@ -428,6 +450,7 @@ void delete_begin(struct endpoints *s, struct req *r, const char *name)
 		reply_err(r, ENOMEM);
 		return;
 	}
+	mean_attempt(d);
 	if (deletion_journal(d, &e)) {
 		deletion_free(d);
 		refuse(s, r, &e);
@@ -462,6 +485,7 @@ void delete_marked(struct endpoints *s, const char *name, const struct endpoint_
 		return;
 	memcpy(d->config, seen->config, sizeof d->config);
 	d->again = now_ms() + MARKED_MS;
+	d->theirs = true;
 	if (deletion_journal(d, &e)) {
 		ep_log(s, LOG_LEVEL_WARNING, "endpoint '%s': %s", name, e.text);
 		deletion_free(d);

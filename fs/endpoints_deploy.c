@@ -143,7 +143,7 @@ void attempt_accepted(struct attempt *t, const char *arn, const struct parts *p)
 		ep->seen.created = ep->seen.modified = (double)time(NULL);
 		ep->seen_at = ep->stamp = ep->since = now;
 		ep->created = 0;
-		ep->gone = false;
+		ep->gone = ep->missed = false;
 		ep->stale = true;
 		ep->untagged = t->untagged;
 		ep->tags_wanted =
@@ -402,7 +402,7 @@ static int check_free_locked(struct endpoints *s, const char *name, struct err *
 			e, EBUSY,
 			"it is still being deleted; wait for it with: cat endpoints/.deleting/%s/wait",
 			name);
-	if (ep && ep->attempt)
+	if (ep && ep->attempt && (ep_trying(ep) || !ep_exists(ep)))
 		return refuse_attempt(ep->attempt, e);
 	if (ep && ep_shown(ep))
 		return err_set(e, EEXIST, "it exists already");

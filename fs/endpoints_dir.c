@@ -153,19 +153,20 @@ static bool fresh_locked(const struct endpoints *s, const struct ep *ep)
 {
 	const int64_t now = now_ms();
 
-	if (ep && (ep->attempt || ep->deletion || (ep->seen_at && now - ep->seen_at < FRESH_MS)))
+	if (ep && (ep_trying(ep) || ep->deletion || (ep->seen_at && now - ep->seen_at < FRESH_MS)))
 		return true;
 	return !ep && s->listed_ever && now - s->listed_at < FRESH_MS;
 }
 
-/* For a lookup. ls -l, find and shells look up every name of the directory: that must not be a question each. */
+/* For a lookup. ls -l, find and shells look up every name of the directory: that must not be a question each. A name that is not
+ * there is no name of the directory: somebody means it, and what another mount made since is to be found. */
 static bool enough_known(struct endpoints *s, const char *name)
 {
 	SCOPED_LOCK(&s->mu);
 	const struct ep *ep = ep_find_locked(s, name);
 
 	if (fresh_locked(s, ep))
-		return true;
+		return (ep && (ep_shown(ep) || ep_deleting(ep))) || !may_ask_locked(s);
 	return ep && ep_shown(ep) && believed_locked(s, ep);
 }
 
@@ -302,7 +303,7 @@ const struct node_ops endpoints_ops = {
 /* Whether the rows have all they show. */
 static bool described_locked(const struct ep *ep)
 {
-	return !ep || ep->attempt || ep->deletion || !ep_exists(ep) ||
+	return !ep || ep_trying(ep) || ep->deletion || !ep_exists(ep) ||
 	       (!ep->stale && ep->parts.config[0]);
 }
 

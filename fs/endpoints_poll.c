@@ -26,7 +26,7 @@ static const struct pace {
 /* To be asked at the service. Before CreateEndpoint is accepted there is nothing to ask. */
 static bool to_ask(const struct ep *ep)
 {
-	if (ep->attempt)
+	if (ep_trying(ep))
 		return false;
 	return ep_in_transition(ep) || (ep->waiters && !ep_settled(ep)) || ep->followers ||
 	       (ep->deletion && !ep->deletion->running && ep->deletion->accepted &&
@@ -40,18 +40,28 @@ static bool to_work(const struct endpoints *s, const struct ep *ep)
 	       (ep->attempt && ep->attempt->leftovers && !ep->attempt->running);
 }
 
+/* One that the service has not been told of. Of an endpoint that a Describe misses though it was made a moment ago only
+ * DeleteEndpoint says whether it is there. */
+static bool untold_due(const struct ep *ep, int64_t now)
+{
+	const struct deletion *d = ep->deletion;
+
+	if (d->theirs && (ep->gone || ep->missed))
+		return true; /* the other mount has done it */
+	return d->again <= now && (ep->missed || !ep_in_progress(ep));
+}
+
 static bool deletion_due(const struct ep *ep, int64_t now)
 {
 	const struct deletion *d = ep->deletion;
 
-	if (!d || d->running || ep->attempt)
+	if (!d || d->running || ep_trying(ep))
 		return false;
-	if (d->accepted && d->released && deletion_over(ep))
+	if (!d->accepted)
+		return untold_due(ep, now);
+	if (d->released && deletion_over(ep))
 		return true; /* nothing is asked any more: its time does not matter */
-	if (d->again > now)
-		return false;
-	return d->accepted ? deletion_over(ep) || (ep_exists(ep) && !ep_in_transition(ep))
-			   : !ep_in_progress(ep);
+	return d->again <= now && (deletion_over(ep) || (ep_exists(ep) && !ep_in_transition(ep)));
 }
 
 static bool attempt_due(const struct ep *ep, int64_t now)

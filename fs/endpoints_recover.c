@@ -3,6 +3,15 @@
 
 #include "fs/endpoints_room.h"
 
+/* The table has its endpoint by the service's own word, or a deletion has taken it down meanwhile: nothing is to be said of it. */
+static bool heard_of(const struct attempt *t)
+{
+	SCOPED_LOCK(&t->s->mu);
+	const struct ep *ep = ep_find_locked(t->s, t->name);
+
+	return ep && (ep_exists(ep) || (ep->deletion && ep->deletion->accepted));
+}
+
 static void recover_job(void *arg, struct cancel *c)
 {
 	struct attempt *t = arg;
@@ -20,8 +29,12 @@ static void recover_job(void *arg, struct cancel *c)
 		t->running = false;
 		return;
 	}
-	if (adopted) {
+	if (adopted && !heard_of(t)) {
 		attempt_accepted(t, arn, NULL);
+		return;
+	}
+	if (adopted) {
+		attempt_vanish(t);
 		return;
 	}
 	pthread_mutex_lock(&s->mu);

@@ -68,6 +68,7 @@ struct deletion {
 	bool running;   /* a job has it */
 	bool accepted;  /* DeleteEndpoint was */
 	bool released;  /* configuration and model are gone */
+	bool theirs;    /* another mount was asked to, and is given time */
 	bool withdrawn; /* rmdir is just failing: the endpoint is back */
 	struct err why; /* why it is not done yet */
 	int64_t journal;
@@ -88,6 +89,7 @@ struct ep {
 	int64_t since;              /* of the present status */
 	double created;             /* as described, listings may round; 0: not known */
 	bool gone;                  /* the service has said that it does not exist (any more) */
+	bool missed;                /* made a moment ago, and a Describe has not found it */
 	bool stale;                 /* its status changed in a listing: to be described */
 	bool tags_wanted;           /* it changes, or has just done so: has a mount marked it? */
 	char tags_status[32];       /* they were read when this was its status, */
@@ -169,7 +171,10 @@ struct ep *ep_get_locked(struct endpoints *s,
 void ep_renew_locked(struct endpoints *s, struct ep *ep);
 /* ep_rival_locked: the entry whose name differs only in case, or NULL. */
 struct ep *ep_rival_locked(struct endpoints *s, const char *name);
-bool ep_exists(const struct ep *ep);   /* the service has it */
+bool ep_exists(const struct ep *ep); /* the service has it */
+/* ep_trying: the attempt that is shown in place of what the service says; NULL: none, or only one whose end is cleared up: that
+ * hides nothing which others make under its name. */
+struct attempt *ep_trying(const struct ep *ep);
 bool ep_shown(const struct ep *ep);    /* found in endpoints/ */
 bool ep_deleting(const struct ep *ep); /* found in endpoints/.deleting/ */
 bool ep_in_transition(const struct ep *ep);

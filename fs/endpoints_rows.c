@@ -43,8 +43,10 @@ static int show_status(struct node *dir, struct buf *out, struct err *e)
 /* The first that there is: why our own work on it failed, what the service says, the last failed invocation. */
 static void show_reason(const struct ep *ep, struct buf *out)
 {
-	if (ep->attempt && ep->attempt->phase == ATTEMPT_FAILED)
-		err_show(&ep->attempt->why, out);
+	const struct attempt *t = ep_trying(ep);
+
+	if (t && t->phase == ATTEMPT_FAILED)
+		err_show(&t->why, out);
 	else if (ep->deletion && ep->deletion->why.no)
 		err_show(&ep->deletion->why, out);
 	else if (ep->kept)
@@ -84,7 +86,7 @@ static int show_instance_type(struct node *dir, struct buf *out, struct err *e)
 
 	(void)e;
 	if (ep)
-		line(out, ep->attempt ? ep->attempt->instance_type : ep->parts.instance_type);
+		line(out, ep_trying(ep) ? ep->attempt->instance_type : ep->parts.instance_type);
 	row_done(dir);
 	return 0;
 }
@@ -95,7 +97,7 @@ static int show_instance_count(struct node *dir, struct buf *out, struct err *e)
 	int n = 0;
 
 	(void)e;
-	if (ep && ep->attempt)
+	if (ep && ep_trying(ep))
 		n = ep->attempt->instance_count;
 	else if (ep)
 		n = ep->seen.current_count ? ep->seen.current_count : ep->parts.instance_count;
@@ -143,7 +145,7 @@ static enum verdict judge(const struct ep *ep)
 {
 	if (!ep || ep_deleting(ep))
 		return DELETED;
-	if (ep->attempt)
+	if (ep_trying(ep))
 		return ep->attempt->phase == ATTEMPT_FAILED ? FAILED : NOT_YET;
 	if (ep->asking && !is_transient(ep->asking))
 		return REFUSED;

@@ -26,7 +26,7 @@ static bool already_read(const struct ep *ep)
 
 bool tags_due_locked(const struct endpoints *s, const struct ep *ep)
 {
-	return ep->tags_wanted && !s->no_tags && may_delete(s) && ep_exists(ep) && !ep->attempt &&
+	return ep->tags_wanted && !s->no_tags && may_delete(s) && ep_exists(ep) && !ep_trying(ep) &&
 	       !ep->deletion && ep->seen.arn[0] && deploy_made(ep->seen.config, ep->name) &&
 	       status_phase(ep->seen.status) != EP_DELETING && !already_read(ep);
 }
@@ -128,7 +128,7 @@ static struct ep *newest_unread_locked(struct endpoints *s, const struct control
 	struct ep *best = NULL;
 
 	for (struct ep *ep = s->all; ep; ep = ep->next) {
-		if (ep->tags_wanted || !ep_exists(ep) || ep->attempt || ep->deletion ||
+		if (ep->tags_wanted || !ep_exists(ep) || ep_trying(ep) || ep->deletion ||
 		    already_read(ep) || (best && best->seen.modified >= ep->seen.modified))
 			continue;
 		if (ours(ep, configs, n))

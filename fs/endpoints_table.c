@@ -108,6 +108,11 @@ bool ep_exists(const struct ep *ep)
 	return ep->seen.status[0] && !ep->gone;
 }
 
+struct attempt *ep_trying(const struct ep *ep)
+{
+	return ep->attempt && !ep->attempt->hidden ? ep->attempt : NULL;
+}
+
 bool ep_deleting(const struct ep *ep)
 {
 	return (ep->deletion && !ep->deletion->withdrawn) ||
@@ -116,9 +121,7 @@ bool ep_deleting(const struct ep *ep)
 
 bool ep_shown(const struct ep *ep)
 {
-	if (ep_deleting(ep))
-		return false;
-	return ep->attempt ? !ep->attempt->hidden : ep_exists(ep);
+	return !ep_deleting(ep) && (ep_trying(ep) || ep_exists(ep));
 }
 
 bool ep_in_progress(const struct ep *ep)
@@ -158,7 +161,7 @@ enum endpoint_phase ep_phase(const struct ep *ep)
 {
 	if (ep_deleting(ep))
 		return EP_DELETING;
-	if (ep->attempt)
+	if (ep_trying(ep))
 		return ep->attempt->phase == ATTEMPT_FAILED ? EP_FAILED : EP_CREATING;
 	return ep_exists(ep) ? status_phase(ep->seen.status) : EP_ABSENT;
 }
@@ -187,7 +190,7 @@ static bool too_new(const struct ep *ep, int64_t asked_at)
 static void hear_common(struct ep *ep, int64_t asked_at, bool changed)
 {
 	ep->seen_at = asked_at;
-	ep->gone = false;
+	ep->gone = ep->missed = false;
 	ep_keep(&ep->asking, NULL);
 	if (changed)
 		ep->since = now_ms();
@@ -231,7 +234,10 @@ bool ep_hear_summary_locked(struct ep *ep, const struct endpoint_summary *sum, i
 
 bool ep_hear_gone_locked(struct endpoints *s, struct ep *ep, int64_t asked_at)
 {
-	if (too_old(ep, asked_at) || too_new(ep, asked_at))
+	if (too_old(ep, asked_at))
+		return false;
+	ep->missed = too_new(ep, asked_at);
+	if (ep->missed)
 		return false;
 	bool changed = ep_exists(ep);
 
@@ -362,7 +368,7 @@ void ep_status(struct endpoints *s, const char *name, char out[64])
 	out[0] = '\0';
 	pthread_mutex_lock(&s->mu);
 	const struct ep *ep = ep_find_locked(s, name);
-	if (ep && ep->attempt) {
+	if (ep && ep_trying(ep)) {
 		const char *words[] = {[ATTEMPT_PUBLISHING] = "Uploading 0 %",
 				       [ATTEMPT_CREATING] = "Creating",
 				       [ATTEMPT_FAILED] = "Failed"};
@@ -388,7 +394,7 @@ void ep_model(struct endpoints *s, const char *name, char out[64])
 	out[0] = '\0';
 	pthread_mutex_lock(&s->mu);
 	const struct ep *ep = ep_find_locked(s, name);
-	if (ep && ep->attempt)
+	if (ep && ep_trying(ep))
 		memcpy(out, ep->attempt->model, 64);
 	else if (ep)
 		memcpy(uri, ep->parts.data_url, sizeof uri);

@@ -21,6 +21,29 @@ check 'deleted here' rmdir "$MNT/endpoints/two"
 cat "$MNT/endpoints/.deleting/two/wait" 2>/dev/null || :
 check 'gone there' wait_until 5 bash -c "[ \"\$(ls '$OTHER/endpoints')\" = iris ]" # a listing may be a second old
 
+# That there was none is not believed a moment later: another mount has made one.
+check_not 'there is none' test -e "$MNT/endpoints/two"
+check 'made there again' mkdir "$OTHER/endpoints/two"
+check 'found here at once' test -d "$MNT/endpoints/two"
+check 'and deleted here' rmdir "$MNT/endpoints/two"
+check 'it is gone' wait_until 15 nothing_deleting "$MNT"
+check 'and for the other, which took the deletion on' wait_until 15 nothing_deleting "$OTHER"
+
+# What a refused mkdir could not undo hides no endpoint that another mount makes under that name.
+denied='"nth":0,"action":"status","arg":400,"code":"AccessDeniedException","message":"denied"}'
+fault '[{"operation":"CreateEndpoint",'"$denied"',{"operation":"DeleteModel",'"$denied]"
+check_errno 'a refused deployment that is not undone either' EACCES mkdir "$MNT/endpoints/two"
+fault '[{"operation":"DeleteModel",'"$denied]"
+check 'another mount deploys it' mkdir "$OTHER/endpoints/two"
+check_out 'it is found here' InService cat "$MNT/endpoints/two/wait"
+check_out 'and listed' "iris
+two" ls "$MNT/endpoints"
+check_match 'and answers' '\[7\]' bash -c "echo '[7]' > '$MNT/invoke/two'; cat '$MNT/invoke/two'"
+check 'and deleted here' rmdir "$MNT/endpoints/two"
+check 'it is gone for both' wait_until 15 bash -c "! [ -e '$MNT/endpoints/two' ] && ! [ -e '$OTHER/endpoints/two' ]"
+check_match 'and for the service' 'Could not find endpoint' api DescribeEndpoint '{"EndpointName":"two"}'
+fault '[]'
+
 # An endpoint made elsewhere (by the API) shows up, works, and is not ours to delete.
 eval "$("$SAGEMAKERFS" env "$MNT")"
 model=$(api ListModels '{}' | jq -r '.Models[0].ModelName')
@@ -39,6 +62,6 @@ check 'deleted elsewhere, it vanishes' wait_until 15 bash -c "! test -e '$MNT/en
 
 check 'unmount one' mount_stop "$OTHER"
 check_match 'the other still works' '\[9\]' bash -c "echo '[9]' > '$MNT/invoke/iris'; cat '$MNT/invoke/iris'"
-check 'unmount' mount_stop
+check_match 'unmount names what the refused deployment has left' "not finished: deploy of 'two'" mount_stop
 check 'the backend ends by itself after its last mount' wait_until 30 test ! -e "$STORE/run.json"
 done_testing

@@ -112,10 +112,17 @@ possible = {name: {False} for name in SHARED + OWN}  # is there an endpoint of t
 
 
 def tell(name):
-    """The last rounds that had to do with it."""
+    """The last rounds that had to do with it, and what service and mounts say of it."""
     rows = [r for r in history if any(name == did[1] for did in r[1:])]
     for r in rows[-8:]:
         print("races: round %s: %s" % (r[0], ", ".join("%s %s %s" % did for did in r[1:])))
+    seen = state_of(name)
+    print("races: the service: %s" % ({k: str(seen[k]) for k in seen if k != "ResponseMetadata"} if seen else "none"))
+    for at in MOUNTS:
+        print("races: %s: status '%s', listed in %s" % (at, attempt_status(at, name), [
+            d for d in ("endpoints", "endpoints/.deleting") if name in os.listdir(os.path.join(at, d))]))
+        with open(open(at + "/.sagemakerfs/state").read().strip() + "/log") as f:
+            print("".join("races:     " + line for line in f.readlines()[-400:] if "'%s'" % name in line), end="")
 
 
 def note_round(todos, dids):
@@ -146,7 +153,7 @@ def settled(name):
         busy = any(os.path.isdir("%s/endpoints/.deleting/%s" % (m, name)) for m in MOUNTS)
         shown = [attempt_status(m, name) for m in MOUNTS]
         if not busy and status in ("", "InService", "Failed") and not any(
-                s.startswith("Uploading") or (s == "Creating" and not seen) for s in shown):
+                s.startswith("Uploading") or s == "Creating" for s in shown):
             return seen
         time.sleep(0.1)
     fail("endpoint %s does not settle: %s, %s" % (name, status, shown))
@@ -294,6 +301,7 @@ def take_down():
             rc = remove(MOUNTS[0], name, 0)
             if rc:
                 fail("endpoint %s cannot be removed at the end: %s" % (name, os.strerror(rc)))
+                tell(name)
             note_round([(remove, name)], [0])
     look_at_endpoints()
     end = time.time() + 30
