@@ -70,6 +70,13 @@ int catalog_load(struct model *md, struct manifest **out, char etag[128], struct
 	return 0;
 }
 
+bool catalog_absent(struct model *md)
+{
+	SCOPED_LOCK(&md->s->mu);
+
+	return md->known == KNOWN_ABSENT && now_ms() - md->seen < MODEL_FRESH_MS;
+}
+
 int catalog_write(struct model *md, const char *text, const char *if_match, struct manifest **made,
 		  char etag[128], struct cancel *c, struct err *e)
 {

@@ -142,6 +142,8 @@ void catalog_key(struct models *s, const char *name, const char *version, char o
 /* catalog_load: the manifest as it is now; *out NULL and "" when there is none. Job thread. */
 int catalog_load(struct model *md, struct manifest **out, char etag[128], struct cancel *c,
 		 struct err *e) _must_check_;
+/* catalog_absent: that there is no manifest was asked a moment ago. Who writes one all the same is told by S3_IF_NONE. */
+bool catalog_absent(struct model *md);
 /* catalog_write: text (NULL: memory ran out) as the manifest, if that is still the one with if_match (or S3_IF_NONE); *made and etag
  * are what is there then. Job thread. catalog_overtaken: whether *e says that it was not: somebody has written or removed it. */
 int catalog_write(struct model *md, const char *text, const char *if_match, struct manifest **made,

@@ -87,14 +87,25 @@ static void forget_published(struct commit *c)
 		sending_published(c->md);
 }
 
-/* What is published, and what is to be; c->record NULL: that is published. */
-static int read_both(struct commit *c, struct err *e)
+/* A first version is not looked for once more right after cp did: a round trip less, and the condition of the write tells. */
+static int read_manifest(struct commit *c, struct err *e)
 {
-	if (mount_bucket(c->md->s->m, &c->bucket, c->cancel, e) < 0 ||
-	    catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
+	if (mount_bucket(c->md->s->m, &c->bucket, c->cancel, e) < 0)
+		return -1;
+	if (catalog_absent(c->md))
+		return 0;
+	if (catalog_load(c->md, &c->old, c->etag, c->cancel, e) < 0)
 		return -1;
 	catalog_learn(c->md, c->old, c->etag);
 	forget_published(c);
+	return 0;
+}
+
+/* What is published, and what is to be; c->record NULL: that is published. */
+static int read_both(struct commit *c, struct err *e)
+{
+	if (read_manifest(c, e) < 0)
+		return -1;
 	c->files = package_as_files(c->plan, c->md->s->m->opt->files_above);
 	if (!c->old &&
 	    !c->files) /* nothing that the digest could be compared with: it is made of what the upload reads */

@@ -60,6 +60,18 @@ check_match 'the sentence names the way' 'delete=any' cat "$MNT/endpoints/.error
 api DeleteEndpoint '{"EndpointName":"theirs"}'
 check 'deleted elsewhere, it vanishes' wait_until 15 bash -c "! test -e '$MNT/endpoints/theirs'"
 
+# Both have just been told that there is none: the first one's publication is not overwritten, and the same content is no conflict.
+for name in same other; do
+	cp -rT "$WORLD/export-two" "$MNT/models/$name"
+	[ "$name" = same ] || echo changed >"$WORLD/export-two/1/assets/note.txt"
+	cp -rT "$WORLD/export-two" "$OTHER/models/$name"
+	check "first publication of $name" sync "$MNT/models/$name"
+	[ "$name" = other ] || check 'the same, from the other mount' sync "$OTHER/models/same"
+done
+check_errno 'other content is a conflict' EEXIST sync "$OTHER/models/other"
+check_out 'the same content: one version' 1 bash -c "ls '$OTHER/models/same/.sagemaker/versions' | grep -c '^[0-9]'"
+check_out 'and what is published is the first one' two cat "$MNT/models/other/1/assets/note.txt"
+
 check 'unmount one' mount_stop "$OTHER"
 check_match 'the other still works' '\[9\]' bash -c "echo '[9]' > '$MNT/invoke/iris'; cat '$MNT/invoke/iris'"
 check_match 'unmount names what the refused deployment has left' "not finished: deploy of 'two'" mount_stop
