@@ -79,11 +79,12 @@ archive_is() {
 	fetch "$(cat "$MNT/models/$1/.sagemaker/uri")" "$WORLD/unpacked.tar.gz" || return 1
 	/usr/bin/python3 - "$WORLD/unpacked.tar.gz" <<'PY' || return 1
 import sys, zlib
-d, data = zlib.decompressobj(31), open(sys.argv[1], "rb").read()
-while data and not d.eof:
-    d.decompress(data, 1 << 20)
-    data = d.unconsumed_tail if not d.eof else d.unused_data
-sys.exit(bool(data) or not d.eof)
+d, after = zlib.decompressobj(31), b""
+with open(sys.argv[1], "rb") as f:
+    while piece := f.read(1 << 20):
+        after += piece if d.eof else b""
+        d.decompress(piece) if not d.eof else None
+sys.exit(bool(after or d.unused_data) or not d.eof)
 PY
 	tar xzf "$WORLD/unpacked.tar.gz" -C "$WORLD/unpacked" && diff -r "$2" "$WORLD/unpacked/export/Servo"
 }
