@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -238,9 +240,16 @@ static int start(struct local_backend *b, const char *listen, struct err *e)
 	return rc;
 }
 
+static const char *address_of(const char *url)
+{
+	const char *scheme = strstr(url, "://");
+
+	return scheme ? scheme + 3 : url;
+}
+
 static int follow(struct local_backend *b, struct local_run *run)
 {
-	char *address = strdup(strstr(run->url, "://") ? strstr(run->url, "://") + 3 : run->url);
+	char *address = strdup(address_of(run->url));
 
 	if (!address)
 		return -1;
@@ -255,6 +264,35 @@ static bool alive(pid_t pid)
 	return kill(pid, 0) == 0 || errno == EPERM;
 }
 
+/* Whether somebody listens at HOST:PORT. A backend that is being killed may hold its lock for a moment longer than its port. */
+static bool listens(const char *address)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+	const char *colon = strrchr(address, ':');
+	_cleanup_free_ char *host = colon ? strndup(address, (size_t)(colon - address)) : NULL;
+	struct addrinfo *at = NULL;
+	char *name = host;
+	bool yes = false;
+
+	if (host && *host == '[' && ends_with(host, "]")) {
+		host[strlen(host) - 1] = 0;
+		name = host + 1;
+	}
+	if (!host || getaddrinfo(name, colon + 1, &hints, &at))
+		return false;
+	for (const struct addrinfo *a = at; a && !yes; a = a->ai_next) {
+		_cleanup_close_ int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		yes = fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) == 0;
+	}
+	freeaddrinfo(at);
+	return yes;
+}
+
+static bool serves(const struct local_run *run)
+{
+	return alive(run->pid) && listens(address_of(run->url));
+}
+
 /* Joins whoever serves or starts somebody; a backend that is just ending, and one that another mount starts at the same moment,
  * are tried again. */
 static int find_or_start(struct local_backend *b, struct local_run *out, struct err *e)
@@ -264,7 +302,7 @@ static int find_or_start(struct local_backend *b, struct local_run *out, struct 
 
 	do {
 		if (served(b->store_fd)) {
-			if (read_run(b->store_fd, out) == 0 && alive(out->pid))
+			if (read_run(b->store_fd, out) == 0 && serves(out))
 				return follow(b, out) < 0 ? err_set(e, ENOMEM, "out of memory") : 0;
 			local_run_release(
 				out); /* of the one before: the new one has not written its own yet */

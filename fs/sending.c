@@ -339,6 +339,7 @@ int sending_finish(struct sending *s, struct package_plan *plan, struct cancel *
 		may_go_on = worth_it;
 	if (bundle_finish(s->bundle, plan, c, out, e) < 0)
 		return -1;
+	s->whole = out->whole;
 	if (out->whole) {
 		*object = s->object;
 		return 0;
@@ -357,12 +358,21 @@ int sending_finish(struct sending *s, struct package_plan *plan, struct cancel *
 
 /* The end ---------------------------------------------------------------------------------------- */
 
+/* Whether parts stay at the service: the object came to be in one piece, and none of what was sent early is of use. */
+static bool leaves_parts(struct sending *s, struct err *e)
+{
+	return s->whole && s->id &&
+	       s3_multipart_abort(mount_of(s)->aws, &s->bucket, s->key, s->id, NULL, e) < 0 &&
+	       e->http != 404;
+}
+
+/* While parts stay, so does the journal's row, and the next mount takes them away. */
 void sending_published(struct model *md)
 {
 	struct sending *s = take(md);
 	struct err e = {0};
 
-	if (s && forget(s, &e) < 0)
+	if (s && (leaves_parts(s, &e) || forget(s, &e) < 0))
 		warn(s, &e);
 	sending_release(s);
 }

@@ -27,6 +27,7 @@ struct sending {
 	struct cancel *cancel;      /* of that upload; whoever works chains its own to it */
 	struct progress_count done; /* atomics: for progress_resume */
 	struct s3_object object;    /* what a single PUT made */
+	bool whole;                 /* object: parts sent early are of no use */
 	bool maybe_there;           /* the object may exist: it was tried to make it */
 };
 

@@ -107,7 +107,8 @@ static void write_line(struct logger *l, const char *level, const char *fields, 
 		rotate_locked(l);
 }
 
-static void write_event(struct logger *l, const char *level, const char *fmt, va_list ap)
+_printf_(3, 0) static void write_event(struct logger *l, const char *level, const char *fmt,
+				       va_list ap)
 {
 	char text[1024];
 

@@ -78,6 +78,8 @@ async def pump(reader, writer, seen=None):
 
 
 def reset(writer):
+    if writer.transport.is_closing():  # the peer was quicker
+        return
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 

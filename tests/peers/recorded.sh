@@ -26,7 +26,7 @@ aws_mount() {
 
 first_day() {
 	tf_export "$WORLD/one" one
-	tf_export "$WORLD/two" "$(head -c 12000000 /dev/urandom | base64 -w 0)" # more than one part
+	tf_export "$WORLD/two" "$(head -c 40000000 /dev/urandom | base64 -w 0)" # more than one part
 	check 'a model' cp -rT "$WORLD/one" "$MNT/models/first"
 	check 'is published' sync "$MNT/models/first"
 	check 'its next version, in parts' cp -rT "$WORLD/two" "$MNT/models/first"
