@@ -196,22 +196,20 @@ static int find_ready(struct look *l, struct err *e)
 
 /* Known already ---------------------------------------------------------------------------------- */
 
-static const cJSON *member_of(const struct manifest *man, const char *archive)
+/* Both lists are sorted by the archive's paths; at: where the last search ended. */
+static const cJSON *member_of(const cJSON **at, const char *archive)
 {
-	const cJSON *m;
-
-	cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(man->current, "members"))
-		if (streq(manifest_text(m, "archive"), archive))
-			return m;
-	return NULL;
+	while (*at && strcmp(manifest_text(*at, "archive"), archive) < 0)
+		*at = (*at)->next;
+	return *at && streq(manifest_text(*at, "archive"), archive) ? *at : NULL;
 }
 
 /* A file that the current version has with the same content waits: most likely the model is copied once more as it is, and then nothing
  * has to be sent at all. Its hash is known then, too. */
-static bool is_published(struct look *l, const struct manifest *man, size_t i)
+static bool is_published(struct look *l, const cJSON **at, size_t i)
 {
 	const struct package_member *m = &l->plan->members[i];
-	const cJSON *old = member_of(man, m->archive);
+	const cJSON *old = member_of(at, m->archive);
 	char sum[SHA256_HEX];
 	struct err e;
 
@@ -226,11 +224,13 @@ static bool is_published(struct look *l, const struct manifest *man, size_t i)
 
 static void leave_out_published(struct look *l, const struct manifest *man)
 {
+	const cJSON *at = cJSON_GetObjectItemCaseSensitive(man->current, "members");
 	size_t kept = 0;
 
+	at = at ? at->child : NULL;
 	l->bytes = 0;
 	for (size_t k = 0; k < l->n && !stop_asked(l->md); k++) {
-		if (is_published(l, man, l->ready[k]))
+		if (is_published(l, &at, l->ready[k]))
 			continue;
 		l->bytes += l->plan->members[l->ready[k]].size;
 		l->ready[kept++] = l->ready[k];
