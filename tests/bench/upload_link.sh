@@ -3,7 +3,7 @@
 # backend's S3): MIB of noise by `cp -r` and `sync`, and beside it boto3's upload_file of a ready tar of the same bytes. Printed: the share
 # of the line, that is the archive's bytes / RATE over the time from the first byte on the line to ready; the goal is 90 %. Then a model
 # of 50 KiB, all round trips: seconds from sync to ready and which requests were made.
-#   MIB=256 RATE=25000000 LATENCY=0.04 ROUNDS=3 tests/bench/upload_link.sh      a minute
+#   MIB=256 RATE=25000000 LATENCY=0.04 ROUNDS=3 tests/bench/upload_link.sh      two minutes; docs/packaging.md has numbers
 set -euo pipefail
 . "$(dirname "$0")/../peers/lib.sh"
 export MIB=${MIB:-256} RATE=${RATE:-25000000} LATENCY=${LATENCY:-0.04} ROUNDS=${ROUNDS:-3}
