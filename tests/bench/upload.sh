@@ -6,7 +6,8 @@
 # from sync to ready; unchanged content once more; the share of stored chunks; the daemon's highest RSS. Of the SDKs
 # with and without Python's start and imports.
 #   MIB=1024 ROUNDS=3 KINDS="A B C D" BACKENDS="local versitygw" WAYS="mount boto3 ..." tests/bench/upload.sh
-# MIB=1024: 20 minutes a round and more on 2 processors; MIB=128: 4. Numbers: docs/packaging.md. pigz and igzip (packages pigz, isal): left out, and said, without.
+# MIB=1024: 20 minutes a round and more on 2 processors; MIB=128: 4. Numbers: docs/packaging.md.
+# pigz and igzip (packages pigz, isal): left out, and said, without.
 set -euo pipefail
 . "$(dirname "$0")/../peers/lib.sh"
 MIB=${MIB:-1024}
