@@ -145,11 +145,6 @@ void progress_sent(struct progress *p, uint64_t bytes)
 		;
 }
 
-void progress_total(struct progress *p, uint64_t bytes)
-{
-	__atomic_store_n(&p->total, bytes, __ATOMIC_RELAXED);
-}
-
 bool progress_active(const struct progress *p)
 {
 	return progress_now(p) != PROGRESS_IDLE;

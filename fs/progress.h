@@ -93,8 +93,6 @@ void progress_add(struct progress *p, uint64_t n);
 void progress_made(struct progress *p, uint64_t n);
 /* progress_sent: absolute; a smaller number than before (a part that is sent again) is no news. */
 void progress_sent(struct progress *p, uint64_t bytes);
-/* progress_total: what is to do is known, or known better, now. */
-void progress_total(struct progress *p, uint64_t bytes);
 enum progress_phase progress_now(const struct progress *p);
 bool progress_active(const struct progress *p);
 /* progress_counts: whether the phase is one in which bytes are counted. */

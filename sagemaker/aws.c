@@ -123,11 +123,6 @@ struct creds *aws_creds(struct aws *a)
 	return a->creds;
 }
 
-struct http *aws_http(struct aws *a)
-{
-	return a->http;
-}
-
 atomic_int *aws_note(struct aws *a, enum service s)
 {
 	return &a->notes[s];

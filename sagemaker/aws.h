@@ -59,7 +59,6 @@ struct aws_req {
 struct aws *aws_new(const struct config *c, struct err *e) _must_check_;
 void aws_free(struct aws *a);
 const struct config *aws_config(const struct aws *a);
-struct http *aws_http(struct aws *a);
 struct creds *aws_creds(struct aws *a);
 
 /* aws_raw: blocking call. 0: a 2xx reply in *r. -1: e has errno (table in aws_errors.c), HTTP status, AWS code, request id,

@@ -121,13 +121,6 @@ void hash_cache_keep(struct hash_cache *c, const struct stat *st,
 		remember(c, &k, sha256);
 }
 
-bool hash_cache_has(struct hash_cache *c, const struct stat *st, unsigned char out[SHA256_LEN])
-{
-	const struct key k = key_of_stat(st);
-
-	return c && look_up(c, &k, out);
-}
-
 static int hash_file(int fd, struct cancel *cancel, unsigned char out[SHA256_LEN], struct err *e)
 {
 	_cleanup_free_ char *block = malloc(READ_BLOCK);

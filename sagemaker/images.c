@@ -182,11 +182,6 @@ static void list_versions(const struct wanted *w, struct buf *out)
 	}
 }
 
-void images_versions(const char *framework, struct buf *out)
-{
-	list_versions(&(struct wanted){.framework = framework}, out);
-}
-
 /* When only the base framework of "4.26-pytorch2.9" is wrong: the bases that 4.26.0 has. */
 static void list_bases(struct wanted w, const char *version, struct buf *out)
 {

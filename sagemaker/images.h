@@ -31,8 +31,6 @@ int images_uri(const char *framework, const char *version, const char *py, const
 int images_default_version(const char *framework, const char *at_least, const char *region,
 			   const char *instance_type, char out[IMAGE_VERSION_MAX], struct err *e)
 	_must_check_;
-/* images_versions: "2.20.0 2.19.0 ..." newest first, appended to out. */
-void images_versions(const char *framework, struct buf *out);
 /* images_parse: what an image URI is (framework, version, processor); false when it is none of the table's repositories, whose
  * registry may be anyone's (a mirror), or has no version in its tag. An image for cpu and gpu alike is "cpu". */
 bool images_parse(const char *uri, struct image *out);

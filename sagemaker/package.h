@@ -90,10 +90,9 @@ int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e) _must_check_;
 
 /* hash_cache_keep: the file of these attributes was read while they were the same, and has this hash; a file that changed less than
- * 50 ms ago is not remembered. c may be NULL. hash_cache_has: the hash of such a file, if it is known. */
+ * 50 ms ago is not remembered. c may be NULL. */
 void hash_cache_keep(struct hash_cache *c, const struct stat *st,
 		     const unsigned char sha256[SHA256_LEN]);
-bool hash_cache_has(struct hash_cache *c, const struct stat *st, unsigned char out[SHA256_LEN]);
 
 /* package_hash: the hash of one member, set in the plan. EBUSY: it is another file than the plan's. */
 int package_hash(struct package_plan *p, size_t member, struct hash_cache *cache,

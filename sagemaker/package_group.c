@@ -410,6 +410,18 @@ static int pack_members(struct packer *k, struct err *e)
 	return 0;
 }
 
+static int begin(struct packer *k, struct err *e)
+{
+	if (next_room(k, e) < 0 || open_tar(k, e) < 0)
+		return -1;
+	if (k->g->head) {
+		pack_header(k->pack.room);
+		k->pack.len = PACK_HEADER;
+		pack_next(&k->pack);
+	}
+	return 0;
+}
+
 /* 1: too short to be a part. */
 static int pack_all(struct packer *k, const struct bundle_before *before, bool *whole,
 		    struct err *e)
@@ -417,14 +429,7 @@ static int pack_all(struct packer *k, const struct bundle_before *before, bool *
 	const struct bundle_store *s = &k->w->b->store;
 	struct bundle_group *g = k->g;
 
-	if (next_room(k, e) < 0 || open_tar(k, e) < 0)
-		return -1;
-	if (g->head) {
-		pack_header(k->pack.room);
-		k->pack.len = PACK_HEADER;
-		pack_next(&k->pack);
-	}
-	if (pack_members(k, e) < 0)
+	if (begin(k, e) < 0 || pack_members(k, e) < 0)
 		return -1;
 	if ((g->last ? put_end(k, before, e) : end_chunk(k, e)) < 0)
 		return -1;
@@ -514,14 +519,7 @@ static int pack_first(struct packer *k, uint64_t content, struct err *e)
 	struct bundle_group *g = k->g;
 
 	k->content_left = content;
-	if (next_room(k, e) < 0 || open_tar(k, e) < 0)
-		return -1;
-	if (g->head) {
-		pack_header(k->pack.room);
-		k->pack.len = PACK_HEADER;
-		pack_next(&k->pack);
-	}
-	if (pack_members(k, e) < 0 || end_chunk(k, e) < 0)
+	if (begin(k, e) < 0 || pack_members(k, e) < 0 || end_chunk(k, e) < 0)
 		return -1;
 	g->out = k->pack.len;
 	part_at(k, 0)->s3.size = k->pack.len;
