@@ -147,11 +147,6 @@ void bundle_free(struct bundle *b)
 	free(b);
 }
 
-void bundle_store_again(struct bundle *b, const struct bundle_store *store)
-{
-	b->store = *store;
-}
-
 int bundle_restored(struct bundle *b, const struct bundle_group *row, struct err *e)
 {
 	struct bundle_group *g = calloc(1, sizeof *g);
@@ -212,13 +207,6 @@ void bundle_lost(struct bundle *b)
 	for (struct bundle_group *g = b->groups; g; g = g->next)
 		if (g->state == GROUP_PACKED && !group_there(g))
 			g->state = GROUP_NEW;
-}
-
-void bundle_each(const struct bundle *b, void (*fn)(void *arg, const struct bundle_group *g),
-		 void *arg)
-{
-	for (const struct bundle_group *g = b->groups; g; g = g->next)
-		fn(arg, g);
 }
 
 /* Threads ---------------------------------------------------------------------------------- */

@@ -94,8 +94,6 @@ struct bundle;
 struct bundle *bundle_new(const struct bundle_store *store, struct hash_cache *hashes,
 			  unsigned threads);
 void bundle_free(struct bundle *b);
-/* bundle_store_again: another upload of the same key and id takes over (the last one's line was cut). */
-void bundle_store_again(struct bundle *b, const struct bundle_store *store);
 /* bundle_restored: a group as `began` was told of it by another process: it is packed again, and the store leaves out what is there. */
 int bundle_restored(struct bundle *b, const struct bundle_group *row, struct err *e) _must_check_;
 
@@ -126,8 +124,5 @@ void bundle_output_release(struct bundle_output *out);
 
 /* bundle_lost: parts under way did not arrive: groups that miss some are to be packed again. */
 void bundle_lost(struct bundle *b);
-/* bundle_each: fn for every group. */
-void bundle_each(const struct bundle *b, void (*fn)(void *arg, const struct bundle_group *g),
-		 void *arg);
 
 #endif

@@ -144,8 +144,6 @@ int s3_upload_finish(struct s3_upload *u, const struct s3_part *const *parts, si
 /* s3_upload_whole: n bytes of room are all; takes room in any case. */
 int s3_upload_whole(struct s3_upload *u, void *room, size_t n, struct s3_object *out, struct err *e)
 	_must_check_;
-/* s3_upload_id: "" until begun. */
-const char *s3_upload_id(struct s3_upload *u);
 /* Both end what is in flight and free u (NULL: nothing). leave: parts stay at the service, for s3_upload_resume (also after
  * s3_upload_finish or s3_upload_whole). abort: they go; -1: they may be there still, e says why. */
 void s3_upload_leave(struct s3_upload *u);

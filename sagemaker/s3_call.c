@@ -255,3 +255,14 @@ int s3_call_run(struct s3_call *c, struct aws *a, const char *verb, struct http_
 	return err_prefix(e, "%s 's3://%s%s%s'", verb, c->bucket->name, c->key ? "/" : "",
 			  c->key ? c->key : "");
 }
+
+bool s3_broken_off(const struct err *e)
+{
+	static const int broken[] = {EIO, ETIMEDOUT, ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH};
+
+	for (size_t i = 0; i < ARRAY_SIZE(broken) && !e->http; i++) {
+		if (e->no == broken[i])
+			return true;
+	}
+	return false;
+}

@@ -84,15 +84,7 @@ static int request(struct aws *a, struct get *g, const struct s3_bucket *bucket,
 
 static bool can_go_on(const struct get *g, const struct err *e)
 {
-	static const int broken[] = {EIO, ETIMEDOUT, ECONNREFUSED, ECONNRESET, EPIPE, EHOSTUNREACH};
-
-	if (!g->begun || !g->o.etag[0] || e->http)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(broken); i++) {
-		if (e->no == broken[i])
-			return true;
-	}
-	return false;
+	return g->begun && g->o.etag[0] && s3_broken_off(e);
 }
 
 /* Whether the object's parts end where ours would. Whoever does not tell is believed. */

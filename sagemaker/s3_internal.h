@@ -68,4 +68,7 @@ void s3_object_read(const struct http_headers *h, struct s3_object *o);
 /* s3_copy_text: text (NULL: "") into out; -1 when it does not fit: half an ETag is another ETag. */
 int s3_copy_text(char *out, size_t size, const char *text);
 
+/* s3_broken_off: what the transport did to us may be over at the next try; what the service said holds. */
+bool s3_broken_off(const struct err *e);
+
 #endif

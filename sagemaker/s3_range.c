@@ -59,18 +59,6 @@ static int request(struct aws *a, struct range *g, const struct s3_bucket *bucke
 	return s3_call_run(&c, a, "read", &r, e);
 }
 
-/* What the transport did to us may be over at the next try; what the service said holds. */
-static bool can_go_on(const struct err *e)
-{
-	static const int broken[] = {EIO, ETIMEDOUT, ECONNRESET, EPIPE};
-
-	for (size_t i = 0; i < ARRAY_SIZE(broken) && !e->http; i++) {
-		if (e->no == broken[i])
-			return true;
-	}
-	return false;
-}
-
 /* After a failure: 0: go on where it broke off. */
 static int go_on(const struct range *g, uint64_t before, int *stalls, struct cancel *c,
 		 struct err *e)
@@ -78,7 +66,7 @@ static int go_on(const struct range *g, uint64_t before, int *stalls, struct can
 	*stalls = g->got > before ? 0 : *stalls + 1;
 	if (e->http == 412)
 		e->no = ESTALE;
-	if (!g->begun || !can_go_on(e) || *stalls == MAX_STALLS)
+	if (!g->begun || !s3_broken_off(e) || *stalls == MAX_STALLS)
 		return -1;
 	return cancel_sleep(c, 200L * *stalls * *stalls) ? err_set(e, ECANCELED, "cancelled") : 0;
 }

@@ -118,13 +118,6 @@ int s3_upload_made(struct s3_upload *u, struct err *e)
 	return -1;
 }
 
-const char *s3_upload_id(struct s3_upload *u)
-{
-	SCOPED_LOCK(&u->beginning);
-
-	return u->id ? u->id : "";
-}
-
 /* Memory ----------------------------------------------------------------------------------- */
 
 static struct s3_room *room_of(void *data)
