@@ -20,9 +20,11 @@ static bool stands(void *arg)
 /* What was sent early, or by the mount before this one, is done already. */
 static void show_progress(struct commit *c, const struct sending *s)
 {
-	struct progress_count earlier = s->done;
+	const struct progress_count earlier = {
+		.added = MIN(__atomic_load_n(&s->done.added, __ATOMIC_RELAXED), c->plan->bytes),
+		.made = __atomic_load_n(&s->done.made, __ATOMIC_RELAXED),
+		.sent = __atomic_load_n(&s->done.sent, __ATOMIC_RELAXED)};
 
-	earlier.added = MIN(earlier.added, c->plan->bytes);
 	progress_resume(&c->md->work, PROGRESS_UPLOADING, c->plan->bytes, &earlier);
 }
 
