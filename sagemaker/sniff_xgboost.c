@@ -386,8 +386,9 @@ bool sniff_lightgbm(struct bytes *b, struct file_facts *out)
 	if (!p || strncmp(p, "tree", 4) != 0 || !memchr(p, '\n', 7))
 		return false;
 	p = (const char *)bytes_some(b, 0, &n);
-	const char *said = p ? memmem(p, MIN(n, (size_t)64), "version=v", 9) : NULL;
-	if (!said)
+	n = MIN(n, (size_t)64);
+	const char *said = p ? memmem(p, n, "version=v", 9) : NULL;
+	if (!said || said + 9 == p + n)
 		return false;
 	out->kind = KIND_LIGHTGBM;
 	out->form = "text";
