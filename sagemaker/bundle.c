@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include "sagemaker/bundle_internal.h"
+#include "sagemaker/each.h"
 
 static int64_t nanoseconds(const struct timespec *t)
 {
@@ -216,59 +217,30 @@ struct crew {
 	struct package_plan *plan;
 	struct cancel *cancel;
 	struct bundle_group **groups;
-	size_t n;
 	bool strict;
-	pthread_mutex_t mu; /* guards what follows */
-	size_t next;
-	struct err why;
 };
 
-static struct bundle_group *take(struct crew *c)
+static int pack_one(void *arg, size_t i, struct err *e)
 {
-	SCOPED_LOCK(&c->mu);
-	return c->why.no || c->next == c->n ? NULL : c->groups[c->next++];
-}
+	const struct crew *c = arg;
+	const struct bundle_work w = {c->b, c->plan, c->cancel, deflater_new()};
+	struct err own = {0};
 
-static void failed(struct crew *c, const struct err *e)
-{
-	SCOPED_LOCK(&c->mu);
-	if (!c->why.no && (c->strict || e->no != EBUSY))
-		c->why = *e;
-}
-
-static void *pack_groups(void *arg)
-{
-	struct crew *c = arg;
-	struct bundle_work w = {c->b, c->plan, c->cancel, deflater_new()};
-	struct bundle_group *g;
-	struct err e = {0};
-
-	if (!w.deflater) {
-		err_set(&e, ENOMEM, "pack the model: out of memory");
-		failed(c, &e);
-	}
-	while ((g = take(c)))
-		if (group_pack(&w, g, NULL, NULL, &e) < 0)
-			failed(c, &e);
+	if (!w.deflater)
+		return err_set(e, ENOMEM, "pack the model: out of memory");
+	int rc = group_pack(&w, c->groups[i], NULL, NULL, &own);
 	deflater_free(w.deflater);
-	return NULL;
+	if (rc < 0 && (c->strict || own.no != EBUSY)) {
+		*e = own;
+		return -1;
+	}
+	return 0;
 }
 
 int groups_pack(struct bundle *b, struct package_plan *plan, struct bundle_group **groups, size_t n,
 		bool strict, struct cancel *cancel, struct err *e)
 {
-	struct crew c = {b, plan, cancel, groups, n, strict, PTHREAD_MUTEX_INITIALIZER, 0, {0}};
-	pthread_t extra[8];
-	size_t started = 0, want = MIN(MIN((size_t)b->threads, n), ARRAY_SIZE(extra) + 1);
+	struct crew c = {b, plan, cancel, groups, strict};
 
-	/* The caller's thread works too; threads that cannot be had are not missed. */
-	while (started + 1 < want && !pthread_create(&extra[started], NULL, pack_groups, &c))
-		started++;
-	if (n)
-		pack_groups(&c);
-	while (started)
-		pthread_join(extra[--started], NULL);
-	if (c.why.no && e)
-		*e = c.why;
-	return c.why.no ? -1 : 0;
+	return each_parallel(n, b->threads, pack_one, &c, cancel, e);
 }
