@@ -5,17 +5,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-# account QUERY...: rows of the backend's own database: what is really there, whoever shows it.
-account() {
-	/usr/bin/python3 - "$STORE/store.db" "$@" <<'PY'
-import sqlite3, sys
-db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10)
-for sql in sys.argv[2:]:
-    for row in db.execute(sql):
-        print(*[c.decode() if isinstance(c, bytes) else c for c in row])
-PY
-}
-
 # resources TEXT: models, configurations and endpoints with that text in their name.
 resources() {
 	account "SELECT kind, name FROM resource WHERE name LIKE '%$1%' ORDER BY kind"

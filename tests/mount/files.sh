@@ -7,11 +7,6 @@ set -euo pipefail
 OTHER=$WORLD/mnt2
 SIDE=$MNT/models/iris/.sagemaker
 
-account() {
-	/usr/bin/python3 -c 'import sqlite3, sys
-for row in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10).execute(sys.argv[2]): print(*[c.decode() if isinstance(c, bytes) else c for c in row])' "$STORE/store.db" "$1"
-}
-
 # objects NAME: the keys of its files and archives. named NAME: those that its manifest names.
 objects() {
 	account "SELECT key FROM object WHERE CAST(key AS TEXT) LIKE 'model/$1/%' AND CAST(key AS TEXT) NOT LIKE '%/manifest.json'" | LC_ALL=C sort

@@ -286,3 +286,14 @@ done_testing() {
 	[ "$FAILED" -eq 0 ]
 	exit
 }
+
+# account QUERY...: rows of the backend's own database: what is really there, whoever shows it.
+account() {
+	/usr/bin/python3 - "$STORE/store.db" "$@" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10)
+for sql in sys.argv[2:]:
+    for row in db.execute(sql):
+        print(*[c.decode() if isinstance(c, bytes) else c for c in row])
+PY
+}

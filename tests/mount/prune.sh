@@ -5,11 +5,6 @@ set -euo pipefail
 
 OTHER=$WORLD/mnt2
 
-account() {
-	/usr/bin/python3 -c 'import sqlite3, sys
-for row in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10).execute(sys.argv[2]): print(*[c.decode() if isinstance(c, bytes) else c for c in row])' "$STORE/store.db" "$1"
-}
-
 # archives NAME: keys of its archives. versions NAME: how many its manifest has; the archives it names, sorted: named NAME.
 archives() {
 	account "SELECT key FROM object WHERE CAST(key AS TEXT) LIKE 'model/$1/%.tar.gz' ORDER BY key"

@@ -7,11 +7,6 @@ OTHER=$WORLD/mnt2
 SIDE=$MNT/models/iris/.sagemaker
 NOTE=models/iris/1/assets/note.txt
 
-account() {
-	/usr/bin/python3 -c 'import sqlite3, sys
-for row in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True, timeout=10).execute(sys.argv[2]): print(*[c.decode() if isinstance(c, bytes) else c for c in row])' "$STORE/store.db" "$1"
-}
-
 archives() {
 	account "SELECT count(*) FROM object WHERE CAST(key AS TEXT) LIKE 'model/$1/%.tar.gz'"
 }
