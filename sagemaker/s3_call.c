@@ -1,6 +1,7 @@
 /* s3_call.c: one request to S3: where it goes, who must own the bucket, and what is made of a redirection. */
 #include <ctype.h>
 #include <errno.h>
+#include <time.h>
 
 #include "sagemaker/s3_bucket.h"
 #include "sagemaker/s3_internal.h"
@@ -265,4 +266,11 @@ bool s3_broken_off(const struct err *e)
 			return true;
 	}
 	return false;
+}
+
+double s3_time(const char *text, const char *format)
+{
+	struct tm tm = {0};
+
+	return text && strptime(text, format, &tm) ? (double)timegm(&tm) : 0;
 }

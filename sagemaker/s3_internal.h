@@ -71,4 +71,30 @@ int s3_copy_text(char *out, size_t size, const char *text);
 /* s3_broken_off: what the transport did to us may be over at the next try; what the service said holds. */
 bool s3_broken_off(const struct err *e);
 
+/* s3_time: epoch seconds of text in strptime's format; 0: it is none. */
+double s3_time(const char *text, const char *format);
+#define S3_XML_TIME "%Y-%m-%dT%H:%M:%S"
+
+/* A part of an unfinished upload, as the service lists it. */
+struct s3_listed {
+	uint64_t size;
+	double modified; /* epoch seconds, 0: not told */
+	char crc[16];    /* base64, "" not told */
+	char etag[128];
+};
+
+/* s3_parts_page: ListParts, a page of 1,000 after those of the page before; fn for each part (-1: out of memory). more: there is another
+ * page. Zeroed but for fn and arg before the first. */
+struct s3_parts_page {
+	int (*fn)(void *arg, int number, const struct s3_listed *part);
+	void *arg;
+	bool more;
+	char marker[16];
+	int number; /* of the one being read */
+	struct s3_listed next;
+};
+
+int s3_parts_page(struct aws *a, const struct s3_bucket *bucket, const char *key, const char *id,
+		  struct s3_parts_page *p, struct cancel *c, struct err *e) _must_check_;
+
 #endif

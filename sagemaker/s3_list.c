@@ -63,13 +63,6 @@ static int push(struct page *p)
 	return 0;
 }
 
-static double read_time(const char *text)
-{
-	struct tm tm = {0};
-
-	return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (double)timegm(&tm) : 0;
-}
-
 static int on_element(void *arg, const char *path, const char *text)
 {
 	struct page *p = arg;
@@ -83,7 +76,7 @@ static int on_element(void *arg, const char *path, const char *text)
 	} else if (streq(path, "Contents/Size")) {
 		p->next.size = strtoull(text, NULL, 10);
 	} else if (streq(path, "Contents/LastModified")) {
-		p->next.modified = read_time(text);
+		p->next.modified = s3_time(text, S3_XML_TIME);
 	} else if (streq(path, "Contents/ETag")) {
 		keep(p, &p->next.etag, strdup(text));
 	} else if (streq(path, "NextContinuationToken")) {

@@ -7,34 +7,20 @@
 #include "sagemaker/s3_upload_internal.h"
 #include "sagemaker/xml.h"
 
-struct page {
-	struct s3_upload *u;
-	struct s3_listed next;
-	int number;
-	char marker[16];
-	bool more;
-};
+/* One page ----------------------------------------------------------------------------------- */
 
-static int end_part(struct page *p)
+static int end_part(struct s3_parts_page *p)
 {
-	struct s3_listed *row;
+	int rc = p->fn(p->arg, p->number, &p->next);
 
-	if (p->number < 1 || p->number > S3_MAX_PARTS || !p->next.etag[0])
-		return 0;
-	row = malloc(sizeof *row);
-	if (!row)
-		return -1;
-	*row = p->next;
-	free(p->u->listed[p->number]);
-	p->u->listed[p->number] = row;
 	p->next = (struct s3_listed){0};
 	p->number = 0;
-	return 0;
+	return rc;
 }
 
 static int on_part(void *arg, const char *path, const char *text)
 {
-	struct page *p = arg;
+	struct s3_parts_page *p = arg;
 
 	if (!starts_with(path, "ListPartsResult/"))
 		return 0;
@@ -45,6 +31,8 @@ static int on_part(void *arg, const char *path, const char *text)
 		p->number = (int)strtol(text, NULL, 10);
 	else if (streq(path, "Part/Size"))
 		p->next.size = strtoull(text, NULL, 10);
+	else if (streq(path, "Part/LastModified"))
+		p->next.modified = s3_time(text, S3_XML_TIME);
 	else if (streq(path, "Part/ETag"))
 		(void)!s3_copy_text(p->next.etag, sizeof p->next.etag, text);
 	else if (streq(path, "Part/ChecksumCRC32C"))
@@ -56,38 +44,57 @@ static int on_part(void *arg, const char *path, const char *text)
 	return 0;
 }
 
-static int list_page(struct s3_upload *u, struct page *p, struct err *e)
+int s3_parts_page(struct aws *a, const struct s3_bucket *bucket, const char *key, const char *id,
+		  struct s3_parts_page *p, struct cancel *cancel, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
 	_cleanup_buf_ struct buf query = BUF_INIT(0);
 
 	buf_str(&query, "max-parts=1000");
-	s3_query_add(&query, "uploadId", u->id);
+	s3_query_add(&query, "uploadId", id);
 	if (p->more)
 		s3_query_add(&query, "part-number-marker", p->marker);
 	if (query.failed)
 		return err_set(e, ENOMEM, "could not begin a call to s3: out of memory");
-	if (s3_call_init(&c, u->a, "GET", &u->bucket, u->key, e))
+	if (s3_call_init(&c, a, "GET", bucket, key, e))
 		return -1;
 	c.q.query = buf_cstr(&query);
-	c.q.cancel = u->cancel;
+	c.q.cancel = cancel;
 	p->more = false;
-	if (s3_call_run(&c, u->a, "list the parts of", &r, e))
+	if (s3_call_run(&c, a, "list the parts of", &r, e))
 		return -1;
 	return xml_scan(r.body.data, r.body.len, on_part, p, e);
 }
 
+/* Those of one upload ------------------------------------------------------------------------ */
+
+static int keep_part(void *arg, int number, const struct s3_listed *part)
+{
+	struct s3_upload *u = arg;
+	struct s3_listed *row;
+
+	if (number < 1 || number > S3_MAX_PARTS || !part->etag[0])
+		return 0;
+	row = malloc(sizeof *row);
+	if (!row)
+		return -1;
+	*row = *part;
+	free(u->listed[number]);
+	u->listed[number] = row;
+	return 0;
+}
+
 int s3_parts_list(struct s3_upload *u, struct err *e)
 {
-	struct page p = {.u = u};
+	struct s3_parts_page p = {.fn = keep_part, .arg = u};
 
 	if (!u->listed)
 		u->listed = calloc(S3_MAX_PARTS + 1, sizeof(struct s3_listed *));
 	if (!u->listed)
 		return err_set(e, ENOMEM, "could not go on with an upload: out of memory");
 	do {
-		if (list_page(u, &p, e))
+		if (s3_parts_page(u->a, &u->bucket, u->key, u->id, &p, u->cancel, e))
 			return -1;
 	} while (p.more);
 	return 0;

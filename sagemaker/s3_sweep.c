@@ -44,13 +44,6 @@ static void page_free(struct page **where)
 	free(p);
 }
 
-static double read_time(const char *text, const char *format)
-{
-	struct tm tm = {0};
-
-	return text && strptime(text, format, &tm) ? (double)timegm(&tm) : 0;
-}
-
 static int keep(char **where, char *value)
 {
 	free(*where);
@@ -81,7 +74,7 @@ static int on_upload(void *arg, const char *path, const char *text)
 	if (streq(path, "Upload/UploadId"))
 		return keep(&p->next.id, strdup(text));
 	if (streq(path, "Upload/Initiated"))
-		p->next.begun = read_time(text, "%Y-%m-%dT%H:%M:%S");
+		p->next.begun = s3_time(text, S3_XML_TIME);
 	if (streq(path, "NextKeyMarker"))
 		return keep(&p->key_marker, s3_decode(text));
 	if (streq(path, "NextUploadIdMarker"))
@@ -126,7 +119,7 @@ static struct page *list(const struct sweep *s, const char *prefix, const struct
 	    xml_scan(r.body.data, r.body.len, on_upload, p, e))
 		return NULL;
 	p->more = p->more && p->key_marker && *p->key_marker && p->id_marker;
-	p->now = read_time(http_header_get(&r.headers, "Date"), "%a, %d %b %Y %H:%M:%S");
+	p->now = s3_time(http_header_get(&r.headers, "Date"), "%a, %d %b %Y %H:%M:%S");
 	if (p->now <= 0)
 		p->now = (double)time(NULL);
 	return steal(p);
@@ -158,60 +151,30 @@ int s3_multipart_sweep(struct aws *a, const struct s3_bucket *bucket, const char
 
 /* Old ones --------------------------------------------------------------------------------- */
 
-struct parts {
-	double newest;   /* when the last one came, 0: there is none */
-	char marker[16]; /* where the next page begins */
-	bool more;
-};
-
-static int on_part(void *arg, const char *path, const char *text)
+static int take_newest(void *arg, int number, const struct s3_listed *part)
 {
-	struct parts *p = arg;
+	double *newest = arg;
 
-	if (streq(path, "ListPartsResult/Part/LastModified"))
-		p->newest = MAX(p->newest, read_time(text, "%Y-%m-%dT%H:%M:%S"));
-	if (streq(path, "ListPartsResult/NextPartNumberMarker"))
-		return s3_copy_text(p->marker, sizeof p->marker, text);
-	if (streq(path, "ListPartsResult/IsTruncated"))
-		p->more = streq(text, "true");
+	(void)number;
+	*newest = MAX(*newest, part->modified);
 	return 0;
-}
-
-static int list_parts(const struct sweep *s, const struct upload *u, struct parts *p, struct err *e)
-{
-	struct s3_call c _cleanup_s3_call_;
-	struct http_resp r _cleanup_http_resp_ = {0};
-	_cleanup_buf_ struct buf query = BUF_INIT(0);
-
-	buf_str(&query, "max-parts=1000");
-	s3_query_add(&query, "uploadId", u->id);
-	if (p->more)
-		s3_query_add(&query, "part-number-marker", p->marker);
-	if (query.failed)
-		return err_set(e, ENOMEM, "could not begin a call to s3: out of memory");
-	if (s3_call_init(&c, s->a, "GET", s->bucket, u->key, e))
-		return -1;
-	c.q.query = buf_cstr(&query);
-	c.q.cancel = s->cancel;
-	p->more = false;
-	if (s3_call_run(&c, s->a, "list the parts of", &r, e))
-		return -1;
-	return xml_scan(r.body.data, r.body.len, on_part, p, e);
 }
 
 /* Whether its last part came before then. Who may not ask, or gets no answer, takes it for somebody's. */
 static bool is_left(const struct sweep *s, const struct upload *u, double then)
 {
-	struct parts p = {0};
+	double newest = 0; /* when the last one came, 0: there is none */
+	struct s3_parts_page p = {.fn = take_newest, .arg = &newest};
 	int pages = 0;
 
 	if (u->begun <= 0 || u->begun >= then)
 		return false;
 	do {
-		if (list_parts(s, u, &p, NULL) || p.newest >= then)
+		if (s3_parts_page(s->a, s->bucket, u->key, u->id, &p, s->cancel, NULL) ||
+		    newest >= then)
 			return false;
 	} while (p.more && ++pages < PART_PAGES);
-	return p.newest > 0 && !p.more;
+	return newest > 0 && !p.more;
 }
 
 int s3_multipart_sweep_old(struct aws *a, const struct s3_bucket *bucket, const char *prefix,

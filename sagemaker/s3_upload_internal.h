@@ -20,13 +20,6 @@ void s3_window_init(struct s3_window *w);
 /* s3_window_ended: a part of that many bytes is there, now (seconds of any clock that only goes on). */
 void s3_window_ended(struct s3_window *w, uint64_t bytes, double now);
 
-/* A part that the service has listed. */
-struct s3_listed {
-	uint64_t size;
-	char crc[16]; /* base64, "" not told */
-	char etag[128];
-};
-
 struct s3_upload {
 	struct aws *a;
 	struct s3_bucket bucket;
