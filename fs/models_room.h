@@ -144,6 +144,8 @@ struct models {
 
 	bool stopped;
 	struct timer tick; /* models_progress.c */
+	unsigned
+		nameless; /* atomic: entries with a removed file: the disk has its bytes back when the kernel forgets it */
 };
 
 /* data of every node in models/NAME but those below .sagemaker, and of files in models/ itself */
@@ -367,6 +369,8 @@ void model_reply_node(struct req *r, struct node *dir, const char *name, struct 
 struct node *model_child(struct mount *m, struct node *dir, const char *name, struct model *md,
 			 const struct stat *st);
 struct entry *entry_of(const struct node *n);
+/* entry_forget: its removed file, if it has one, is closed: the disk has its room back. */
+void entry_forget(struct node *n);
 struct model *model_of(const struct node *n);
 /* model_fail_room: e is the failure of models/, and r's answer. */
 void model_fail_room(struct req *r, const struct err *e);

@@ -19,7 +19,7 @@ struct model *model_of(const struct node *n)
 
 static void entry_free(struct node *n)
 {
-	closep(&entry_of(n)->removed);
+	entry_forget(n);
 	free(n->data);
 }
 

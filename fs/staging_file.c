@@ -8,6 +8,9 @@
 
 #include "fs/models_room.h"
 
+#define ROOM_MS      500 /* a write waits that long at most for the room of removed files */
+#define ROOM_STEP_MS 5
+
 struct model *file_model(const struct file *f)
 {
 	return __atomic_load_n(&f->md, __ATOMIC_RELAXED);
@@ -290,14 +293,28 @@ void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off)
 		reply_fd(r, f->fd, off, size);
 }
 
-static ssize_t write_all(int fd, const char *p, size_t size, off_t off)
+/*
+ * The disk is full. Whoever has just removed a file, and is told that it went, has room again only when the kernel's release of it
+ * and its forget are here, which come after the answer: a write that is next waits for them, a little.
+ */
+static bool room_comes(const struct models *s, unsigned *waited)
 {
+	if (!__atomic_load_n(&s->nameless, __ATOMIC_RELAXED) || *waited >= ROOM_MS)
+		return false;
+	*waited += ROOM_STEP_MS;
+	usleep(ROOM_STEP_MS * 1000);
+	return true;
+}
+
+static ssize_t write_all(const struct models *s, int fd, const char *p, size_t size, off_t off)
+{
+	unsigned waited = 0;
 	size_t done = 0;
 
 	while (done < size) {
 		ssize_t k = pwrite(fd, p + done, size - done, off + (off_t)done);
 
-		if (k < 0 && errno == EINTR)
+		if (k < 0 && (errno == EINTR || (errno == ENOSPC && room_comes(s, &waited))))
 			continue;
 		if (k < 0)
 			return done ? (ssize_t)done : -1;
@@ -317,7 +334,7 @@ void file_write(struct req *r, struct node *n, void *h, const void *p, size_t si
 		return;
 	}
 	f->wrote = true;
-	ssize_t k = write_all(f->fd, p, size, off);
+	ssize_t k = write_all(c.md->s, f->fd, p, size, off);
 	if (k < 0)
 		f->failed = true;
 	if (staging_went(&c, k < 0 ? -1 : 0))

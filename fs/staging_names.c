@@ -22,11 +22,20 @@ static struct losing losing(struct tree *t, struct node *dir, const char *name, 
 	return l;
 }
 
+void entry_forget(struct node *n)
+{
+	if (entry_of(n)->removed < 0)
+		return;
+	closep(&entry_of(n)->removed);
+	__atomic_sub_fetch(&model_of(n)->s->nameless, 1, __ATOMIC_RELAXED);
+}
+
 static void lost(struct tree *t, struct losing *l, bool it_is)
 {
 	if (it_is && l->fd >= 0) {
-		closep(&entry_of(l->n)->removed);
+		entry_forget(l->n);
 		entry_of(l->n)->removed = steal_fd(&l->fd);
+		__atomic_add_fetch(&model_of(l->n)->s->nameless, 1, __ATOMIC_RELAXED);
 	}
 	closep(&l->fd);
 	node_unref(t, l->n);
