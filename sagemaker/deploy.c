@@ -84,6 +84,7 @@ struct attempt {
 	struct deploy_result *out;
 	struct cancel *c;
 	char name[64]; /* of model and configuration */
+	bool unsure;   /* the step at hand may have been taken, whatever was said last */
 	struct tag tags[3 + DEPLOY_USER_TAGS];
 	size_t n_tags;
 };
@@ -205,10 +206,10 @@ static bool tagging_denied(const struct err *e)
 	return e->no == EACCES && strstr(e->text, "AddTags");
 }
 
-/* Nobody said no: the call may have been carried out. */
-static bool unanswered(const struct err *e)
+/* Nobody said no, or only when asked again: the call may have been carried out. */
+static bool may_have_acted(const struct err *e)
 {
-	return e->http == 0 || e->http >= 500;
+	return e->http == 0 || e->http >= 500 || e->attempts > 1;
 }
 
 /* Not acted on, as often as the retries of one call allow: an account's rate is shared by all who use it. */
@@ -232,6 +233,7 @@ static int step_send(struct attempt *t, const struct step *s, struct err *e)
 	for (long pause = 250;; pause = MIN(pause * 2, 4000)) {
 		if (s->make(t, t->tags, t->out->untagged ? 0 : t->n_tags, e) == 0)
 			return 0;
+		t->unsure |= may_have_acted(e);
 		if (!t->out->untagged && tagging_denied(e)) {
 			t->out->untagged = true;
 			continue;
@@ -276,11 +278,12 @@ static int step_take(struct attempt *t, const struct step *s, struct err *e)
 {
 	struct err asked;
 
+	t->unsure = false;
 	if (t->h && t->h->taking && t->h->taking(t->h->arg, s->id, e))
 		return -1;
 	if (step_send(t, s, e) == 0)
 		return 0;
-	if (!control_exists(e) && !unanswered(e))
+	if (!control_exists(e) && !t->unsure)
 		return -1;
 	enum seen seen = step_seen(t, s, control_exists(e), &asked);
 	if (seen == SEEN_OURS) {
@@ -331,7 +334,7 @@ int deploy_create(struct aws *a, const struct deployment *d, const struct deploy
 		if (step_take(&t, &steps[i], e) == 0)
 			continue;
 		/* A step that was refused made nothing; one that nobody answered may have. */
-		enum deploy_step reached = unanswered(e) ? steps[i].id : steps[i].id - 1;
+		enum deploy_step reached = t.unsure ? steps[i].id : steps[i].id - 1;
 
 		err_prefix(e, "%s '%s'", steps[i].what, i == 2 ? d->endpoint : t.name);
 		err_clear(&after);
@@ -388,7 +391,7 @@ int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out
 		*out = DEPLOY_GONE;
 		return 0;
 	}
-	if (!control_in_progress(e) && !unanswered(e))
+	if (!control_in_progress(e) && !may_have_acted(e))
 		return err_prefix(e, "delete endpoint '%s'", endpoint);
 	/* In progress may be our own deletion, whose reply was lost. What a Describe does not find may have been made just now:
 	 * only DeleteEndpoint itself says for sure that there is none. */

@@ -33,6 +33,7 @@ struct fault {
 	int no;
 	long http;
 	const char *text;
+	int attempts; /* of this one call: those before may have taken effect */
 };
 
 extern struct control_world {

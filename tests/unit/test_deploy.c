@@ -177,6 +177,40 @@ static void lost_replies_are_no_failures(void **state)
 	}
 }
 
+/* A reply is lost, and the repetition is refused, by a limit that the first has used up or because keys have expired meanwhile: what
+ * was made is taken, not left. */
+static void refused_repetitions_are_no_failures(void **state)
+{
+	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
+					    "CreateEndpoint"};
+	struct deploy_result out;
+	struct err e;
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+		setup(state);
+		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REPLY, EDQUOT, 400, "limit", 2};
+		assert_int_equal(create_iris(&out, &e), 0);
+		assert_int_equal(world_count(ENDPOINT), 1);
+	}
+}
+
+/* The same where nobody may look: the endpoint keeps its parts until it is known. */
+static void refused_repetitions_are_looked_for_later(void **state)
+{
+	struct deploy_result out;
+	struct err e;
+	bool adopted;
+
+	(void)state;
+	svc.faults[0] = (struct fault){"CreateEndpoint", 1, LOSE_REPLY, EACCES, 403, "expired", 2};
+	svc.faults[1] = (struct fault){"DescribeEndpoint", 1, REFUSE, EACCES, 403, "expired"};
+	assert_int_equal(create_iris(&out, &e), -1);
+	assert_true(out.leftovers);
+	assert_int_equal(world_count(CONFIG), 1);
+	assert_int_equal(deploy_recover(NULL, "iris", "abcdefgh", &adopted, NULL, &e), 0);
+	assert_true(adopted);
+}
+
 static void lost_requests_are_undone(void **state)
 {
 	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
@@ -450,6 +484,8 @@ int main(void)
 		cmocka_unit_test_setup(refused_model_undoes_nothing, setup),
 		cmocka_unit_test_setup(failed_undo_is_appended, setup),
 		cmocka_unit_test_setup(lost_replies_are_no_failures, setup),
+		cmocka_unit_test_setup(refused_repetitions_are_no_failures, setup),
+		cmocka_unit_test_setup(refused_repetitions_are_looked_for_later, setup),
 		cmocka_unit_test_setup(lost_requests_are_undone, setup),
 		cmocka_unit_test_setup(what_is_not_seen_yet_is_there, setup),
 		cmocka_unit_test_setup(existing_is_compared, setup),
