@@ -12,6 +12,11 @@ bool is_transient(const struct err *e)
 	return e->http == 0 || e->http >= 500 || e->no == EBUSY;
 }
 
+bool may_pass(const struct err *e)
+{
+	return is_transient(e) || e->keys;
+}
+
 /* The configuration as the service describes it, with what it says of its model beside it, for people and jq. */
 static char *config_text(cJSON *raw, const struct model_state *m)
 {

@@ -123,7 +123,7 @@ static void failed(struct deletion *d, struct err *e)
 		end(d, NULL);
 		return;
 	}
-	if (!is_transient(e)) {
+	if (!may_pass(e)) {
 		end(d, e);
 		return;
 	}
@@ -263,7 +263,8 @@ static void recheck(struct deletion *d)
 		d->accepted = false;
 }
 
-/* Configuration and model. What cannot be removed now is tried again; what never can costs nothing and is named in the log. */
+/* Configuration and model. What cannot be removed now is tried again, without end while the service does not answer or does not
+ * know us; what never can costs nothing, is named in the log and found among the orphans. */
 static void release(struct deletion *d, struct cancel *c)
 {
 	struct err e;
@@ -276,7 +277,9 @@ static void release(struct deletion *d, struct cancel *c)
 	}
 	err_prefix(&e, "endpoint '%s'", d->name);
 	mount_fail(d->s->m, ROOM_ENDPOINTS, &e);
-	if (!is_transient(&e) || ++d->tries >= TRIES_MAX)
+	bool permitted = e.no != EACCES || may_pass(&e);
+	bool answered = e.http && !e.keys;
+	if (!permitted || (++d->tries >= TRIES_MAX && answered))
 		d->released = true;
 }
 

@@ -25,7 +25,7 @@ static void recover_job(void *arg, struct cancel *c)
 		       "endpoint '%s': its interrupted deployment is not cleared up yet: %s",
 		       t->name, e.text);
 		SCOPED_LOCK(&s->mu);
-		t->again = now_ms() + (is_transient(&e) ? RECOVER_MS : 60 * RECOVER_MS);
+		t->again = now_ms() + (may_pass(&e) ? RECOVER_MS : 60 * RECOVER_MS);
 		t->running = false;
 		return;
 	}

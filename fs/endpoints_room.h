@@ -213,6 +213,9 @@ int ask_parts(struct endpoints *s, const char *config, struct parts *p, struct c
 	      struct err *e) _must_check_;
 bool is_transient(const struct err *e);
 
+/* may_pass: that, or the keys have expired or are no good any more: for work that waits until there are others. */
+bool may_pass(const struct err *e);
+
 /* --- endpoints_stream.c */
 /* stream_news: pages came in, or the listing ended: readers get what is new. No lock held. */
 void stream_news(struct endpoints *s);

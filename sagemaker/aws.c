@@ -331,8 +331,10 @@ static int attempt(struct call *c, struct err *e)
 
 	do {
 		r = creds_get(c->a->creds, &keys, e);
-		if (r < 0)
+		if (r < 0) {
+			e->keys = true;
 			return -1;
+		}
 		c->waiter =
 			(struct creds_waiter){.ready = on_keys, .arg = c, .cancel = c->q.cancel};
 	} while (r > 0 && !creds_wait(c->a->creds, &c->waiter));
@@ -419,8 +421,10 @@ static void on_keys(void *arg, const struct err *e)
 	struct err why = {0};
 
 	c->no_keys = e ? malloc(sizeof *e) : NULL;
-	if (c->no_keys)
+	if (c->no_keys) {
 		*c->no_keys = *e;
+		c->no_keys->keys = true;
+	}
 	if ((e && !c->no_keys) || http_timer(c->a->http, 0, c->q.cancel, run_retry, c, NULL)) {
 		err_set(&why, ENOMEM, "could not begin the call to %s: out of memory", c->s->name);
 		finish_without_reply(c, &why);
@@ -540,8 +544,12 @@ int aws_json(struct aws *a, const struct aws_service *s, const char *action, con
 				  .cancel = cancel};
 	if (aws_raw(a, s, &q, &r, e))
 		return -1;
-	if (!out)
-		return 0;
-	*out = r.body.len ? json_parse(r.body.data, r.body.len, e) : cJSON_CreateObject();
-	return *out ? 0 : -1;
+	/* Looked at in any case: a proxy's page under status 200 is no success. */
+	_cleanup_json_ cJSON *o =
+		r.body.len ? json_parse(r.body.data, r.body.len, e) : cJSON_CreateObject();
+	if (!o)
+		return -1;
+	if (out)
+		*out = steal(o);
+	return 0;
 }

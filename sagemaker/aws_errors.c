@@ -203,6 +203,18 @@ static char first_byte(const struct http_resp *r)
 	return (char)(i < r->body.len ? r->body.data[i] : '\0');
 }
 
+/* What is said of a permission comes from the same errno. */
+static bool about_keys(const struct err *e)
+{
+	static const char *const permissions[] = {"AccessDenied", "AccessDeniedException",
+						  "AllAccessDisabled", "OptInRequired"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(permissions); i++)
+		if (streq(e->code, permissions[i]))
+			return false;
+	return true;
+}
+
 /* By status first, then by the code and the sentence, which know better. A 5xx is tried again whatever its code. */
 static enum retry_class classify(struct err *e)
 {
@@ -221,6 +233,7 @@ static enum retry_class classify(struct err *e)
 		if (!streq(codes[i].code, e->code))
 			continue;
 		e->no = codes[i].no;
+		e->keys = e->no == EACCES && about_keys(e);
 		retry = codes[i].retry == RETRY_NEVER ? retry : codes[i].retry;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {

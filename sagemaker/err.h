@@ -19,7 +19,8 @@ struct err {
 	char request[64]; /* the service's request id, or "" */
 	char action[64];  /* the IAM action whose permission is missing ("s3:GetObject"), or "" */
 	char text[2048];  /* the sentence */
-	int attempts;     /* how often the request was sent, 0: unknown */
+	bool keys; /* about who asks, not what for: it passes with other keys, or a right clock */
+	int attempts; /* how often the request was sent, 0: unknown */
 };
 
 /* err_set: fill *e (e may be NULL: the error is dropped); clears http, code, request. Returns -1, so that

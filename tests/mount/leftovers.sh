@@ -114,6 +114,25 @@ mount_start
 check 'nothing is left to delete' wait_until 30 bash -c "! test -e '$MNT/endpoints/.deleting/again'"
 check_out 'the newest is not touched' "$before" created again
 
+# Keys that expire while a deletion waits for the service, and while it removes what the endpoint was made of: it waits for other keys.
+tf_export "$WORLD/brief" && mkdir -p "$WORLD/brief/1/assets" && touch "$WORLD/brief/1/assets/ready-in-2"
+cp -rT "$WORLD/brief" "$MNT/models/brief" && mkdir "$MNT/endpoints/brief"
+wait_until 20 grep -q Creating "$MNT/endpoints/brief/status" || :
+check 'rmdir while it is being made, with keys that are about to expire' rmdir "$MNT/endpoints/brief"
+expired='"nth":0,"action":"status","arg":400,"code":"ExpiredTokenException","message":"The security token included in the request is expired"'
+fault "[{\"operation\":\"DeleteEndpoint\",$expired},{\"operation\":\"DeleteModel\",$expired}]"
+made() {
+	[ "$(api DescribeEndpoint '{"EndpointName":"brief"}' | jq -r .EndpointStatus)" = InService ]
+}
+check 'it is made' wait_until 30 made
+check 'expired: said' wait_until 20 grep -q "'brief'.*is expired.*ExpiredTokenException" "$MNT/endpoints/.error"
+check 'the deletion is not given up' test -d "$MNT/endpoints/.deleting/brief"
+fault "[{\"operation\":\"DeleteModel\",$expired}]"
+check 'with other keys it goes on' wait_until 60 gone brief
+check 'what it was made of resists' wait_until 20 grep -q "remove model.*is expired" "$MNT/endpoints/.error"
+fault '[]'
+check 'and goes, too' wait_until 60 nothing_of brief
+
 # Orphans.
 check_out 'no orphans' '' ls "$MNT/endpoints/.orphans"
 model=$(api ListModels '{"NameContains":"smfs-iris-"}' | jq -r '.Models[0].ModelName')

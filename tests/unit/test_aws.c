@@ -43,80 +43,84 @@ struct expectation {
 };
 
 static const struct expectation expectations[] = {
-	{"success",					 false, {{.body = TEXT("{}")}},						     1, 1, 0,         ""                     },
+	{"success",					 false, {{.body = TEXT("{}")}},						     1, 1, 0,         ""                           },
 	{"500 twice, then well",
 	 false,						    {{.status = 500}, {.status = 500}, {.body = TEXT("{}")}},
 	 3,																       3,
-	 0,																		     ""		     },
-	{"500 for ever",				    false, {{.status = 500}},							  1, 3, EIO,       ""                     },
-	{"503 for ever",				    false, {{.status = 503}},							  1, 3, EBUSY,     ""                     },
-	{"429 by status alone",                             false, {{.status = 429}},							  1, 1, EBUSY,     ""                     },
+	 0,																		     ""			   },
+	{"500 for ever",				    false, {{.status = 500}},							  1, 3, EIO,       ""                           },
+	{"503 for ever",				    false, {{.status = 503}},							  1, 3, EBUSY,     ""                           },
+	{"429 by status alone",                             false, {{.status = 429}},							  1, 1, EBUSY,     ""                           },
 	{"throttled, then well",
 	 false,						    {JSON_ERROR(400, "ThrottlingException"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
+	 0,																		     ""			   },
 	{"throttled for ever",
 	 false,						    {JSON_ERROR(400, "ThrottlingException")},
 	 1,																       3,
-	 EBUSY,																		 "ThrottlingException"  },
+	 EBUSY,																		 "ThrottlingException"        },
 	{"validation",
 	 false,						    {JSON_ERROR(400, "ValidationException")},
 	 1,																       1,
-	 EINVAL,																		"ValidationException"  },
+	 EINVAL,																		"ValidationException"        },
 	{"limit",
 	 false,						    {JSON_ERROR(400, "ResourceLimitExceeded")},
 	 1,																       1,
-	 EDQUOT,																		"ResourceLimitExceeded"},
+	 EDQUOT,																		"ResourceLimitExceeded"      },
 	{"denied",
 	 false,						    {JSON_ERROR(400, "AccessDeniedException")},
 	 1,																       1,
-	 EACCES,																		"AccessDeniedException"},
+	 EACCES,																		"AccessDeniedException"      },
+	{"keys that are none",
+	 false,						    {JSON_ERROR(400, "UnrecognizedClientException")},
+	 1,																       1,
+	 EACCES,																		"UnrecognizedClientException"},
 	{"expired keys: once more",
 	 false,						    {JSON_ERROR(400, "ExpiredTokenException")},
 	 1,																       2,
-	 EACCES,																		"ExpiredTokenException"},
+	 EACCES,																		"ExpiredTokenException"      },
 	{"expired request: clock right, so keys read anew",
 	 false,						    {JSON_ERROR(400, "RequestExpired"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
+	 0,																		     ""			   },
 	{"S3's condition is being decided",
 	 false,						    {JSON_ERROR(409, "ConditionalRequestConflict"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
+	 0,																		     ""			   },
 	{"skewed, but no date to set the clock by",
 	 false,						    {JSON_ERROR(403, "RequestTimeTooSkewed")},
 	 1,																       1,
-	 EACCES,																		"RequestTimeTooSkewed" },
-	{"no HTTP, then well",                              false, {{.fault = WEB_GARBAGE}, {.body = TEXT("{}")}},                             2, 2, 0,         ""                     },
-	{"reset, then well",				false, {{.fault = WEB_RESET}, {.body = TEXT("{}")}},                               2, 2, 0,         ""                     },
-	{"closed for ever",				 false, {{.fault = WEB_CLOSE}},                                                     1, 3, EIO,       ""                     },
+	 EACCES,																		"RequestTimeTooSkewed"       },
+	{"no HTTP, then well",                              false, {{.fault = WEB_GARBAGE}, {.body = TEXT("{}")}},                             2, 2, 0,         ""                           },
+	{"reset, then well",				false, {{.fault = WEB_RESET}, {.body = TEXT("{}")}},                               2, 2, 0,         ""                           },
+	{"closed for ever",				 false, {{.fault = WEB_CLOSE}},                                                     1, 3, EIO,       ""                           },
 	{"cut short, then well",
 	 false,						    {{.fault = WEB_TRUNCATE, .body = TEXT("{\"a\":1}")}, {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
-	{"silent, then well",			       false, {{.delay_ms = 1500}, {.body = TEXT("{}")}},                                 2, 2, 0,         ""                     },
-	{"invoke: reset is final",                          true,  {{.fault = WEB_RESET}},                                                     1, 1, EIO,       ""                     },
-	{"invoke: silence is final",                        true,  {{.delay_ms = 1500}},                                                       1, 1, ETIMEDOUT, ""                     },
-	{"invoke: 500 is final",                            true,  {{.status = 500}},							  1, 1, EIO,       ""                     },
-	{"invoke: 503 is not",                              true,  {{.status = 503}, {.body = TEXT("{}")}},                                    2, 2, 0,         ""                     },
+	 0,																		     ""			   },
+	{"silent, then well",			       false, {{.delay_ms = 1500}, {.body = TEXT("{}")}},                                 2, 2, 0,         ""                           },
+	{"invoke: reset is final",                          true,  {{.fault = WEB_RESET}},                                                     1, 1, EIO,       ""                           },
+	{"invoke: silence is final",                        true,  {{.delay_ms = 1500}},                                                       1, 1, ETIMEDOUT, ""                           },
+	{"invoke: 500 is final",                            true,  {{.status = 500}},							  1, 1, EIO,       ""                           },
+	{"invoke: 503 is not",                              true,  {{.status = 503}, {.body = TEXT("{}")}},                                    2, 2, 0,         ""                           },
 	{"invoke: throttling is not",
 	 true,						     {JSON_ERROR(429, "ThrottlingException"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
+	 0,																		     ""			   },
 	{"invoke: not ready is not",
 	 true,						     {JSON_ERROR(429, "ModelNotReadyException"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
-	{"invoke: 429 by status alone",                     true,  {{.status = 429}},                                                          1, 1, EBUSY,     ""                     },
-	{"invoke: no HTTP is final",                        true,  {{.fault = WEB_GARBAGE}},                                                   1, 1, EPROTO,    ""                     },
+	 0,																		     ""			   },
+	{"invoke: 429 by status alone",                     true,  {{.status = 429}},                                                          1, 1, EBUSY,     ""                           },
+	{"invoke: no HTTP is final",                        true,  {{.fault = WEB_GARBAGE}},                                                   1, 1, EPROTO,    ""                           },
 	{"invoke: expired keys: once more",
 	 true,						     {JSON_ERROR(403, "ExpiredTokenException"), {.body = TEXT("{}")}},
 	 2,																       2,
-	 0,																		     ""		     },
+	 0,																		     ""			   },
 	{"invoke: model error",
 	 true,						     {JSON_ERROR(424, "ModelError")},
 	 1,																       1,
-	 EREMOTEIO,																	     "ModelError"           },
+	 EREMOTEIO,																	     "ModelError"                 },
 };
 
 static void test_retries(void **state)
@@ -142,10 +146,33 @@ static void test_retries(void **state)
 						 NULL,
 					 starts_with(x->code, "ExpiredToken"));
 			assert_string_equal(e.request, "req-1");
+			assert_int_equal(e.keys, starts_with(x->code, "ExpiredToken") ||
+							 starts_with(x->code, "RequestTime") ||
+							 starts_with(x->code, "Unrecognized"));
 			assert_int_equal(e.attempts, x->requests);
 		}
 		aws_end(&f);
 	}
+}
+
+/* What carries out nothing under status 200 is no success, even of a call whose reply says nothing. */
+static void test_a_page_is_no_reply(void **state)
+{
+	static const struct web_reply page = {.body = TEXT("<html><body>sign in</body></html>")},
+				      nothing = {.body = TEXT("")};
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	struct aws_fixture f;
+	struct err e;
+
+	(void)state;
+	aws_begin(&f, &page, 1);
+	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), -1);
+	assert_int_equal(e.no, EPROTO);
+	assert_int_equal(e.http, 0);
+	aws_end(&f);
+	aws_begin(&f, &nothing, 1);
+	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), 0);
+	aws_end(&f);
 }
 
 static void test_nothing_went_out(void **state)
@@ -566,6 +593,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_retries),
+		cmocka_unit_test(test_a_page_is_no_reply),
 		cmocka_unit_test(test_nothing_went_out),
 		cmocka_unit_test(test_each_attempt_is_signed),
 		cmocka_unit_test(test_clock_is_corrected_once),
