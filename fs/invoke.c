@@ -52,9 +52,11 @@ static void reply_found(struct req *r, struct node *dir, struct invoke_file *f,
 	struct node_make how = {.ops = ops, .data = f, .type = S_IFREG};
 	struct stat st;
 	bool made = false;
-	struct node *n = node_make(m->tree, dir, f->name, &how, &made);
 
-	file_stat(f, NULL, &st); /* what a caller sees, getattr tells: nothing here is kept */
+	/* Exact for this caller, although nothing of it is kept: sendfile and splice believe it without a getattr. */
+	_cleanup_answer_ struct answer *a = file_answer(f, r);
+	file_stat(f, a, &st);
+	struct node *n = node_make(m->tree, dir, f->name, &how, &made);
 	if (!made)
 		file_unref(f);
 	if (!n) {

@@ -75,6 +75,15 @@ static struct answer *answer_for(const struct invoke_file *f, const struct chain
 	return answers_get(f->room->answers, f->name, reader, now_ms());
 }
 
+struct answer *file_answer(const struct invoke_file *f, const struct req *r)
+{
+	_cleanup_chain_ struct chain *chain = chain_of(f->room, r);
+
+	if (!chain)
+		return NULL;
+	return f->endpoint[0] ? answer_for(f, chain) : error_text(f->room, chain);
+}
+
 /* --- waiting for a relative's held body */
 
 static void finish_claimed(struct waiting *w)
@@ -315,8 +324,7 @@ static void reply_xattr(struct req *r, const char *value, size_t len, size_t siz
 /* The failure that the caller's next read would show, or NULL. */
 static struct answer *failure_for(const struct invoke_file *f, const struct req *r)
 {
-	_cleanup_chain_ struct chain *chain = chain_of(f->room, r);
-	_cleanup_answer_ struct answer *a = chain ? answer_for(f, chain) : NULL;
+	_cleanup_answer_ struct answer *a = file_answer(f, r);
 
 	return a && a->no && a->len > 0 ? steal(a) : NULL;
 }
@@ -378,16 +386,9 @@ const struct node_ops invoke_file_ops = {
 
 /* --- .error: the caller's relatives' last failure, else the room's */
 
-static struct answer *error_for(struct req *r, const struct invoke_file *f, struct chain **chain)
-{
-	*chain = chain_of(f->room, r);
-	return *chain ? error_text(f->room, *chain) : NULL;
-}
-
 static void error_getattr(struct req *r, struct node *n, void *h)
 {
-	_cleanup_chain_ struct chain *chain = NULL;
-	_cleanup_answer_ struct answer *a = error_for(r, n->data, &chain);
+	_cleanup_answer_ struct answer *a = file_answer(n->data, r);
 
 	(void)h;
 	if (a)
@@ -398,14 +399,15 @@ static void error_getattr(struct req *r, struct node *n, void *h)
 
 static void error_open(struct req *r, struct node *n, int flags)
 {
-	_cleanup_chain_ struct chain *chain = NULL;
+	struct invoke_file *f = n->data;
 
 	if ((flags & O_ACCMODE) != O_RDONLY) {
 		reply_err(r, EACCES);
 		return;
 	}
-	_cleanup_answer_ struct answer *a = error_for(r, n->data, &chain);
-	struct handle *h = a ? handle_new(n->data, chain, flags, a) : NULL;
+	_cleanup_chain_ struct chain *chain = chain_of(f->room, r);
+	_cleanup_answer_ struct answer *a = chain ? error_text(f->room, chain) : NULL;
+	struct handle *h = a ? handle_new(f, chain, flags, a) : NULL;
 	if (!h) {
 		reply_err(r, ENOMEM);
 		return;

@@ -78,6 +78,8 @@ struct invoke_file *file_ref(struct invoke_file *f);
 void file_unref(struct invoke_file *f);
 /* file_stat: attributes with answer's size and time (NULL: none). */
 void file_stat(const struct invoke_file *f, const struct answer *a, struct stat *st);
+/* file_answer: what the caller of r would read of f now. NULL: nothing. */
+struct answer *file_answer(const struct invoke_file *f, const struct req *r);
 extern const struct node_ops invoke_file_ops, invoke_error_ops;
 
 /* --- invoke_wait.c

@@ -48,6 +48,8 @@ printf '[7]' >"$WORLD/body"
 check 'curl -T' curl -sS -T "$WORLD/body" "file://$X"
 check_out 'curl' "$(answer '[7]')" bash -c "curl -sS 'file://$X' | jq -c ."
 check_out 'head, tail, wc' '1' bash -c "[ \"\$(head -c 5 '$X')\" = '{\"ech' ] && tail -c 3 '$X' >/dev/null && [ \"\$(wc -c <'$X')\" = \"\$(cat '$X' | wc -c)\" ] && echo 1"
+check_out 'sendfile, right after open' "$(answer '[7]')" bash -c "/usr/bin/python3 -c 'import os, sys
+os.sendfile(1, os.open(sys.argv[1], os.O_RDONLY), None, 1 << 20)' '$X' | jq -c ."
 if command -v busybox >/dev/null; then
 	check_out 'busybox cat' "$(answer '[7]')" bash -c "busybox cat '$X' | jq -c ."
 fi
