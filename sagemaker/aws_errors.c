@@ -215,6 +215,17 @@ static bool about_keys(const struct err *e)
 	return true;
 }
 
+static void classify_code(struct err *e, enum retry_class *retry)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		if (!streq(codes[i].code, e->code))
+			continue;
+		e->no = codes[i].no;
+		e->keys = e->no == EACCES && about_keys(e);
+		*retry = codes[i].retry == RETRY_NEVER ? *retry : codes[i].retry;
+	}
+}
+
 /* By status first, then by the code and the sentence, which know better. A 5xx is tried again whatever its code. */
 static enum retry_class classify(struct err *e)
 {
@@ -229,13 +240,7 @@ static enum retry_class classify(struct err *e)
 		if (!e->text[0])
 			snprintf(e->text, sizeof e->text, "%s", statuses[i].what);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
-		if (!streq(codes[i].code, e->code))
-			continue;
-		e->no = codes[i].no;
-		e->keys = e->no == EACCES && about_keys(e);
-		retry = codes[i].retry == RETRY_NEVER ? retry : codes[i].retry;
-	}
+	classify_code(e, &retry);
 	for (size_t i = 0; i < ARRAY_SIZE(sentences); i++) {
 		if (!streq(sentences[i].code, e->code) || !strstr(e->text, sentences[i].sentence))
 			continue;

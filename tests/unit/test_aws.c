@@ -155,26 +155,6 @@ static void test_retries(void **state)
 	}
 }
 
-/* What carries out nothing under status 200 is no success, even of a call whose reply says nothing. */
-static void test_a_page_is_no_reply(void **state)
-{
-	static const struct web_reply page = {.body = TEXT("<html><body>sign in</body></html>")},
-				      nothing = {.body = TEXT("")};
-	_cleanup_json_ cJSON *in = cJSON_CreateObject();
-	struct aws_fixture f;
-	struct err e;
-
-	(void)state;
-	aws_begin(&f, &page, 1);
-	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), -1);
-	assert_int_equal(e.no, EPROTO);
-	assert_int_equal(e.http, 0);
-	aws_end(&f);
-	aws_begin(&f, &nothing, 1);
-	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), 0);
-	aws_end(&f);
-}
-
 static void test_nothing_went_out(void **state)
 {
 	struct http_resp r _cleanup_http_resp_ = {0};
@@ -593,7 +573,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_retries),
-		cmocka_unit_test(test_a_page_is_no_reply),
 		cmocka_unit_test(test_nothing_went_out),
 		cmocka_unit_test(test_each_attempt_is_signed),
 		cmocka_unit_test(test_clock_is_corrected_once),

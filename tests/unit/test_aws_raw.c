@@ -1,4 +1,5 @@
-/* Calls to AWS on connections that misbehave below HTTP: cut off in the handshake, stuck at any moment and then cancelled. */
+/* Calls to AWS on connections that misbehave below HTTP: cut off in the handshake, stuck at any moment and then cancelled;
+ * and what is HTTP, but no reply. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "sagemaker/json.h"
 #include "web_script.h"
 
 #define BIG ((size_t)32 << 20) /* more than sockets buffer */
@@ -195,11 +197,32 @@ static void test_cancelled_at_any_moment(void **state)
 	}
 }
 
+/* What carries out nothing under status 200 is no success, even of a call whose reply says nothing. */
+static void test_a_page_is_no_reply(void **state)
+{
+	static const struct web_reply page = {.body = TEXT("<html><body>sign in</body></html>")},
+				      nothing = {.body = TEXT("")};
+	_cleanup_json_ cJSON *in = cJSON_CreateObject();
+	struct aws_fixture f;
+	struct err e;
+
+	(void)state;
+	aws_begin(&f, &page, 1);
+	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), -1);
+	assert_int_equal(e.no, EPROTO);
+	assert_int_equal(e.http, 0);
+	aws_end(&f);
+	aws_begin(&f, &nothing, 1);
+	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), 0);
+	aws_end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_handshake_cut_off),
 		cmocka_unit_test(test_cancelled_at_any_moment),
+		cmocka_unit_test(test_a_page_is_no_reply),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
