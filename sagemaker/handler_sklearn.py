@@ -11,58 +11,103 @@ MODEL = ""
 
 def model_fn(model_dir):
     import joblib
-    return joblib.load(os.path.join(model_dir, MODEL))  # plain pickles, too
+    model = joblib.load(os.path.join(model_dir, MODEL))  # plain pickles, too
+    if not hasattr(model, "predict") and not hasattr(model, "transform"):
+        raise TypeError("%s holds a %s, which has neither predict nor transform: save the estimator itself, or add "
+                        "code/inference.py with model_fn and predict_fn" % (MODEL, type(model).__name__))
+    return model
 
 
-def number(text):
-    try:
-        return float(text)
-    except ValueError:
-        return text
+def frame(rows, columns):
+    import pandas
+    return pandas.DataFrame(rows, columns=columns)
 
 
-def rows_of_csv(text):
-    rows = [[number(field) for field in row] for row in csv.reader(io.StringIO(text)) if row]
-    if any(isinstance(value, str) for row in rows for value in row):
-        return numpy.array(rows, dtype=object)
-    return numpy.array(rows)
+def array(rows):
+    """Numbers, or objects when there is text: numpy by itself would make text of the numbers."""
+    leaves = [rows]
+    while leaves and isinstance(leaves[0], list):
+        leaves = [leaf for item in leaves for leaf in (item if isinstance(item, list) else [item])]
+    return numpy.array(rows, dtype=object if any(isinstance(leaf, str) for leaf in leaves) else None)
 
 
 def rows_of_json(value):
-    """Rows, one row, or what is in "instances" or "inputs"; objects are rows of named columns."""
+    """Rows, one row, or what is in "instances" or "inputs"; objects are rows of named columns, or the columns."""
     if isinstance(value, dict):
         value = value.get("instances", value.get("inputs", value))
+    if isinstance(value, dict) and "columns" in value and "data" in value:
+        return frame(value["data"], value["columns"])
     if isinstance(value, dict):
-        value = [value]
+        columns = value and all(isinstance(column, list) for column in value.values())
+        return frame(value if columns else [value], None)
     if isinstance(value, list) and value and isinstance(value[0], dict):
-        import pandas
-        return pandas.DataFrame(value)
-    return numpy.array(value)
+        return frame(value, None)
+    return array(value)
 
 
 def input_fn(data, content_type):
+    """An array, a DataFrame, or for CSV the fields as text, which predict_fn reads as the model takes them."""
     kind = content_type.split(";")[0].strip().lower()
     if kind == "application/x-npy":
         return numpy.load(io.BytesIO(data), allow_pickle=False)
-    text = data if isinstance(data, str) else bytes(data).decode("utf-8")
+    text = data.lstrip("\ufeff") if isinstance(data, str) else bytes(data).decode("utf-8-sig")
     if kind == "text/csv":
-        return rows_of_csv(text)
+        return [row for row in csv.reader(io.StringIO(text, newline="")) if row]
     if kind == "application/json":
         return rows_of_json(json.loads(text))
     raise ValueError("content type %s is not supported: send application/json, text/csv or application/x-npy"
                      % content_type)
 
 
-def without_names(data, model):
-    """A row of the columns' names is no data."""
+def number(text):
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return text
+
+
+def rows_of_csv(fields, names):
+    """Rows of numbers and text; a first line that names the columns is no data."""
+    rows = [[number(field) for field in row] for row in fields]
+    if names is not None and set(names) <= set(fields[0]):
+        return frame(rows[1:], fields[0])
+    if len(rows) > 1 and all(isinstance(field, str) for field in rows[0]) and not any(
+            isinstance(field, str) for row in rows[1:] for field in row):
+        rows = rows[1:]
+    return array(rows)
+
+
+def texts(data):
+    """Documents, for a model that takes text and no columns."""
+    if isinstance(data, list):
+        return [",".join(row) for row in data]
+    return [text for row in data.reshape(-1, 1).tolist() for text in row]
+
+
+def as_trained(data, model):
+    """The rows as the model was trained with them: documents, named columns in their order, or an array."""
     names = getattr(model, "feature_names_in_", None)
-    if names is not None and data.ndim == 2 and len(data) > 1 and list(data[0]) == list(names):
-        rows = data[1:].tolist()
-        return numpy.array(rows) if all(isinstance(x, float) for row in rows for x in row) else data[1:]
-    return data
+    if not hasattr(model, "n_features_in_") and (isinstance(data, list) or getattr(data, "dtype", None) == object):
+        return texts(data)
+    if isinstance(data, list):
+        data = rows_of_csv(data, names)
+    if isinstance(data, numpy.ndarray) and data.ndim < 2:
+        data = data.reshape(1, -1)
+    if names is None or data.ndim != 2:
+        return data
+    if isinstance(data, numpy.ndarray):
+        return frame(data.tolist(), names) if data.shape[1] == len(names) else data
+    return data[list(names)] if set(names) <= set(data.columns) else data
+
+
+def plain(answer):
+    """What the container can write: no sparse matrices and no DataFrames."""
+    for convert in ("toarray", "to_numpy"):
+        if hasattr(answer, convert):
+            return getattr(answer, convert)()
+    return answer
 
 
 def predict_fn(data, model):
-    if isinstance(data, numpy.ndarray):
-        data = data.reshape(1, -1) if data.ndim < 2 else without_names(data, model)
-    return model.predict(data) if hasattr(model, "predict") else model.transform(data)
+    data = as_trained(data, model)
+    return plain(model.predict(data) if hasattr(model, "predict") else model.transform(data))

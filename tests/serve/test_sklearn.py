@@ -22,6 +22,12 @@ def read_npy(data):
     return list(struct.unpack("<%dq" % ((len(data) - 10 - size) // 8), data[10 + size:]))
 
 
+def generated():
+    """The handler that the packer adds to a model without code."""
+    with open(os.path.join(harness.ROOT, "sagemaker", "handler_sklearn.py")) as file:
+        return file.read().replace('MODEL = ""', 'MODEL = "model.joblib"')
+
+
 class Sklearn(harness.Trained):
     framework = "sklearn"
 
@@ -81,6 +87,45 @@ class Sklearn(harness.Trained):
                            "    return content_type + accept + data, 'text/x-own'\n")
         answer = self.served(code).invoke("!", "text/csv", Accept="a/b")
         self.assertEqual((answer.text, answer.type), ("text/csva/b!", "text/x-own; charset=utf-8"))
+
+    def generated(self, model):
+        server = harness.Trained.start(self, model, {"code/inference.py": generated()}, SCRIPT)
+        server.ready()
+        return server
+
+    def test_generated_handler(self):
+        """Arrays, named columns and texts, each as the model was trained with them."""
+        records, rows, texts = self.expected["records"], self.expected["rows"], self.expected["texts"]
+        names = list(records[0])
+        lists = [list(record.values()) for record in records]
+        backwards = [dict(reversed(list(record.items()))) for record in records]
+        lines = [",".join(map(str, row)) for row in lists]
+        head = ",".join(names)
+        csv = ["\n".join([head] + lines), "\n".join(lines), "\ufeff" + "\r\n".join([head] + lines) + "\r\n",
+               "\n".join(["," + head] + ["%d,%s" % row for row in enumerate(lines)])]  # pandas' own index first
+        column = {name: [record[name] for record in records] for name in names}
+        numbers = "\n".join(",".join(map(str, row)) for row in rows)
+        quoted = "\n".join('"%s"' % text for text in texts)
+        table = (
+            ("model", self.expected["labels"], [rows, {"instances": rows}, [[str(x) for x in row] for row in rows]],
+             [numbers, "a,b,c,d\n" + numbers]),
+            ("columns", self.expected["people"], [records, backwards, lists, {"inputs": lists}, column,
+                                                  {"columns": names, "data": lists}], csv),
+            ("texts", self.expected["moods"], [texts, {"instances": texts}, [[text] for text in texts]],
+             ["\n".join(texts), quoted]),
+        )
+        for model, labels, documents, sheets in table:
+            server = self.generated(model)
+            for body, kind in [(json.dumps(d), "application/json") for d in documents] + [(s, "text/csv") for s in sheets]:
+                with self.subTest(model=model, body=body[:60]):
+                    answer = server.invoke(body, kind)
+                    self.assertEqual((answer.status, answer.status == 200 and answer.json), (200, labels), server.last_error())
+
+    def test_generated_handler_refuses_what_cannot_predict(self):
+        code = generated().replace("    model = joblib.load(", "    model = {}  # ")
+        server = self.start(code)
+        self.assertEqual(server.wait(), 1)
+        self.assertIn("model.joblib holds a dict, which has neither predict nor transform", server.last_error())
 
     def test_the_containers_names(self):
         """As AWS's examples for inference pipelines do it."""
