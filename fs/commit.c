@@ -3,6 +3,7 @@
  * one runs waits and looks again.
  */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "fs/models_room.h"
 
@@ -295,19 +296,51 @@ static void sync_job(void *arg, struct cancel *cancel)
 	free(s);
 }
 
+/*
+ * `sync models/NAME` commits. A program that makes its own changes last (databases after each transaction, shred after each renaming)
+ * asks for the disk only: in a directory below, while it has a file of the model open, or by fdatasync.
+ */
+static bool for_the_disk(struct model *md, struct node *dir, pid_t tid, bool datasync)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT(0);
+
+	if (staging_path(dir, &path) < 0 || path.len)
+		return true;
+	{
+		SCOPED_LOCK(&md->s->mu);
+		if (!writers_has(&md->programs, tid))
+			return false;
+		buf_printf(&path, "%s/models/%s/", md->s->m->mountpoint, md->name);
+	}
+	return datasync || writers_opened(tid, buf_cstr(&path));
+}
+
+static void dir_to_disk(struct req *r, struct node *dir, bool datasync)
+{
+	_cleanup_close_ int fd = staging_dir(dir);
+
+	file_to_disk(r, fd < 0 ? -1 : openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+		     datasync);
+}
+
 void staging_fsyncdir(struct req *r, struct node *dir, bool datasync)
 {
 	struct model *md = model_of(dir);
-	bool clean;
+	bool disk = for_the_disk(md, dir, req_caller(r).tid, datasync);
+	bool clean, staged;
 
-	(void)datasync;
 	{
 		SCOPED_LOCK(&md->s->mu);
 		clean = !md->dirty && !md->gone.n && !md->committing;
+		staged = md->staged;
 	}
-	struct syncing *s = clean ? NULL : calloc(1, sizeof *s);
+	if (disk && staged) {
+		dir_to_disk(r, dir, datasync);
+		return;
+	}
+	struct syncing *s = clean || disk ? NULL : calloc(1, sizeof *s);
 	if (!s) {
-		reply_err(r, clean ? 0 : ENOMEM);
+		reply_err(r, clean || disk ? 0 : ENOMEM);
 		return;
 	}
 	*s = (struct syncing){.r = r, .md = md};

@@ -437,6 +437,8 @@ void file_read(struct req *r, struct node *n, void *h, size_t size, off_t off);
 void file_write(struct req *r, struct node *n, void *h, const void *p, size_t size, off_t off);
 void file_release(struct req *r, struct node *n, void *h);
 void file_fsync(struct req *r, struct node *n, void *h, bool datasync);
+/* file_to_disk: answers r once what fd (taken, -1: errno) is of is on the disk. */
+void file_to_disk(struct req *r, int fd, bool datasync);
 void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len);
 void file_lseek(struct req *r, struct node *n, void *h, off_t off, int whence);
 /* file_nameless: a new descriptor of n's file when it has no name any more, of an open handle or as it was kept by what took its

@@ -379,24 +379,29 @@ static void fsync_job(void *arg, struct cancel *cancel)
 	free(s);
 }
 
+void file_to_disk(struct req *r, int fd, bool datasync)
+{
+	struct syncing *s = fd < 0 ? NULL : malloc(sizeof *s);
+	int no = fd < 0 ? errno : ENOMEM;
+
+	if (s)
+		*s = (struct syncing){r, fd, datasync};
+	if (s && jobs_run(req_mount(r)->jobs, fsync_job, s) == 0)
+		return;
+	closep(&fd);
+	free(s);
+	reply_err(r, no);
+}
+
 void file_fsync(struct req *r, struct node *n, void *h, bool datasync)
 {
 	const struct file *f = h;
-	struct syncing *s = f->pub ? NULL : malloc(sizeof *s);
 
 	(void)n;
-	if (f->pub) { /* only read */
+	if (f->pub) /* only read */
 		reply_err(r, 0);
-		return;
-	}
-	if (s)
-		*s = (struct syncing){r, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), datasync};
-	if (s && s->fd >= 0 && jobs_run(file_model(f)->s->m->jobs, fsync_job, s) == 0)
-		return;
-	if (s)
-		closep(&s->fd);
-	free(s);
-	reply_err(r, ENOMEM);
+	else
+		file_to_disk(r, fcntl(f->fd, F_DUPFD_CLOEXEC, 0), datasync);
 }
 
 void file_fallocate(struct req *r, struct node *n, void *h, int mode, off_t off, off_t len)

@@ -1,10 +1,13 @@
 /* writers.c: pidfds of programs, and how they ended. */
 #include "fs/writers.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -50,6 +53,48 @@ static void name_of(pid_t tid, char out[16])
 	size_t n = MIN(strcspn(buf_cstr(&text), "\n"), (size_t)15);
 	memcpy(out, buf_cstr(&text), n);
 	out[n] = 0;
+}
+
+bool writers_has(const struct writers *w, pid_t tid)
+{
+	pid_t process = process_of(tid);
+
+	for (unsigned i = 0; i < w->n; i++) {
+		if (process_of(w->w[i].tid) == process)
+			return true;
+	}
+	return false;
+}
+
+/* Whether descriptor fd (a number) of thread tid was opened for writing. */
+static bool open_to_write(pid_t tid, const char *fd)
+{
+	_cleanup_buf_ struct buf text = {0};
+	char file[64];
+	const char *line;
+
+	snprintf(file, sizeof file, "fdinfo/%.20s", fd);
+	if (proc_text(tid, file, &text) < 0 || !(line = strstr(buf_cstr(&text), "flags:")))
+		return false;
+	return (strtol(line + strlen("flags:"), NULL, 8) & O_ACCMODE) != O_RDONLY;
+}
+
+bool writers_opened(pid_t tid, const char *dir)
+{
+	char path[64], target[PATH_MAX];
+	_cleanup_closedir_ DIR *d = NULL;
+	const struct dirent *de;
+
+	snprintf(path, sizeof path, "/proc/%ld/fd", (long)tid);
+	d = opendir(path);
+	while (d && (de = readdir(d))) {
+		ssize_t n = readlinkat(dirfd(d), de->d_name, target, sizeof target - 1);
+
+		target[MAX(n, 0)] = 0;
+		if (starts_with(target, dir) && open_to_write(tid, de->d_name))
+			return true;
+	}
+	return false;
 }
 
 static void drop(struct writers *w, unsigned i)

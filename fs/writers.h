@@ -31,6 +31,10 @@ struct writers {                       /* the caller's lock; zero-initialised */
 
 /* writers_note: thread tid writes. Quick after its first time. */
 void writers_note(struct writers *w, pid_t tid);
+/* writers_has: the process of thread tid is one of them. writers_opened: the process of thread tid has a file open for writing below the directory
+ * whose path dir begins with; false where that cannot be looked up. */
+bool writers_has(const struct writers *w, pid_t tid);
+bool writers_opened(pid_t tid, const char *dir);
 /* writers_judge: looks how those ended that have; true: the last word is that one ended badly (w->broken). */
 bool writers_judge(struct writers *w);
 /* writers_forget: all of them: what they wrote was published. */

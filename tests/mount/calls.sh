@@ -124,6 +124,7 @@ def test_locks_and_sync():
         fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB); fails(errno.EAGAIN, fcntl.flock, g, fcntl.LOCK_SH | fcntl.LOCK_NB)
         fcntl.flock(f, fcntl.LOCK_UN); fcntl.lockf(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
         f.write(b"x"); os.fsync(f.fileno()); os.fdatasync(f.fileno())
+        d = os.open(".", os.O_RDONLY); os.fsync(d); os.close(d) # as databases do; only models/NAME itself is published by it
     fd = os.open("f", os.O_WRONLY | os.O_SYNC | os.O_APPEND); os.write(fd, b"y"); os.close(fd)
     fd = os.open("f", os.O_RDONLY | os.O_TRUNC); assert os.read(fd, 9) == b""; os.close(fd)
 

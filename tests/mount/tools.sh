@@ -62,6 +62,28 @@ os.close(os.open("leaf", os.O_CREAT | os.O_WRONLY, dir_fd=fd)); os.close(fd)
 PY
 check 'rm -r of a deep tree' rm -r "$MNT/models/py"
 
+# Programs that fsync the directory of what they write ask for the disk, not for a publication that cannot be yet.
+mkdir "$MNT/models/disk"
+check 'sqlite3' /usr/bin/python3 - "$MNT/models/disk/a.db" <<'PY'
+import sqlite3, sys
+for mode in "delete", "truncate", "wal":
+    db = sqlite3.connect(sys.argv[1])
+    db.execute(f"pragma journal_mode={mode}"); db.execute("pragma synchronous=extra")
+    db.execute("create table if not exists t(x)")
+    for n in range(3):
+        with db:
+            db.execute("insert into t values(?)", (n,))
+    db.close()
+assert sqlite3.connect(sys.argv[1]).execute("select count(*), sum(x) from t").fetchone() == (9, 9)
+PY
+check 'shred' bash -c "cp '$SRC/1/saved_model.pb' '$MNT/models/disk/secret' && shred -u '$MNT/models/disk/secret'"
+check_out 'leaves nothing' a.db ls -A "$MNT/models/disk"
+exec 7>>"$MNT/models/disk/a.db"
+check_errno 'sync is for publishing: not while a file is open for writing' EBUSY sync "$MNT/models/disk"
+exec 7>&-
+check_errno 'nor what is no model' EINVAL sync "$MNT/models/disk"
+rm -r "$MNT/models/disk"
+
 # Quiet time commits by itself, once it is whole; an interrupted copy stays where it is.
 mkdir "$MNT/models/part" "$MNT/models/part/1" "$MNT/models/part/1/variables"
 cp "$SRC/1/saved_model.pb" "$MNT/models/part/1/"
