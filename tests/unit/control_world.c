@@ -63,8 +63,8 @@ static int call(const char *name, struct err *e)
 		f->times--;
 		err_set(e, f->no, "%s", f->text);
 		e->http = f->http;
-		e->attempts = f->attempts;
-		return f->how == LOSE_REPLY ? 1 : -1;
+		e->attempts = f->how == REFUSE_REPETITION ? 2 : 1;
+		return f->how == LOSE_REPLY || f->how == REFUSE_REPETITION ? 1 : -1;
 	}
 	return 0;
 }

@@ -24,7 +24,8 @@ struct thing {
 	size_t tags;
 };
 
-enum how { REFUSE, LOSE_REPLY, LOSE_REQUEST };
+/* REFUSE_REPETITION: the first reply is lost, and the call that was sent again refused. */
+enum how { REFUSE, LOSE_REPLY, LOSE_REQUEST, REFUSE_REPETITION };
 
 struct fault {
 	const char *call;
@@ -33,7 +34,6 @@ struct fault {
 	int no;
 	long http;
 	const char *text;
-	int attempts; /* of this one call: those before may have taken effect */
 };
 
 extern struct control_world {

@@ -188,7 +188,8 @@ static void refused_repetitions_are_no_failures(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		setup(state);
-		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REPLY, EDQUOT, 400, "limit", 2};
+		svc.faults[0] =
+			(struct fault){calls[i], 1, REFUSE_REPETITION, EDQUOT, 400, "limit"};
 		assert_int_equal(create_iris(&out, &e), 0);
 		assert_int_equal(world_count(ENDPOINT), 1);
 	}
@@ -202,7 +203,8 @@ static void refused_repetitions_are_looked_for_later(void **state)
 	bool adopted;
 
 	(void)state;
-	svc.faults[0] = (struct fault){"CreateEndpoint", 1, LOSE_REPLY, EACCES, 403, "expired", 2};
+	svc.faults[0] =
+		(struct fault){"CreateEndpoint", 1, REFUSE_REPETITION, EACCES, 403, "expired"};
 	svc.faults[1] = (struct fault){"DescribeEndpoint", 1, REFUSE, EACCES, 403, "expired"};
 	assert_int_equal(create_iris(&out, &e), -1);
 	assert_true(out.leftovers);
