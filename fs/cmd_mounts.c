@@ -1,4 +1,5 @@
 /* status, unmount, error, env: what is asked of mounts that are there. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -79,10 +80,23 @@ static void each_line(char *text, void (*fn)(const char *line, bool tty), bool t
 		fn(line, tty);
 }
 
+/* A mount that nobody has looked around in yet knows of no endpoints: it asks when they are listed. */
+static void look_around(const char *mountpoint)
+{
+	_cleanup_free_ char *path = str_printf("%s/endpoints", mountpoint);
+	DIR *dir = path ? opendir(path) : NULL;
+
+	while (dir && readdir(dir))
+		;
+	if (dir)
+		closedir(dir);
+}
+
 static int print_status(const char *mountpoint, struct err *e)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT((size_t)64 << 20);
 
+	look_around(mountpoint);
 	if (own_file(mountpoint, "status", &text, e) < 0)
 		return -1;
 	_cleanup_free_ char *lines = strdup(buf_cstr(&text));
@@ -171,22 +185,28 @@ static int take_off(const char *mountpoint, int *status, struct err *e)
 {
 	if (umount2(mountpoint, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno == EPERM &&
+	int no = errno;
+	if (no == EPERM &&
 	    command_run((const char *const[]){"fusermount3", "-u", "--", mountpoint, NULL}) == 0)
 		return 0;
-	int no = errno;
 	_cleanup_(mountinfo_release)
 	struct mount_lines mounts = {0};
 	if (mountinfo_read(&mounts, e) < 0)
 		return -1;
-	if (!mountinfo_find(&mounts, mountpoint))
+	const struct mount_line *there = mountinfo_find(&mounts, mountpoint);
+	if (!there)
 		return 0;
 	if (no != EBUSY && no != EPERM)
 		return err_set(e, no, "cannot unmount '%s': %s", mountpoint, strerrordesc_np(no));
+	if (no == EPERM && there->uid != (long)getuid())
+		return err_set(
+			e, EPERM,
+			"'%s' was mounted by another user (uid %ld): only that user and root can unmount it",
+			mountpoint, there->uid);
 	*status = EBUSY;
 	return err_set(
 		e, EBUSY,
-		"'%s' is in use: a shell stands in it or a file there is open (fuser -vm '%s' shows whose)",
+		"'%s' is in use: a shell stands in it or a file there is open (fuser -vm '%s', of the package psmisc, shows whose)",
 		mountpoint, mountpoint);
 }
 

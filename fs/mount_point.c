@@ -81,6 +81,29 @@ static int check_directory(const char *real, const char *given, struct err *e)
 	return 0;
 }
 
+/* A mount within one of ours is what fusermount3 refuses, with a sentence that says nothing. */
+static int check_outside(const char *real, struct err *e)
+{
+	_cleanup_(mountinfo_release)
+	struct mount_lines mounts = {0};
+
+	if (mountinfo_read(&mounts, e) < 0)
+		return -1;
+	const struct mount_line *in = mountinfo_around(&mounts, real);
+	return in ? err_set(e, EINVAL,
+			    "mountpoint '%s' lies in the mount '%s': choose a directory outside",
+			    real, in->mountpoint)
+		  : 0;
+}
+
+/* A word that is no path may have been meant as a command. */
+static int not_there(const char *path, struct err *e)
+{
+	return err_set(e, ENOENT, "mountpoint '%s' does not exist: run mkdir -p '%s'%s", path, path,
+		       strchr(path, '/') ? ""
+					 : " (and there is no such command: sagemakerfs --help)");
+}
+
 int mountpoint_check(char **path, struct err *e)
 {
 	_cleanup_free_ char *absolute = path_absolute(*path, e);
@@ -91,16 +114,13 @@ int mountpoint_check(char **path, struct err *e)
 	if (check_ours(absolute, e) < 0)
 		return -1;
 	if (!realpath(absolute, real)) {
-		if (errno == ENOENT)
-			return err_set(e, ENOENT,
-				       "mountpoint '%s' does not exist: run mkdir -p '%s'", *path,
-				       *path);
-		return err_errno(e, "mountpoint '%s'", *path);
+		return errno == ENOENT ? not_there(*path, e)
+				       : err_errno(e, "mountpoint '%s'", *path);
 	}
 	/* Through a symbolic link the mount may lie elsewhere. */
 	if (!streq(real, absolute) && check_ours(real, e) < 0)
 		return -1;
-	if (check_directory(real, *path, e) < 0)
+	if (check_outside(real, e) < 0 || check_directory(real, *path, e) < 0)
 		return -1;
 	free(*path);
 	*path = strdup(real);

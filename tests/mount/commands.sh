@@ -6,6 +6,7 @@ set -euo pipefail
 check_match '--version' '^sagemakerfs [0-9]' "$SAGEMAKERFS" --version
 check_match '--help names the commands' 'unmount' "$SAGEMAKERFS" --help
 check_not 'no arguments is an error' "$SAGEMAKERFS"
+check_match 'a mistyped command' 'no such command' "$SAGEMAKERFS" statsu
 tf_export "$WORLD/export"
 check_match 'pack shows the archive' 'export/Servo/1/saved_model.pb' "$SAGEMAKERFS" pack "$WORLD/export"
 check_match 'pack shows the framework' 'tensorflow' "$SAGEMAKERFS" pack "$WORLD/export"
@@ -53,7 +54,11 @@ check_not 'unmount of a busy mount fails' "$SAGEMAKERFS" unmount "$MNT"
 check 'and leaves it mounted' mounted "$MNT"
 kill "$holder"
 wait "$holder" 2>/dev/null || :
+check_match 'a mount within a mount is refused' 'lies in the mount' "$SAGEMAKERFS" "local:$STORE" "$MNT/models"
 check 'unmount' mount_stop
+check 'mounted again' mount_start
+check_match 'status shows what runs though nobody has looked' 'iris.*InService' "$SAGEMAKERFS" status "$MNT"
+check 'and unmounted' mount_stop
 check_not 'unmount of what is not mounted fails' "$SAGEMAKERFS" unmount "$MNT"
 
 # serve by hand; a mount joins it and does not end it.

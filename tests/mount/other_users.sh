@@ -70,6 +70,10 @@ check 'the model runs as that user' test "$server"
 daemon=$(pgrep -u 65534 -f "sagemakerfs local $MNT" | head -1)
 check_errno 'not even that user sees into the mount, which may hold keys' EACCES me cat "/proc/$daemon/environ"
 check_errno 'nor into its memory' EACCES me head -c 1 "/proc/$daemon/mem"
+# Somebody stands in it: fusermount3, which ordinary users unmount by, refuses.
+check_match 'unmount while it is in use says so' 'is in use: a shell stands in it' me bash -c "cd '$MNT/models'; '$WORLD/sagemakerfs' unmount '$MNT'"
+check 'and leaves it mounted' mounted "$MNT"
+check_match 'another user cannot unmount it' 'was mounted by another user' other "$WORLD/sagemakerfs" unmount "$MNT"
 check 'rmdir' me rmdir "$MNT/endpoints/iris"
 check 'unmount' me "$WORLD/sagemakerfs" unmount "$MNT"
 backend=$home/share/sagemakerfs/local/run.json
