@@ -238,7 +238,15 @@ static int pass_on(struct options *o, const char *item, struct err *e)
 
 static int refuse_value(const struct option_row *row, const char *value, struct err *e)
 {
-	return err_set(e, EINVAL, "option '%s' takes %s, not '%s'", row->name, row->value, value);
+	static const char *const words[] = {
+		[KIND_COUNT] = "a number, 1 or more",
+		[KIND_SECONDS] = "a number of seconds",
+		[KIND_SIZE] = "a number of bytes, or one with K, M or G",
+	};
+	const char *wants = row->kind < ARRAY_SIZE(words) ? words[row->kind] : NULL;
+
+	return err_set(e, EINVAL, "option '%s' takes %s, not '%s'", row->name,
+		       wants ? wants : row->value, value);
 }
 
 static int set_account(const struct option_row *row, struct options *o, const char *value,
@@ -465,8 +473,11 @@ static int check(const struct options *o, struct err *e)
 
 	if (!(streq(s, "local") || starts_with(s, "local:") || streq(s, "aws") ||
 	      starts_with(s, "aws:")))
-		return err_set(e, EINVAL,
-			       "unknown source '%s': it is local, local:DIR, aws or aws:REGION", s);
+		return err_set(
+			e, EINVAL,
+			"unknown source '%s': it is local, local:DIR, aws or aws:REGION (nor is it a command: "
+			"see sagemakerfs --help)",
+			s);
 	if (streq(s, "local:") || streq(s, "aws:"))
 		return err_set(e, EINVAL,
 			       "source '%s' ends early: leave the colon out or name the %s", s,
