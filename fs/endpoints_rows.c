@@ -4,6 +4,7 @@
 
 #include "fs/endpoints_room.h"
 #include "fs/events.h"
+#include "sagemaker/images.h"
 
 /* The value ends as all one-value files do. */
 static int line(struct buf *out, const char *text)
@@ -156,7 +157,7 @@ static enum verdict judge(const struct ep *ep)
 	return ep_phase(ep) == EP_IN_SERVICE ? SERVES : FAILED;
 }
 
-static int failed_line(const struct ep *ep, enum verdict v, struct buf *out)
+static void failed_line(const struct ep *ep, enum verdict v, struct buf *out)
 {
 	buf_str(out, "Failed: ");
 	size_t before = out->len;
@@ -169,7 +170,6 @@ static int failed_line(const struct ep *ep, enum verdict v, struct buf *out)
 	if (out->len == before)
 		buf_printf(out, "%s, and the service gives no reason", ep->seen.status);
 	flatten(out);
-	return 1;
 }
 
 static int settled_line(const struct ep *ep, const char *name, struct buf *out, struct err *e)
@@ -180,8 +180,10 @@ static int settled_line(const struct ep *ep, const char *name, struct buf *out, 
 		return 0;
 	if (v == SERVES)
 		return line(out, "InService") == 0;
-	err_set(e, v == REFUSED ? ep->asking->no : EREMOTEIO, "endpoint '%s' does not serve", name);
-	return failed_line(ep, v, out);
+	failed_line(ep, v, out);
+	err_set(e, v == REFUSED ? ep->asking->no : EREMOTEIO, "endpoint '%s': %.*s", name,
+		(int)strcspn(buf_cstr(out), "\n"), buf_cstr(out));
+	return 1;
 }
 
 static int wait_settled(struct node *dir, struct buf *out, struct err *e)
@@ -306,7 +308,7 @@ static int deleted_line(const struct ep *ep, struct buf *out, struct err *e)
 	buf_str(out, "Failed: ");
 	err_show(ep->kept, out);
 	flatten(out);
-	err_set(e, EREMOTEIO, "endpoint '%s' was not deleted", ep->name);
+	err_set(e, EREMOTEIO, "endpoint '%s' was not deleted: %s", ep->name, ep->kept->text);
 	return 1;
 }
 
@@ -349,33 +351,6 @@ const struct vfile endpoints_files[] = {
 #define KEY_TYPE  "defaults.instance_type"
 #define KEY_COUNT "defaults.instance_count"
 
-/* ml.FAMILY.SIZE; which of them exist changes by the month, so the service has the last word. */
-static bool instance_type_ok(const char *text)
-{
-	const char *p = text;
-	int dots = 0;
-
-	if (strlen(text) > 31 || !starts_with(text, "ml."))
-		return false;
-	for (; *p; p++) {
-		if (*p == '.' && ++dots <= 2 && (p[1] && p[1] != '.'))
-			continue;
-		if (*p == '.' ||
-		    !(islower((unsigned char)*p) || isdigit((unsigned char)*p) || *p == '-'))
-			return false;
-	}
-	return dots == 2;
-}
-
-static int type_check(const char *text, struct err *e)
-{
-	if (instance_type_ok(text))
-		return 0;
-	return err_set(e, EINVAL,
-		       "'%s' is no instance type: it has the form ml.FAMILY.SIZE, as ml.m5.large",
-		       text);
-}
-
 static int count_check(const char *text, int *out, struct err *e)
 {
 	char *end;
@@ -411,7 +386,7 @@ static int store_default_type(struct node *dir, const char *text, size_t n, stru
 	struct endpoints *s = dir->data;
 
 	(void)n;
-	if (type_check(text, e) || journal_set(s->m->journal, KEY_TYPE, text, e))
+	if (images_check_type(text, e) || journal_set(s->m->journal, KEY_TYPE, text, e))
 		return err_prefix(e, "default instance type");
 	SCOPED_LOCK(&s->mu);
 	snprintf(s->default_type, sizeof s->default_type, "%s", text);
@@ -455,12 +430,12 @@ int defaults_load(struct endpoints *s, struct err *e)
 	if (journal_get(s->m->journal, KEY_TYPE, &type, e) ||
 	    journal_get(s->m->journal, KEY_COUNT, &count, e))
 		return -1;
-	if (opt->instance_type && type_check(opt->instance_type, e))
+	if (opt->instance_type && images_check_type(opt->instance_type, e))
 		return err_prefix(e, "option instance_type");
 	s->default_count = opt->instance_count > 0 ? (int)opt->instance_count : 1;
 	if (opt->instance_count <= 0 && count && count_check(count, &s->default_count, &ignored))
 		s->default_count = 1;
-	const char *kept = type && instance_type_ok(type) ? type : "ml.m5.large";
+	const char *kept = type && images_check_type(type, NULL) == 0 ? type : "ml.m5.large";
 	snprintf(s->default_type, sizeof s->default_type, "%s",
 		 opt->instance_type ? opt->instance_type : kept);
 	return 0;

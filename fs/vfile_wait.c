@@ -130,13 +130,17 @@ static bool ask(struct mount *m, struct vhandle *h)
 	pthread_mutex_unlock(&m->vfiles->mu);
 	if (ready || h->row->settled(h->dir, &text, &e) == 0)
 		return ready;
-	SCOPED_LOCK(&m->vfiles->mu);
-	if (!h->ready) { /* two reads of one handle may both have asked: the first answer stays */
+	pthread_mutex_lock(&m->vfiles->mu);
+	bool first = !h->ready;
+	if (first) { /* two reads of one handle may both have asked: the first answer stays */
 		h->text = text;
 		text = (struct buf){0};
 		h->no = e.no;
 		h->ready = true;
 	}
+	pthread_mutex_unlock(&m->vfiles->mu);
+	if (first && e.no)
+		mount_fail(m, node_room(h->dir), &e);
 	return true;
 }
 

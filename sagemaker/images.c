@@ -469,3 +469,22 @@ bool images_parse(const char *uri, struct image *out)
 	snprintf(out->uri, sizeof(out->uri), "%s", uri);
 	return true;
 }
+
+int images_check_type(const char *type, struct err *e)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	const char *p = type;
+	size_t part, parts = 0;
+
+	do {
+		part = strspn(p, allowed);
+		p += part;
+		parts++;
+	} while (part && *p == '.' && *++p);
+	if (parts == 3 && part && !*p && starts_with(type, "ml.") && strlen(type) < 32)
+		return 0;
+	return err_set(
+		e, EINVAL,
+		"'%.64s' is no instance type: it has the form ml.FAMILY.SIZE, as ml.m5.large",
+		type);
+}

@@ -41,6 +41,9 @@ bool images_wants_sourcedir(const char *framework, const char *version);
 size_t images_registries(const char *region, const char *out[], size_t max);
 /* images_known: whether AWS has images of that framework. */
 bool images_known(const char *framework);
+/* images_check_type: EINVAL where type has not an instance type's form, ml.FAMILY.SIZE; which of them exist changes by the month, so the
+ * service has the last word. */
+int images_check_type(const char *type, struct err *e) _must_check_;
 /* version_compare: <0, 0, >0 by numeric components; "2.9" < "2.10" < "2.10.1". */
 int version_compare(const char *a, const char *b);
 

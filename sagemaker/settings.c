@@ -1,8 +1,13 @@
 #include "sagemaker/settings.h"
 
+#include <ctype.h>
 #include <errno.h>
 
-enum kind { TEXT, WORD, PACKAGING, FLAG, STRINGS, LIST };
+#include "sagemaker/images.h"
+
+#define VARIABLE_MAX 1024 /* of a variable's name and of its value, at SageMaker */
+
+enum kind { TEXT, WORD, TYPE, PACKAGING, FLAG, ENVIRONMENT, LIST };
 
 static const struct row {
 	const char *key;
@@ -22,11 +27,11 @@ static const struct row {
 	ROW(image, WORD), /* SageMaker's pattern: [\S]+ */
 	TEXT_ROW(role),
 	TEXT_ROW(entry_point),
-	TEXT_ROW(instance_type),
+	ROW(instance_type, TYPE),
 	ROW(packaging, PACKAGING),
-	{"env",            STRINGS, offsetof(struct package_settings, env),            0},
-	{"ignore",         LIST,    offsetof(struct package_settings, ignore),         0},
-	{"generated_code", FLAG,    offsetof(struct package_settings, generated_code), 0},
+	{"env",            ENVIRONMENT, offsetof(struct package_settings, env),            0},
+	{"ignore",         LIST,        offsetof(struct package_settings, ignore),         0},
+	{"generated_code", FLAG,        offsetof(struct package_settings, generated_code), 0},
 };
 
 void settings_init(struct package_settings *s)
@@ -43,29 +48,65 @@ void settings_release(struct package_settings *s)
 	settings_init(s);
 }
 
-static int take_text(const struct row *r, const cJSON *v, char *to, struct err *e)
+static int check_blanks(const struct row *r, const char *text, struct err *e)
 {
-	if (!cJSON_IsString(v))
-		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' must be a string", r->key);
-	if (strlen(v->valuestring) >= r->size)
-		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' is longer than %zu characters",
-			       r->key, r->size - 1);
-	for (const char *c = v->valuestring; *c; c++)
+	for (const char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || (r->kind == WORD && *c == ' '))
 			return err_set(e, EINVAL, SETTINGS_FILE ": '%s' holds a %s", r->key,
 				       *c == ' ' ? "blank" : "control character");
-	if (r->kind == PACKAGING && !streq(v->valuestring, "none") &&
-	    !streq(v->valuestring, "archive"))
+	return 0;
+}
+
+static int check_text(const struct row *r, const char *text, struct err *e)
+{
+	if (strlen(text) >= r->size)
+		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' is longer than %zu characters",
+			       r->key, r->size - 1);
+	if (check_blanks(r, text, e) < 0)
+		return -1;
+	if (r->kind == PACKAGING && !streq(text, "none") && !streq(text, "archive"))
 		return err_set(e, EINVAL,
 			       SETTINGS_FILE
 			       ": '%s' is \"archive\" (one model.tar.gz) or \"none\" (the files as "
 			       "they are, below a prefix)",
 			       r->key);
+	if (r->kind == TYPE && *text && images_check_type(text, e) < 0)
+		return err_prefix(e, SETTINGS_FILE ": '%s'", r->key);
+	return 0;
+}
+
+static int take_text(const struct row *r, const cJSON *v, char *to, struct err *e)
+{
+	if (!cJSON_IsString(v))
+		return err_set(e, EINVAL, SETTINGS_FILE ": '%s' must be a string", r->key);
+	if (check_text(r, v->valuestring, e) < 0)
+		return -1;
 	memcpy(to, v->valuestring, strlen(v->valuestring) + 1);
 	return 0;
 }
 
-static int take_strings(const struct row *r, const cJSON *v, cJSON **to, struct err *e)
+/* SageMaker's rules for a container's environment. */
+static int check_variable(const cJSON *v, struct err *e)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+	const char *name = v->string;
+
+	if (!*name || isdigit((unsigned char)*name) || name[strspn(name, allowed)] ||
+	    strlen(name) > VARIABLE_MAX)
+		return err_set(
+			e, EINVAL,
+			SETTINGS_FILE
+			": 'env' has '%.64s', which is no name of a variable: letters, digits and '_', "
+			"at most %d, the first one no digit",
+			name, VARIABLE_MAX);
+	if (strlen(v->valuestring) > VARIABLE_MAX)
+		return err_set(e, EINVAL, SETTINGS_FILE ": 'env.%s' is longer than %d characters",
+			       name, VARIABLE_MAX);
+	return 0;
+}
+
+static int take_environment(const struct row *r, const cJSON *v, cJSON **to, struct err *e)
 {
 	const cJSON *item;
 
@@ -76,8 +117,8 @@ static int take_strings(const struct row *r, const cJSON *v, cJSON **to, struct 
 		if (!cJSON_IsString(item))
 			return err_set(e, EINVAL, SETTINGS_FILE ": '%s.%s' must be a string",
 				       r->key, item->string);
-		if (!*item->string)
-			return err_set(e, EINVAL, SETTINGS_FILE ": '%s' has an empty name", r->key);
+		if (check_variable(item, e))
+			return -1;
 	}
 	cJSON_Delete(*to);
 	*to = cJSON_Duplicate(v, true);
@@ -110,8 +151,8 @@ static int take_row(const struct row *r, const cJSON *v, struct package_settings
 
 	if (r->kind <= PACKAGING)
 		return take_text(r, v, to, e);
-	if (r->kind == STRINGS)
-		return take_strings(r, v, &out->env, e);
+	if (r->kind == ENVIRONMENT)
+		return take_environment(r, v, &out->env, e);
 	if (r->kind == LIST)
 		return take_list(r, v, &out->ignore, e);
 	if (!cJSON_IsBool(v))

@@ -56,7 +56,13 @@ static void refusals(void **state)
 		{"{\"generated_code\": \"no\"}",                                    "'generated_code' must be true or false"},
 		{"{\"env\": []}",						   "'env' must be an object of strings"    },
 		{"{\"env\": {\"A\": 1}}",					   "'env.A' must be a string"              },
-		{"{\"env\": {\"\": \"1\"}}",                                        "empty name"                            },
+		{"{\"env\": {\"\": \"1\"}}",                                        "'', which is no name of a variable"    },
+		{"{\"env\": {\"1A\": \"x\"}}",                                      "'1A', which is no name of a variable"  },
+		{"{\"instance_type\": \"m5.large\"}",
+		 "'instance_type': 'm5.large' is no instance type"                                                          },
+		{"{\"instance_type\": \"ml.m5\"}",                                  "has the form ml.FAMILY.SIZE"           },
+		{"{\"instance_type\": \"ml.m5.\"}",                                 "has the form ml.FAMILY.SIZE"           },
+		{"{\"instance_type\": \"ml.m5.large.x\"}",                          "has the form ml.FAMILY.SIZE"           },
 	};
 
 	(void)state;
