@@ -26,12 +26,22 @@ static struct req *begin_named(fuse_req_t fuse, fuse_ino_t ino, const char *name
 /* What no room takes: EPERM, and a sentence where users look for one. */
 static void refuse(struct req *r, const char *what, const char *name)
 {
+	static const char *const ways[] = {
+		[ROOM_ROOT] = "models are copied to models/NAME, mkdir endpoints/NAME deploys one, "
+			      "invoke/NAME takes requests",
+		[ROOM_MODELS] =
+			"models are copied to models/NAME and removed by rm -r models/NAME; "
+			"what is in .sagemaker/ and versions/ is the mount's",
+		[ROOM_ENDPOINTS] =
+			"mkdir endpoints/NAME deploys models/NAME, rmdir endpoints/NAME deletes it; what "
+			"is in it belongs to the endpoint (another model: rmdir, then mkdir)",
+		[ROOM_INVOKE] = "invoke/NAME is there as long as endpoints/NAME is",
+	};
+	enum room room = node_room(r->node);
 	struct err e;
 
-	err_set(&e, EPERM,
-		"cannot %s '%s': entries of this directory are not made or removed that way (see README)",
-		what, name);
-	mount_fail(r->s->m, node_room(r->node), &e);
+	err_set(&e, EPERM, "cannot %s '%s' here: %s", what, name, ways[room]);
+	mount_fail(r->s->m, room, &e);
 	reply_err(r, EPERM);
 }
 

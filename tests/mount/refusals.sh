@@ -61,6 +61,7 @@ check 'its files are back' test -s "$MNT/models/iris/1/saved_model.pb"
 check_errno 'a link is refused' EPERM ln "$MNT/models/iris/1/saved_model.pb" "$MNT/models/iris/1/other.pb"
 check_errno 'renaming a deployed endpoint is refused' EPERM mv -T "$MNT/endpoints/iris" "$MNT/endpoints/iris2"
 check_errno 'no file can be made in endpoints/' EPERM touch "$MNT/endpoints/file"
+check_match 'and why says what can' 'mkdir endpoints/NAME deploys' cat "$MNT/endpoints/.error"
 check_errno 'a read-only attribute' EACCES sh -c "echo 2 > '$MNT/endpoints/iris/status'" ||:
 check_errno 'no such endpoint to invoke' ENOENT cat "$MNT/invoke/nothing"
 check_errno '.defaults refuses nonsense' EINVAL write_to "$MNT/endpoints/.defaults/instance_type" large
