@@ -28,6 +28,11 @@ static int check_fusermount(struct doctor *d, struct buf *out, struct err *e)
 		if (stat(places[i], &st) < 0)
 			continue;
 		buf_str(out, places[i]);
+		if (access("/etc/mtab", R_OK) < 0)
+			return err_set(
+				e, ENOENT,
+				"'/etc/mtab' is not there, without which it unmounts nothing: as root, run "
+				"ln -s ../proc/self/mounts /etc/mtab");
 		if (st.st_uid == 0 && st.st_mode & S_ISUID)
 			return 0;
 		return err_set(

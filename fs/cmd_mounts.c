@@ -203,6 +203,12 @@ static int take_off(const char *mountpoint, int *status, struct err *e)
 			e, EPERM,
 			"'%s' was mounted by another user (uid %ld): only that user and root can unmount it",
 			mountpoint, there->uid);
+	if (no == EPERM && access("/etc/mtab", R_OK) < 0)
+		return err_set(
+			e, ENOENT,
+			"cannot unmount '%s': fusermount3 reads '/etc/mtab', which is not there: as root, "
+			"run ln -s ../proc/self/mounts /etc/mtab",
+			mountpoint);
 	*status = EBUSY;
 	return err_set(
 		e, EBUSY,
@@ -242,7 +248,7 @@ static int report_rest(int state, bool lingers)
 	return n < 0 ? 1 : n;
 }
 
-/* A line of status about work under way, which the unmount waits for. */
+/* A line of status about work under way, which the unmount waits for; nobody waits for what was read. */
 static void print_running(const char *line, bool tty)
 {
 	const char *phase = strstr(line, "  ");
@@ -252,7 +258,8 @@ static void print_running(const char *line, bool tty)
 		return;
 	phase += strspn(phase, " ");
 	for (int i = PROGRESS_IDLE + 1; i < PROGRESS_PHASES; i++) {
-		if (starts_with(phase, progress_word((enum progress_phase)i)))
+		if (i != PROGRESS_READING &&
+		    starts_with(phase, progress_word((enum progress_phase)i)))
 			printf("finishing: %s\n", line);
 	}
 	fflush(stdout);
