@@ -185,6 +185,24 @@ static void cbor_error(struct buf *b, const char *code, const char *text)
 		buf_reset(b);
 }
 
+/* CloudWatch's model has names of its own for what the query protocol calls otherwise: SDKs look for their exceptions by them. */
+static const char *modelled_name(const struct request *r, const char *code)
+{
+	static const struct {
+		const char *code, *name;
+	} rows[] = {
+		{"InvalidParameterValue",       "InvalidParameterValueException"      },
+		{"InvalidParameterCombination", "InvalidParameterCombinationException"},
+		{"MissingParameter",            "MissingRequiredParameterException"   },
+	};
+
+	for (size_t i = 0; streq(r->auth.service, "monitoring") && i < ARRAY_SIZE(rows); i++) {
+		if (streq(rows[i].code, code))
+			return rows[i].name;
+	}
+	return code;
+}
+
 static void error_body(struct request *r, struct buf *b, const char *code, const char *text)
 {
 	switch (r->protocol) {
@@ -195,13 +213,13 @@ static void error_body(struct request *r, struct buf *b, const char *code, const
 		query_error(r, b, code, text);
 		return;
 	case PROTO_JSON:
-		json_error(b, "__type", code, text);
+		json_error(b, "__type", modelled_name(r, code), text);
 		return;
 	case PROTO_RUNTIME:
 		json_error(b, NULL, code, text);
 		return;
 	case PROTO_CBOR:
-		cbor_error(b, code, text);
+		cbor_error(b, modelled_name(r, code), text);
 		return;
 	}
 }

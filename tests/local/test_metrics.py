@@ -160,11 +160,26 @@ def test_json_protocol():
     when = span()
     ask = {"Namespace": "AWS/SageMaker", "MetricName": "Invocations", "Dimensions": DIMENSIONS, "Period": 3600, "Statistics": ["Sum"],
            "StartTime": when["StartTime"].timestamp(), "EndTime": when["EndTime"].timestamp()}
-    status, headers, body = send(signed("POST", "/", json.dumps(ask).encode(), {
-        "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "GraniteServiceVersion20100801.GetMetricStatistics"},
-        service="monitoring"))
+
+    def post(ask):
+        return send(signed("POST", "/", json.dumps(ask).encode(), {
+            "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "GraniteServiceVersion20100801.GetMetricStatistics"},
+            service="monitoring"))
+    status, headers, body = post(ask)
     assert status == 200 and headers["Content-Type"] == "application/x-amz-json-1.0", body
     assert sum(p["Sum"] for p in json.loads(body)["Datapoints"]) == 9
+    # The exception's own name in the body, which Go looks for, and the query protocol's in the header, which boto3 looks for.
+    status, headers, body = post(dict(ask, Period=90))
+    assert status == 400 and json.loads(body)["__type"] == "InvalidParameterValueException", body
+    assert headers["x-amzn-query-error"] == "InvalidParameterValue;Sender"
+
+
+def test_cbor_names_its_exceptions():
+    bad_token = b"\xa1\x69NextToken\x61x"
+    status, headers, body = send(signed("POST", "/service/GraniteServiceVersion20100801/operation/ListMetrics", bad_token,
+                                        {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}, service="monitoring"))
+    assert status == 400 and b"InvalidParameterValueException" in body, body
+    assert headers["x-amzn-query-error"] == "InvalidParameterValue;Sender"
 
 
 def test_cbor_that_is_none():
