@@ -279,6 +279,9 @@ static void nothing_recognised(const struct source *s, const char *name, struct 
 			  "Serving takes a SavedModel: export one with python3 -c \"import keras; "
 			  "keras.models.load_model('%s').export('%s/1')\"",
 			  name, f->path, f->path, name);
+	if ((f = find_kind(s, KIND_UNSERVED)))
+		plan_fail(p, EINVAL, "model '%s' is not recognised: '%s' %s", name, f->path,
+			  f->facts->form);
 	if ((f = find_kind(s, KIND_GGUF)))
 		plan_fail(
 			p, EINVAL,

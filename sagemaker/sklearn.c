@@ -67,6 +67,16 @@ static void check_main_class(struct flat *l)
 			l->first->path);
 }
 
+static void check_plain(struct flat *l)
+{
+	if (l->first->facts->plain)
+		plan_fail(l->plan, EINVAL,
+			  "'%s' holds a %s, not one estimator that could be asked: save the "
+			  "estimator (of several steps a Pipeline) alone, or add code/inference.py "
+			  "with model_fn and predict_fn",
+			  l->first->path, l->first->facts->plain);
+}
+
 static int own(struct flat *l, struct err *e)
 {
 	if (l->first) {
@@ -81,6 +91,7 @@ static int bare(struct flat *l, struct err *e)
 {
 	flat_note_version(l, "scikit-learn");
 	check_main_class(l);
+	check_plain(l);
 	if (check_modules(l, e))
 		return -1;
 	return flat_generate(

@@ -12,28 +12,35 @@ static const struct {
 	enum file_kind kind;
 } endings[] = {
 	{".pt",           KIND_TORCH_SAVE  },
-	{".pth",          KIND_TORCH_SAVE  },
-	{".pt2",          KIND_TORCH_EXPORT},
+        {".pth",          KIND_TORCH_SAVE  },
+        {".pt2",          KIND_TORCH_EXPORT},
 	{".ckpt",         KIND_NONE        },
-	{".bin",          KIND_NONE        },
-	{".joblib",       KIND_PICKLE      },
+        {".bin",          KIND_NONE        },
+        {".joblib",       KIND_PICKLE      },
 	{".pkl",          KIND_PICKLE      },
-	{".pickle",       KIND_PICKLE      },
-	{".sav",          KIND_PICKLE      },
+        {".pickle",       KIND_PICKLE      },
+        {".sav",          KIND_PICKLE      },
 	{".json",         KIND_NONE        },
-	{".ubj",          KIND_XGBOOST     },
-	{".model",        KIND_NONE        },
+        {".ubj",          KIND_XGBOOST     },
+        {".model",        KIND_NONE        },
 	{".bst",          KIND_XGBOOST     },
-	{".xgb",          KIND_XGBOOST     },
-	{".txt",          KIND_NONE        },
+        {".xgb",          KIND_XGBOOST     },
+        {".txt",          KIND_NONE        },
 	{".lgb",          KIND_LIGHTGBM    },
-	{".onnx",         KIND_ONNX        },
-	{".safetensors",  KIND_SAFETENSORS },
+        {".onnx",         KIND_ONNX        },
+        {".safetensors",  KIND_SAFETENSORS },
 	{".keras",        KIND_KERAS       },
-	{".h5",           KIND_HDF5        },
-	{".hdf5",         KIND_HDF5        },
+        {".h5",           KIND_HDF5        },
+        {".hdf5",         KIND_HDF5        },
 	{".gguf",         KIND_GGUF        },
-	{"xgboost-model", KIND_XGBOOST     },
+        {".index",        KIND_NONE        },
+        {".pb",           KIND_NONE        },
+	{".pbtxt",        KIND_NONE        },
+        {".tflite",       KIND_NONE        },
+        {".params",       KIND_NONE        },
+	{".tar",          KIND_NONE        },
+        {".cbm",          KIND_NONE        },
+        {"xgboost-model", KIND_XGBOOST     },
 };
 
 static int ending_of(const char *name)
@@ -80,6 +87,8 @@ void sniff_bytes(struct bytes *b, const char *name, struct file_facts *out)
 		sniff_empty(name, out);
 		return;
 	}
+	if (sniff_unserved(b, name, out))
+		return;
 	if (begins(b, "\x89HDF\r\n\x1a\n", 8))
 		out->kind = KIND_HDF5;
 	else if (begins(b, "GGUF", 4))

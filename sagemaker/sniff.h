@@ -21,6 +21,7 @@ enum file_kind {
 	KIND_KERAS,
 	KIND_HDF5,
 	KIND_GGUF,
+	KIND_UNSERVED, /* what nothing serves: form says what it is and what to save instead */
 };
 
 /* Another file that an ONNX model reads weights from. */
@@ -36,9 +37,11 @@ struct file_facts {
 	char version[16];  /* of what wrote it, where the file says so, else "" */
 	char owner[96];    /* a pickle's first class, "sklearn.pipeline.Pipeline", else "" */
 	char modules[256]; /* a pickle's top-level modules, a blank after each */
-	int opset, ir;     /* ONNX */
-	int no;            /* 0: whole as far as can be seen; ENODATA cut short, EINVAL damaged */
-	char why[128];     /* with no: "it is cut short ..." */
+	const char *
+		plain; /* a pickle's: "dict", "list" when it holds one of Python's own, else NULL */
+	int opset, ir; /* ONNX */
+	int no;        /* 0: whole as far as can be seen; ENODATA cut short, EINVAL damaged */
+	char why[128]; /* with no: "it is cut short ..." */
 	struct file_beside *beside;
 	size_t n_beside;
 };
@@ -67,6 +70,7 @@ bool sniff_packed_pickle(struct bytes *b, const char *name, struct file_facts *o
 bool sniff_xgboost(struct bytes *b, struct file_facts *out);
 bool sniff_lightgbm(struct bytes *b, struct file_facts *out);
 bool sniff_onnx(struct bytes *b, struct file_facts *out);
+bool sniff_unserved(struct bytes *b, const char *name, struct file_facts *out);
 bool sniff_safetensors(struct bytes *b, const char *name, struct file_facts *out);
 
 /* sniff_broken: what is wrong with it. Returns true, for the parsers' last line. */

@@ -11,7 +11,7 @@
 #include "sagemaker/sniff.h"
 
 #define MAX_OPS    4000000
-#define MEMO       1024
+#define MEMO       16384
 #define NAME_MAX_  120
 #define VIEW       ((size_t)1 << 20) /* of each end, where classes and versions stand */
 #define UNPACK_MAX ((uint64_t)1 << 30)
@@ -54,7 +54,8 @@ struct text {
 struct scan {
 	struct bytes *b;
 	uint64_t at;
-	struct text top, below; /* the last two strings that were pushed */
+	struct text top, below; /* the last two strings that were pushed, "" for what is no name */
+	bool text;              /* the last of what was pushed is a string: top */
 	struct text *memo;      /* MEMO of them, "" for what is no string */
 	size_t memoized;
 	struct file_facts *out;
@@ -68,12 +69,21 @@ static void push(struct scan *s, const char *p, size_t n)
 	if (n)
 		memcpy(s->top.s, p, n);
 	s->top.s[n] = '\0';
+	s->text = true;
 }
 
 static void memoize(struct scan *s, size_t at)
 {
-	if (at < MEMO)
+	if (at < MEMO && s->text)
 		s->memo[at] = s->top;
+}
+
+/* What was remembered is pushed again; beyond MEMO nobody knows what it was. */
+static void recall(struct scan *s, size_t at)
+{
+	const char *name = at < MEMO ? s->memo[at].s : "";
+
+	push(s, name, strlen(name));
 }
 
 static bool is_name(const char *s)
@@ -137,6 +147,7 @@ static int take_lines(struct scan *s, uint8_t op)
 {
 	struct text module, name;
 
+	s->text = false;
 	if (take_line(s, &module))
 		return -1;
 	if (argument(op) != 'M')
@@ -161,6 +172,7 @@ static int take_counted(struct scan *s, uint8_t op, int width)
 	if (!p || n > s->b->size - s->at - (uint64_t)width)
 		return -1;
 	s->at += (uint64_t)width;
+	s->text = false;
 	if (is_text(op)) {
 		p = n <= NAME_MAX_ ? bytes_at(s->b, s->at, (size_t)n) : NULL;
 		push(s, (const char *)p, p ? (size_t)n : 0);
@@ -172,28 +184,25 @@ static int take_counted(struct scan *s, uint8_t op, int width)
 /* Opcodes whose bytes, or which alone, move strings and classes. */
 static void take_effect(struct scan *s, uint8_t op, const uint8_t *p)
 {
-	size_t i = 0;
-
 	switch (op) {
 	case BINPUT:
 	case LONG_BINPUT:
 		memoize(s, op == BINPUT ? p[0] : (size_t)bytes_le(p, 4));
-		break;
+		return;
 	case BINGET:
 	case LONG_BINGET:
-		i = op == BINGET ? p[0] : (size_t)bytes_le(p, 4);
-		if (i < MEMO && *s->memo[i].s)
-			push(s, s->memo[i].s, strlen(s->memo[i].s));
-		break;
+		recall(s, op == BINGET ? p[0] : (size_t)bytes_le(p, 4));
+		return;
 	case MEMOIZE:
 		memoize(s, s->memoized++);
-		break;
+		return;
 	case STACK_GLOBAL:
 		found(s, s->below.s, s->top.s);
 		break;
 	default:
 		break;
 	}
+	s->text = false;
 }
 
 static int take_argument(struct scan *s, uint8_t op)
@@ -247,6 +256,29 @@ enum pickle_end sniff_pickle_names(struct bytes *b, uint64_t at, struct file_fac
 	return end;
 }
 
+/* What joblib's raw arrays hide from the walk, of modules that the container lacks most often: their names as strings. */
+static void add_hidden(struct bytes *b, uint64_t from, uint64_t end, struct file_facts *out)
+{
+	static const char *const rows[] = {
+		"__main__",  "xgboost.",           "lightgbm.",       "catboost.",
+		"imblearn.", "category_encoders.", "feature_engine.", "statsmodels.",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t n = strlen(rows[i]);
+
+		for (uint64_t at = from; (at = bytes_find(b, at, end, rows[i], n)) != UINT64_MAX;
+		     at++) {
+			const uint8_t *p = at < 2 ? NULL : bytes_at(b, at - 2, 2);
+
+			if (!p || p[0] != SHORT_UNICODE || p[1] < n)
+				continue;
+			add_module(out, rows[i]);
+			break;
+		}
+	}
+}
+
 /* What a string is followed by when the pickler remembers it: how many bytes. */
 static size_t memo_length(uint8_t op)
 {
@@ -284,12 +316,26 @@ static bool take_version(struct bytes *b, uint64_t from, uint64_t end, char out[
 	return out[0] != '\0';
 }
 
+/* What is pickled, when that is a dict or a list of Python's own; NULL: something else. */
+static const char *plain_top(struct bytes *b)
+{
+	const uint8_t *p = bytes_at(b, 2, 10);
+	size_t frame = p && p[0] == 0x95 ? 9 : 0;
+
+	return !p ? NULL : p[frame] == '}' ? "dict" : p[frame] == ']' ? "list" : NULL;
+}
+
 static enum pickle_end read_pickle(struct bytes *b, struct file_facts *out)
 {
 	uint64_t tail = b->size > VIEW ? b->size - VIEW : 0;
 
 	out->kind = KIND_PICKLE;
+	out->plain = plain_top(b);
 	enum pickle_end end = sniff_pickle_names(b, 0, out);
+	if (end == PICKLE_LEFT || strstr(out->modules, "joblib ")) {
+		add_hidden(b, 0, MIN(b->size, (uint64_t)VIEW), out);
+		add_hidden(b, tail, b->size, out);
+	}
 	if (!take_version(b, 0, MIN(b->size, (uint64_t)VIEW), out->version))
 		(void)take_version(b, tail, b->size, out->version);
 	return end;
@@ -389,6 +435,7 @@ static bool read_view(struct view *v, struct file_facts *out)
 	if (!v->head.len || !is_pickle(&head))
 		return false;
 	(void)read_pickle(&head, out); /* whether it ends the compression says */
+	add_hidden(&tail, 0, tail.size, out);
 	if (!*out->version)
 		(void)take_version(&tail, 0, tail.size, out->version);
 	out->form = "compressed joblib";

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
 	static const char *const names[] = {"model.pt",      "model.joblib", "model.json",
 					    "xgboost-model", "model.onnx",   "model.safetensors",
-					    "model.txt",     "model.ubj"};
+					    "model.txt",     "model.ubj",    "model.ckpt.index"};
 	struct file_facts facts;
 	struct bytes b;
 
