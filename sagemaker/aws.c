@@ -344,7 +344,7 @@ static int attempt(struct call *c, struct err *e)
 static void call_finish(struct call *c, struct http_resp *r, struct err *e)
 {
 	if (e->no) {
-		e->attempts = c->attempt;
+		e->attempts = MAX(c->attempt, c->sends); /* curl sends again, too */
 		aws_denied(c->s, c->operation, e);
 	}
 	r->attempts = c->sends;
@@ -541,10 +541,11 @@ int aws_json(struct aws *a, const struct aws_service *s, const char *action, con
 				  .headers = &headers,
 				  .body = text,
 				  .body_len = strlen(text),
+				  .error_in_success = true,
 				  .cancel = cancel};
 	if (aws_raw(a, s, &q, &r, e))
 		return -1;
-	/* Looked at in any case: a proxy's page under status 200 is no success. */
+	/* Looked at in any case: what is no reply is no success. */
 	_cleanup_json_ cJSON *o =
 		r.body.len ? json_parse(r.body.data, r.body.len, e) : cJSON_CreateObject();
 	if (!o)

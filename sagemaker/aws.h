@@ -43,7 +43,7 @@ struct aws_req {
 	struct cancel *cancel;
 	/* InvokeEndpoint: sent again only if no byte went out, or throttling, ModelNotReady, 503 */
 	bool once_sent_never_again;
-	/* S3: a 200 whose body is an <Error> is that error, with status 500 */
+	/* a 200 whose body is an <Error>, as S3's may be, is that error, with status 500; so is a web page */
 	bool error_in_success;
 	/* 2xx only, as in http_req; after it nothing is sent again */
 	int (*on_reply)(void *arg, const struct http_resp *r);

@@ -194,12 +194,20 @@ static void read_headers(const struct http_resp *r, struct err *e)
 	}
 }
 
-static char first_byte(const struct http_resp *r)
+/* Where the body's first character is that is no space; its length: nowhere. */
+static size_t first_at(const struct http_resp *r)
 {
 	size_t i = 0;
 
 	while (i < r->body.len && isspace((unsigned char)r->body.data[i]))
 		i++;
+	return i;
+}
+
+static char first_byte(const struct http_resp *r)
+{
+	size_t i = first_at(r);
+
 	return (char)(i < r->body.len ? r->body.data[i] : '\0');
 }
 
@@ -282,10 +290,32 @@ static int find_error(void *arg, const char *path, const char *text)
 	return *found;
 }
 
+/* A page of something between the service and us that asks to sign in, or is sorry. */
+static bool is_page(const struct http_resp *r)
+{
+	static const char *const begins[] = {"<html", "<!doctype html"};
+	size_t i = first_at(r);
+
+	for (size_t k = 0; k < ARRAY_SIZE(begins); k++) {
+		size_t n = strlen(begins[k]);
+
+		if (r->body.len - i >= n && strncasecmp(r->body.data + i, begins[k], n) == 0)
+			return true;
+	}
+	return false;
+}
+
 bool aws_error_in_success(const struct http_resp *r)
 {
 	bool found = false;
 
+	if (is_page(r))
+		return true;
 	return first_byte(r) == '<' &&
 	       xml_scan(r->body.data, r->body.len, find_error, &found, NULL) == 0 && found;
+}
+
+bool aws_may_have_acted(const struct err *e)
+{
+	return e->http == 0 || e->http >= 500 || e->attempts > 1;
 }

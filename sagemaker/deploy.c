@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "sagemaker/aws_errors.h"
 #include "sagemaker/json.h"
 #include "sagemaker/users.h"
 
@@ -206,12 +207,6 @@ static bool tagging_denied(const struct err *e)
 	return e->no == EACCES && strstr(e->text, "AddTags");
 }
 
-/* Nobody said no, or only when asked again: the call may have been carried out. */
-static bool may_have_acted(const struct err *e)
-{
-	return e->http == 0 || e->http >= 500 || e->attempts > 1;
-}
-
 /* Not acted on, as often as the retries of one call allow: an account's rate is shared by all who use it. */
 static bool is_throttled(const struct err *e)
 {
@@ -233,7 +228,7 @@ static int step_send(struct attempt *t, const struct step *s, struct err *e)
 	for (long pause = 250;; pause = MIN(pause * 2, 4000)) {
 		if (s->make(t, t->tags, t->out->untagged ? 0 : t->n_tags, e) == 0)
 			return 0;
-		t->unsure |= may_have_acted(e);
+		t->unsure |= aws_may_have_acted(e);
 		if (!t->out->untagged && tagging_denied(e)) {
 			t->out->untagged = true;
 			continue;
@@ -391,7 +386,7 @@ int deploy_delete(struct aws *a, const char *endpoint, enum deploy_deletion *out
 		*out = DEPLOY_GONE;
 		return 0;
 	}
-	if (!control_in_progress(e) && !may_have_acted(e))
+	if (!control_in_progress(e) && !aws_may_have_acted(e))
 		return err_prefix(e, "delete endpoint '%s'", endpoint);
 	/* In progress may be our own deletion, whose reply was lost. What a Describe does not find may have been made just now:
 	 * only DeleteEndpoint itself says for sure that there is none. */

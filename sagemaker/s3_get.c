@@ -31,6 +31,9 @@ static int on_reply(void *arg, const struct http_resp *r)
 
 	s3_object_read(&r->headers, &now);
 	if (!g->got) {
+		errno = EPROTO; /* a web page of something in between: every object has one */
+		if (!now.etag[0])
+			return -1;
 		g->o = now;
 		g->begun = true;
 		s3_sum_begin(&g->sum, &r->headers);
