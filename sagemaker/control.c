@@ -20,7 +20,15 @@ static void put_tags(cJSON *in, const struct tag *tags, size_t n)
 	}
 }
 
-/* The calls that take one name and nothing else. */
+/* A reply without what every reply of the call has is not the service's: nothing is concluded from what it does not say. */
+static int check_reply(const char *action, const cJSON *o, const char *member, struct err *e)
+{
+	return cJSON_HasObjectItem(o, member)
+		       ? 0
+		       : err_set(e, EPROTO, "the reply to %s has no %s", action, member);
+}
+
+/* The calls that take one name and nothing else. What they answer has it, too. */
 struct by_name {
 	const char *action, *member;
 };
@@ -39,7 +47,12 @@ static int by_name(struct aws *a, const struct by_name *call, const char *name, 
 	_cleanup_json_ cJSON *in = cJSON_CreateObject();
 
 	json_put(in, call->member, name);
-	return aws_json(a, &AWS_SAGEMAKER, call->action, in, c, out, e);
+	if (aws_json(a, &AWS_SAGEMAKER, call->action, in, c, out, e))
+		return -1;
+	if (!out || check_reply(call->action, *out, call->member, e) == 0)
+		return 0;
+	cJSON_Delete(steal(*out));
+	return -1;
 }
 
 /* Models ----------------------------------------------------------------------------------- */
@@ -240,6 +253,7 @@ int control_add_tags(struct aws *a, const char *arn, const struct tag *tags, siz
 /* Every page of a List call: calls row for each element of the array that is called member. */
 struct list {
 	const char *action, *member;
+	bool may_lack; /* a reply may be without the array */
 	int (*row)(void *arg, const cJSON *item);
 	void *arg;
 	void (*page)(const struct list *l); /* after each page; may be NULL */
@@ -268,7 +282,8 @@ static int list_all(struct aws *a, const struct list *l, cJSON *in, struct cance
 		_cleanup_json_ cJSON *o = NULL;
 		const cJSON *item;
 
-		if (list_page(a, l, in, page > 0, &o, c, e))
+		if (list_page(a, l, in, page > 0, &o, c, e) ||
+		    (!l->may_lack && check_reply(l->action, o, l->member, e)))
 			return -1;
 		cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(o, l->member)) {
 			if (l->row(l->arg, item))
@@ -298,8 +313,11 @@ static int take_tag(void *arg, const cJSON *item)
 int control_list_tags(struct aws *a, const char *arn, cJSON **out, struct cancel *c, struct err *e)
 {
 	_cleanup_json_ cJSON *in = cJSON_CreateObject(), *tags = cJSON_CreateObject();
-	const struct list l = {
-		.action = "ListTags", .member = "Tags", .row = take_tag, .arg = tags};
+	const struct list l = {.action = "ListTags",
+			       .member = "Tags",
+			       .may_lack = true,
+			       .row = take_tag,
+			       .arg = tags};
 
 	*out = NULL;
 	json_put(in, "ResourceArn", arn);

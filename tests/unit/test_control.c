@@ -83,9 +83,9 @@ static void test_describe(void **state)
 	assert_true(cJSON_HasObjectItem(raw, "ProductionVariants"));
 	assert_int_equal(control_describe_model(f.a, "m", &m, NULL, &e), 0);
 	assert_string_equal(m.data_url, "s3://b/k");
-	assert_int_equal(control_describe_endpoint(f.a, "e", &s, NULL, &e),
-			 0); /* nonsense: all empty, no crash */
-	assert_string_equal(s.status, "");
+	assert_int_equal(control_describe_endpoint(f.a, "e", &s, NULL, &e), -1);
+	assert_int_equal(e.no, EPROTO); /* nonsense tells nothing, not even that there is none */
+	assert_false(control_not_found(&e));
 	assert_int_equal(control_describe_endpoint(f.a, "e", &s, NULL, &e), -1);
 	assert_int_equal(e.no, ENOENT);
 	assert_true(control_not_found(&e));
@@ -103,6 +103,7 @@ static void test_lists(void **state)
 		{.body = TEXT(
 			 "{\"Models\":[{\"ModelName\":\"m1\",\"ModelArn\":\"arn:m1\",\"CreationTime\":6},{\"ModelName\":\"m2\"},{}]}")},
 		{.body = TEXT("{\"Tags\":[{\"Key\":\"k\",\"Value\":\"v\"}]}")},
+		{.body = TEXT("{}")},
 	};
 	_cleanup_json_ cJSON *tags = NULL;
 	_cleanup_free_ struct control_item *models = NULL;
@@ -113,7 +114,7 @@ static void test_lists(void **state)
 	size_t n;
 
 	(void)state;
-	aws_begin(&f, pages, 4);
+	aws_begin(&f, pages, 5);
 	assert_int_equal(control_list_endpoints(f.a, &rows, &n, NULL, &e), 0);
 	assert_int_equal(n, 2);
 	assert_string_equal(rows[1].name, "b");
@@ -125,6 +126,8 @@ static void test_lists(void **state)
 	assert_string_equal(models[1].name, "m2");
 	assert_int_equal(control_list_tags(f.a, "arn", &tags, NULL, &e), 0);
 	assert_string_equal(cJSON_GetObjectItem(tags, "k")->valuestring, "v");
+	assert_int_equal(control_page_endpoints(f.a, NULL, NULL, NULL, &e), -1);
+	assert_int_equal(e.no, EPROTO); /* no list, not an empty one */
 	assert_true(starts_with(
 		web_seen(f.w, &f.s),
 		"POST /? {\"MaxResults\":100}\nPOST /? {\"MaxResults\":100,\"NextToken\":\"t1\"}\n"
@@ -140,7 +143,8 @@ static void test_lost_create(void **state)
 		{.status = 400,
 		 .body = TEXT(
 			 "{\"__type\":\"ValidationException\",\"message\":\"Cannot create already existing endpoint \\\"e\\\".\"}")},
-		{.body = TEXT("{\"EndpointArn\":\"arn:e\",\"EndpointConfigName\":\"c\"}")                 }
+		{.body = TEXT(
+			 "{\"EndpointName\":\"e\",\"EndpointArn\":\"arn:e\",\"EndpointConfigName\":\"c\"}")                 }
         };
 	static const struct web_reply theirs[] = {
 		{.status = 400,
