@@ -51,6 +51,18 @@ static void question_answer(struct req *r, void *arg, int no)
 	question_unref(q);
 }
 
+/* What the job will say comes too late for who is answered now. */
+static int not_in_time(const struct question *q)
+{
+	struct err e;
+
+	err_set(&e, ETIMEDOUT,
+		"endpoint '%s': the service has not answered in time whether there is one; try again",
+		q->name);
+	mount_fail(q->s->m, ROOM_ENDPOINTS, &e);
+	return e.no;
+}
+
 static void question_job(void *arg, struct cancel *c)
 {
 	struct question *q = arg;
@@ -194,7 +206,7 @@ static void lookup_answer(struct req *r, struct question *q, int no)
 	bool silent = !q->answered;
 	pthread_mutex_unlock(&q->s->mu);
 	if ((no || silent) && !known_at_all(q->s, q->name))
-		reply_err(r, no ? no : ETIMEDOUT);
+		reply_err(r, no ? no : not_in_time(q));
 	else
 		dir_answer(q->s, r, q->dir, q->name);
 }

@@ -83,6 +83,9 @@ mkdir "$WORLD/mnt-late"
 fault '[{"operation":"ListEndpoints","nth":0,"action":"withhold"}]'
 mount_at "$WORLD/mnt-late"
 check_errno 'a listing that never came is no empty one' ETIMEDOUT timeout 15 ls "$WORLD/mnt-late/endpoints"
+fault '[{"operation":"ListEndpoints","nth":0,"action":"withhold"},{"operation":"DescribeEndpoint","nth":0,"action":"withhold"}]'
+check_errno 'a name that nobody tells of is not absent' ETIMEDOUT timeout 15 mkdir "$WORLD/mnt-late/endpoints/unheard"
+check_match 'and the sentence says so' "'unheard'.*not answered" cat "$WORLD/mnt-late/endpoints/.error"
 fault '[]'
 check 'and comes when it can' wait_until 20 ls "$WORLD/mnt-late/endpoints"
 done_testing
