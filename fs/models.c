@@ -531,6 +531,7 @@ void models_stop(struct models *s, long grace_ms)
 	while (!cancel_is_set(c) && busy(s))
 		cancel_sleep(c, 20);
 	timer_disarm(s->m->watch, &limit);
+	timer_disarm(s->m->watch, &s->again);
 	models_progress_stop(s);
 	cancel_unref(c);
 }

@@ -5,7 +5,12 @@
 #include "fs/endpoints.h"
 #include "fs/models_room.h"
 #include "fs/sending.h"
+#include "sagemaker/aws_errors.h"
 #include "sagemaker/s3.h"
+
+#define KIND   "delete-model"
+#define LEFT   "left"   /* the manifest is gone, archives are not */
+#define UNSURE "unsure" /* rmdir failed, and nobody knows whether the manifest is gone */
 
 struct removal {
 	struct model *md;
@@ -45,42 +50,91 @@ static char *deletion_json(const struct manifest *man, const char *etag)
 	return cJSON_PrintUnformatted(j);
 }
 
+#define AGAIN_MS \
+ 5000 /* until archives that a model was said to use are asked about again; doubles */
+#define AGAIN_MAX_MS 600000
+
 static int delete_key(struct models *s, const struct s3_bucket *bucket, const char *key,
 		      struct cancel *c, struct err *e)
 {
 	return s3_delete(s->m->aws, bucket, key, c, e) < 0 && e->http != 404 ? -1 : 0;
 }
 
-/* After the manifest went, the model is gone for everybody; archives that resist are left to the next mount. */
+/* A flag in the row of an operation that is not over. */
+static int mark(struct models *s, int64_t id, cJSON *row, const char *flag, struct err *e)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(row, flag);
+	cJSON_AddTrueToObject(row, flag);
+	_cleanup_free_ char *json = cJSON_PrintUnformatted(row);
+	if (!json)
+		return err_set(e, ENOMEM, "out of memory");
+	return journal_update(s->m->journal, id, json, e);
+}
+
+/* Somebody still uses an archive, most often an endpoint that is just being deleted, or the service did not answer: later. */
+static void leave(struct models *s, int64_t id, cJSON *row, const char *flag)
+{
+	struct err e;
+
+	if (mark(s, id, row, flag, &e) < 0)
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", e.text);
+	SCOPED_LOCK(&s->mu);
+	if (!s->stopping)
+		timer_arm(s->m->watch, &s->again, s->again_ms);
+}
+
+/* The manifest goes. Where the reply was lost and repetitions were refused, a look tells; where nobody lets us look, what
+ * became of it is seen later. 0: it is gone. */
+static int withdraw(struct model *md, const char *etag, int64_t id, cJSON *row, struct cancel *c,
+		    struct err *e)
+{
+	struct models *s = md->s;
+	_cleanup_(manifest_unrefp)
+	struct manifest *there = NULL;
+	struct s3_bucket bucket;
+	char key[1100], now[128];
+	struct err late;
+
+	catalog_key(s, md->name, NULL, key);
+	if (mount_bucket(s->m, &bucket, c, e) == 0 && delete_key(s, &bucket, key, c, e) == 0)
+		return 0;
+	if (cancel_is_set(c))
+		return -1;
+	if (aws_may_have_acted(e) && catalog_load(md, &there, now, c, &late) < 0) {
+		leave(s, id, row, UNSURE);
+		return -1;
+	}
+	if (aws_may_have_acted(e) && (!there || !streq(now, etag)))
+		return 0;
+	(void)!journal_end(s->m->journal, id, &late);
+	return -1;
+}
+
+/* After the manifest went, the model is gone for everybody; archives that resist are tried again. */
 static int delete_published(struct model *md, const struct manifest *man, const char *etag,
 			    struct cancel *c, struct err *e)
 {
 	struct models *s = md->s;
 	_cleanup_free_ char *json = deletion_json(man, etag);
 	_cleanup_json_ cJSON *j = json ? cJSON_Parse(json) : NULL;
-	struct s3_bucket bucket;
-	char key[1100];
 	struct err late;
 	int64_t id;
 
 	if (!j)
 		return err_set(e, ENOMEM, "out of memory");
-	if (mount_bucket(s->m, &bucket, c, e) < 0 ||
-	    journal_begin(s->m->journal, "delete-model", md->name, json, &id, e) < 0)
+	if (journal_begin(s->m->journal, KIND, md->name, json, &id, e) < 0 ||
+	    withdraw(md, etag, id, j, c, e) < 0)
 		return -1;
-	catalog_key(s, md->name, NULL, key);
-	if (delete_key(s, &bucket, key, c, e) < 0) {
-		if (!cancel_is_set(c))
-			(void)!journal_end(s->m->journal, id, &late);
-		return -1;
-	}
 	catalog_learn(md, NULL, "");
 	err_set(&late, EBUSY, "a deployment elsewhere uses one");
-	if (archives_delete(s, cJSON_GetObjectItemCaseSensitive(j, "keys"), NULL, c, &late) != 0 ||
-	    journal_end(s->m->journal, id, &late) < 0)
+	if (archives_delete(s, cJSON_GetObjectItemCaseSensitive(j, "keys"), NULL, c, &late) != 0) {
 		log_line(s->m->log, LOG_LEVEL_WARNING, "models",
-			 "model '%s': removed, but its archives are left to the next mount: %s",
-			 md->name, late.text);
+			 "model '%s': removed, but its archives are left for later: %s", md->name,
+			 late.text);
+		leave(s, id, j, LEFT);
+	} else if (journal_end(s->m->journal, id, &late) < 0) {
+		log_line(s->m->log, LOG_LEVEL_WARNING, "models", "%s", late.text);
+	}
 	return 0;
 }
 
@@ -316,8 +370,13 @@ void models_forget(struct req *r, struct node *dir, const char *name)
 	begin_removal(r, dir, name, true);
 }
 
-/* A deletion that the last mount did not end. */
-static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
+static bool has(const struct unfinished *u, const char *flag)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(u->json, flag));
+}
+
+/* 1: something stays. */
+static int finish_once(const struct unfinished *u, struct cancel *c, struct err *e)
 {
 	struct models *s = u->md->s;
 	_cleanup_(manifest_unrefp)
@@ -328,20 +387,60 @@ static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
 	if (mount_bucket(s->m, &bucket, c, e) < 0 || catalog_load(u->md, &man, etag, c, e) < 0)
 		return -1;
 	/* Another manifest than the one that was to go: the model was published anew, and keeps what it names. */
-	if (man && streq(etag, manifest_text(u->json, "etag"))) {
+	bool same = man && streq(etag, manifest_text(u->json, "etag"));
+	if (same && has(u, UNSURE))
+		return 0; /* rmdir said that it failed, and so it did */
+	if (same) {
 		catalog_key(s, u->md->name, NULL, key);
 		if (delete_key(s, &bucket, key, c, e) < 0)
 			return -1;
 		manifest_unref(steal(man));
 		catalog_learn(u->md, NULL, "");
 	}
-	int left = archives_delete(s, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), man, c, e);
-	if (left)
-		return left < 0 ? -1 : 0; /* in use: the next mount asks again */
-	return journal_end(s->m->journal, u->id, e);
+	return archives_delete(s, cJSON_GetObjectItemCaseSensitive(u->json, "keys"), man, c, e);
+}
+
+/* A deletion that was not ended, by the last mount or a while ago. */
+static int finish(const struct unfinished *u, struct cancel *c, struct err *e)
+{
+	struct models *s = u->md->s;
+	int left = finish_once(u, c, e);
+
+	if (left == 0)
+		return journal_end(s->m->journal, u->id, e);
+	leave(s, u->id, u->json, has(u, UNSURE) ? UNSURE : LEFT);
+	return MIN(left, 0);
+}
+
+/* --- again, in this mount */
+
+/* What is left only: other rows are still worked on. */
+static int finish_left(const struct unfinished *u, struct cancel *c, struct err *e)
+{
+	return has(u, LEFT) || has(u, UNSURE) ? finish(u, c, e) : 0;
+}
+
+static void again_job(void *arg, struct cancel *c)
+{
+	struct models *s = arg;
+
+	(void)c;
+	models_resume(s, &(const struct resume){KIND, "removal", finish_left, false});
+}
+
+static void again_fire(struct timer *t)
+{
+	struct models *s = t->arg;
+
+	SCOPED_LOCK(&s->mu);
+	s->again_ms = MIN(s->again_ms * 2, AGAIN_MAX_MS);
+	if (!s->stopping && jobs_run(s->m->jobs, again_job, s) < 0)
+		timer_arm(s->m->watch, t, s->again_ms);
 }
 
 void models_resume_deletions(struct models *s)
 {
-	models_resume(s, &(const struct resume){"delete-model", "removal", finish, true});
+	s->again = (struct timer){.fn = again_fire, .arg = s};
+	s->again_ms = AGAIN_MS;
+	models_resume(s, &(const struct resume){KIND, "removal", finish, true});
 }

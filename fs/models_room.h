@@ -143,7 +143,9 @@ struct models {
 	bool stopping;
 
 	bool stopped;
-	struct timer tick; /* models_progress.c */
+	struct timer tick;  /* models_progress.c */
+	struct timer again; /* models_remove.c: what removals have left */
+	long again_ms;
 	unsigned
 		nameless; /* atomic: entries with a removed file: the disk has its bytes back when the kernel forgets it */
 };

@@ -133,6 +133,25 @@ check 'what it was made of resists' wait_until 20 grep -q "remove model.*is expi
 fault '[]'
 check 'and goes, too' wait_until 60 nothing_of brief
 
+# A model is removed while what its endpoint was made of resists: the archive goes when that does, in this mount.
+deploy_echo freed
+fault '[{"operation":"DeleteModel","nth":0,"action":"status","arg":500}]'
+check 'rmdir of the endpoint' rmdir "$MNT/endpoints/freed"
+check 'rm -r of its model' rm -r "$MNT/models/freed"
+check_match 'its archive stays while a model names it' model.tar.gz account "SELECT key FROM object WHERE CAST(key AS TEXT) LIKE 'model/freed/%'"
+fault '[]'
+no_objects() {
+	[ -z "$(account "SELECT key FROM object WHERE CAST(key AS TEXT) LIKE 'model/$1/%'")" ]
+}
+check 'and goes later' wait_until 60 no_objects freed
+
+# The reply to the removal of a manifest is lost, and its repetition refused.
+tf_export "$WORLD/lost" lost && cp -rT "$WORLD/lost" "$MNT/models/lost" && sync "$MNT/models/lost"
+fault '[{"operation":"DeleteObject","nth":1,"action":"reset"},{"operation":"DeleteObject","nth":2,"action":"status","arg":403,"code":"AccessDenied"}]'
+check 'rm -r of a model, its reply lost' rm -r "$MNT/models/lost"
+fault '[]'
+check 'nothing is left of it' wait_until 20 no_objects lost
+
 # Orphans.
 check_out 'no orphans' '' ls "$MNT/endpoints/.orphans"
 model=$(api ListModels '{"NameContains":"smfs-iris-"}' | jq -r '.Models[0].ModelName')
