@@ -7,23 +7,6 @@
 #include "sagemaker/bundle_internal.h"
 #include "sagemaker/each.h"
 
-static int64_t nanoseconds(const struct timespec *t)
-{
-	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
-}
-
-void file_key_of(const struct stat *st, struct file_key *k)
-{
-	*k = (struct file_key){st->st_dev, st->st_ino, (uint64_t)st->st_size,
-			       nanoseconds(&st->st_mtim), nanoseconds(&st->st_ctim)};
-}
-
-bool file_key_same(const struct file_key *a, const struct file_key *b)
-{
-	return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime == b->mtime &&
-	       a->ctime == b->ctime;
-}
-
 /* Groups ----------------------------------------------------------------------------------- */
 
 void group_free(struct bundle_group *g)

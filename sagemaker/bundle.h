@@ -14,21 +14,11 @@
 #ifndef SAGEMAKER_BUNDLE_H
 #define SAGEMAKER_BUNDLE_H
 
-#include <sys/stat.h>
-
+#include "sagemaker/file_key.h"
 #include "sagemaker/package.h"
 #include "sagemaker/s3.h"
 
 #define BUNDLE_BIG ((uint64_t)16 << 20) /* bytes of a file that is a group of its own */
-
-/* What changes whenever a file's content can have changed. */
-struct file_key {
-	uint64_t dev, ino, size;
-	int64_t mtime, ctime; /* nanoseconds */
-};
-
-void file_key_of(const struct stat *st, struct file_key *k);
-bool file_key_same(const struct file_key *a, const struct file_key *b);
 
 struct bundle_entry {
 	char *archive;

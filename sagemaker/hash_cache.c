@@ -1,22 +1,15 @@
 /* hash_cache.c: a table of fixed size; a row is found by what changes whenever a file's content can have changed. */
 #include <errno.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "sagemaker/file_key.h"
 #include "sagemaker/package.h"
 
-#define WAYS         8 /* rows that one key may stand in */
-#define READ_BLOCK   ((size_t)1 << 18)
-/* A file may be written to again within the file system's clock tick, with the same times: too young to be remembered. */
-#define TOO_YOUNG_NS 50000000LL
-
-struct key {
-	uint64_t dev, ino, size;
-	int64_t mtime, ctime; /* nanoseconds */
-};
+#define WAYS       8 /* rows that one key may stand in */
+#define READ_BLOCK ((size_t)1 << 18)
 
 struct row {
-	struct key key;
+	struct file_key key;
 	uint64_t used; /* when last; 0: empty */
 	unsigned char sha256[SHA256_LEN];
 };
@@ -28,30 +21,14 @@ struct hash_cache {
 	struct row row[];
 };
 
-static int64_t nanoseconds(const struct timespec *t)
-{
-	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
-}
-
-static struct key key_of_stat(const struct stat *st)
-{
-	return (struct key){st->st_dev, st->st_ino, (uint64_t)st->st_size,
-			    nanoseconds(&st->st_mtim), nanoseconds(&st->st_ctim)};
-}
-
-static int key_of(int fd, struct key *k, struct err *e)
+static int key_of(int fd, struct file_key *k, struct err *e)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return err_errno(e, "read a file's attributes");
-	*k = key_of_stat(&st);
+	file_key_of(&st, k);
 	return 0;
-}
-
-static bool same(const struct key *a, const struct key *b)
-{
-	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
 struct hash_cache *hash_cache_new(size_t max_rows)
@@ -75,20 +52,20 @@ void hash_cache_free(struct hash_cache *c)
 }
 
 /* The first of the rows that k may stand in. */
-static struct row *rows_of(struct hash_cache *c, const struct key *k)
+static struct row *rows_of(struct hash_cache *c, const struct file_key *k)
 {
 	uint64_t h = (k->ino ^ k->dev << 32 ^ k->size) * 0x9e3779b97f4a7c15ULL;
 
 	return &c->row[(h >> 32) % (c->n / WAYS) * WAYS];
 }
 
-static bool look_up(struct hash_cache *c, const struct key *k, unsigned char out[SHA256_LEN])
+static bool look_up(struct hash_cache *c, const struct file_key *k, unsigned char out[SHA256_LEN])
 {
 	SCOPED_LOCK(&c->mu);
 	struct row *r = rows_of(c, k);
 
 	for (int i = 0; i < WAYS; i++, r++)
-		if (r->used && same(&r->key, k)) {
+		if (r->used && file_key_same(&r->key, k)) {
 			r->used = ++c->clock;
 			memcpy(out, r->sha256, SHA256_LEN);
 			return true;
@@ -96,12 +73,9 @@ static bool look_up(struct hash_cache *c, const struct key *k, unsigned char out
 	return false;
 }
 
-static void remember(struct hash_cache *c, const struct key *k, const unsigned char *hash)
+static void remember(struct hash_cache *c, const struct file_key *k, const unsigned char *hash)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (nanoseconds(&now) - MAX(k->mtime, k->ctime) < TOO_YOUNG_NS)
+	if (file_key_young(k))
 		return;
 	SCOPED_LOCK(&c->mu);
 	struct row *r = rows_of(c, k), *oldest = r;
@@ -115,8 +89,9 @@ static void remember(struct hash_cache *c, const struct key *k, const unsigned c
 void hash_cache_keep(struct hash_cache *c, const struct stat *st,
 		     const unsigned char sha256[SHA256_LEN])
 {
-	const struct key k = key_of_stat(st);
+	struct file_key k;
 
+	file_key_of(st, &k);
 	if (c)
 		remember(c, &k, sha256);
 }
@@ -149,7 +124,7 @@ static int hash_file(int fd, struct cancel *cancel, unsigned char out[SHA256_LEN
 int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e)
 {
-	struct key before = {0}, after = {0};
+	struct file_key before = {0}, after = {0};
 
 	if (key_of(fd, &before, e))
 		return -1;
@@ -157,7 +132,7 @@ int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		return 0;
 	if (hash_file(fd, cancel, out, e) || key_of(fd, &after, e))
 		return -1;
-	if (!same(&before, &after))
+	if (!file_key_same(&before, &after))
 		return err_set(e, EBUSY, "it changed while it was read");
 	if (c)
 		remember(c, &before, out);
