@@ -98,9 +98,10 @@ static void overrides_locked(const struct model *md, struct package_settings *ou
 	memcpy(out->framework_version, md->framework_version, sizeof out->framework_version);
 }
 
-int model_plan(struct model *md, struct package_plan **out, struct err *e)
+static int plan(struct model *md, bool sketch, struct package_plan **out, struct err *e)
 {
 	struct package_settings overrides;
+	const struct package_how how = {&overrides, md->s->hashes, sketch};
 	_cleanup_close_ int fd = staging_top(md);
 
 	{
@@ -109,7 +110,17 @@ int model_plan(struct model *md, struct package_plan **out, struct err *e)
 	}
 	if (fd < 0)
 		return err_errno(e, "cannot open the staged files of model '%s'", md->name);
-	return package_plan(fd, md->name, &overrides, out, e);
+	return package_plan(fd, md->name, &how, out, e);
+}
+
+int model_plan(struct model *md, struct package_plan **out, struct err *e)
+{
+	return plan(md, false, out, e);
+}
+
+int model_sketch(struct model *md, struct package_plan **out, struct err *e)
+{
+	return plan(md, true, out, e);
 }
 
 /* A copy that broke off looks as if it had ended. Nobody asked for this commit, so nobody said that all is there. */

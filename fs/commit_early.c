@@ -12,7 +12,9 @@
 
 #define EARLY_MIN \
  ((uint64_t)16 << 20) /* bytes of closed files: less is quicker sent in one piece by the commit */
-#define EARLY_GUESS   ((uint64_t)64 << 20) /* of a file whose place in the archive is only guessed */
+#define EARLY_GUESS \
+ ((uint64_t)64      \
+  << 20) /* one file of that, or that much of all, goes though its place in the archive is only guessed */
 #define EARLY_WAIT_MS 100
 #define EARLY_SHARE   4 /* a look that took long is not repeated before so many times that */
 #define SETTLED_NS    60000000LL /* a file that changed since may change again with the same times */
@@ -62,9 +64,9 @@ struct look {
 	size_t *ready; /* members to be sent */
 	size_t n;
 	uint64_t bytes;
-	bool guess, hopeless; /* what of them may go */
-	uint64_t lying;       /* bytes of those that may not, yet */
-	int64_t took;         /* ms */
+	bool guess, bold, hopeless; /* what of them may go */
+	uint64_t lying;             /* bytes of those that may not, yet */
+	int64_t took;               /* ms */
 };
 
 static void look_release(struct look *l)
@@ -118,7 +120,7 @@ static bool settled(const struct stat *st)
 
 static bool may_go(const struct look *l, const struct package_member *m)
 {
-	return !l->hopeless && (!l->guess || m->size >= EARLY_GUESS);
+	return !l->hopeless && (!l->guess || l->bold || m->size >= EARLY_GUESS);
 }
 
 static void consider(struct look *l, size_t i)
@@ -146,23 +148,15 @@ static void consider(struct look *l, size_t i)
 	l->bytes += m->size;
 }
 
-/* The plan of what is there. What is not recognised yet may be the rest of a model whose index comes last: then large files go where they
- * stand, and should that be wrong, the first part of each is sent again. */
+/* What is there. What is not recognised yet may be the rest of a model whose index comes last: then large files, or many, go where they
+ * stand. Should that be wrong, the first part of each large one is sent again, and the small ones whole. */
 static int make_plan(struct look *l, struct err *e)
 {
-	struct package_settings over = {.generated_code = true, .image = "not-known-yet"};
-
-	if (model_plan(l->md, &l->plan, e) < 0)
+	if (model_sketch(l->md, &l->plan, e) < 0)
 		return -1;
 	l->guess = !l->plan->framework;
-	if (!l->guess || l->plan->ready)
-		return 0;
-	_cleanup_close_ int fd = staging_top(l->md);
-
-	package_plan_free(steal(l->plan));
-	if (fd < 0)
-		return err_errno(e, "cannot open the staged files of model '%s'", l->md->name);
-	return package_plan(fd, l->md->name, &over, &l->plan, e);
+	l->bold = l->plan->bytes >= EARLY_GUESS;
+	return 0;
 }
 
 /* What no further copying will mend is not worth a byte. */

@@ -474,8 +474,9 @@ void model_drop_locked(struct model *md, char temp[32]);
 int model_commit(struct model *md, enum why why, struct cancel *c, struct err *e) _must_check_;
 /* model_commit_start: COMMIT_ASKED, as a job. */
 void model_commit_start(struct model *md);
-/* model_plan: what a commit of the staged files would do. */
+/* model_plan: what a commit of the staged files would do. model_sketch: what its archive would hold (package.h's sketch). */
 int model_plan(struct model *md, struct package_plan **out, struct err *e) _must_check_;
+int model_sketch(struct model *md, struct package_plan **out, struct err *e) _must_check_;
 void staging_fsyncdir(struct req *r, struct node *dir, bool datasync);
 
 /* commit_early.c: early_closed: a file of that many bytes was written and closed. early_again_locked: what kept the job from looking is over.

@@ -6,9 +6,11 @@
 
 #include "sagemaker/buf.h"
 #include "sagemaker/err.h"
+#include "sagemaker/file_key.h"
 
-struct package_plan;
 struct file_facts;
+struct hash_cache;
+struct package_plan;
 
 /* A file of the model's directory, as the walk found it: regular, or a link to one inside the model; the rest is noted. */
 struct source_file {
@@ -16,12 +18,14 @@ struct source_file {
 	uint64_t size;
 	mode_t mode;
 	int64_t mtime;
+	struct file_key key;
 	struct file_facts
 		*facts; /* sniff.h; NULL: its name promises nothing, or it stands in code/ */
 };
 
 struct source {
 	int dirfd;
+	struct hash_cache *known;  /* package.h; NULL: none */
 	struct source_file *files; /* sorted by path */
 	size_t n;
 };

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "sagemaker/file_key.h"
 #include "sagemaker/package.h"
 
 #define WAYS       8 /* rows that one key may stand in */
@@ -11,6 +10,7 @@
 struct row {
 	struct file_key key;
 	uint64_t used; /* when last; 0: empty */
+	bool plain;    /* nothing is known in it, and what follows is of its name */
 	unsigned char sha256[SHA256_LEN];
 };
 
@@ -59,13 +59,14 @@ static struct row *rows_of(struct hash_cache *c, const struct file_key *k)
 	return &c->row[(h >> 32) % (c->n / WAYS) * WAYS];
 }
 
-static bool look_up(struct hash_cache *c, const struct file_key *k, unsigned char out[SHA256_LEN])
+static bool look_up(struct hash_cache *c, const struct file_key *k, bool plain,
+		    unsigned char out[SHA256_LEN])
 {
 	SCOPED_LOCK(&c->mu);
 	struct row *r = rows_of(c, k);
 
 	for (int i = 0; i < WAYS; i++, r++)
-		if (r->used && file_key_same(&r->key, k)) {
+		if (r->used && r->plain == plain && file_key_same(&r->key, k)) {
 			r->used = ++c->clock;
 			memcpy(out, r->sha256, SHA256_LEN);
 			return true;
@@ -73,7 +74,8 @@ static bool look_up(struct hash_cache *c, const struct file_key *k, unsigned cha
 	return false;
 }
 
-static void remember(struct hash_cache *c, const struct file_key *k, const unsigned char *hash)
+static void remember(struct hash_cache *c, const struct file_key *k, bool plain,
+		     const unsigned char *hash)
 {
 	if (file_key_young(k))
 		return;
@@ -82,7 +84,7 @@ static void remember(struct hash_cache *c, const struct file_key *k, const unsig
 	for (int i = 0; i < WAYS; i++, r++)
 		if (r->used < oldest->used)
 			oldest = r;
-	*oldest = (struct row){.key = *k, .used = ++c->clock};
+	*oldest = (struct row){.key = *k, .used = ++c->clock, .plain = plain};
 	memcpy(oldest->sha256, hash, SHA256_LEN);
 }
 
@@ -93,7 +95,26 @@ void hash_cache_keep(struct hash_cache *c, const struct stat *st,
 
 	file_key_of(st, &k);
 	if (c)
-		remember(c, &k, sha256);
+		remember(c, &k, false, sha256);
+}
+
+void hash_cache_plain_keep(struct hash_cache *c, const struct file_key *k, const char *name)
+{
+	unsigned char sum[SHA256_LEN];
+
+	sha256(name, strlen(name), sum);
+	if (c)
+		remember(c, k, true, sum);
+}
+
+bool hash_cache_plain(struct hash_cache *c, const struct file_key *k, const char *name)
+{
+	unsigned char sum[SHA256_LEN], kept[SHA256_LEN];
+
+	if (!c || !look_up(c, k, true, kept))
+		return false;
+	sha256(name, strlen(name), sum);
+	return memcmp(kept, sum, SHA256_LEN) == 0;
 }
 
 static int hash_file(int fd, struct cancel *cancel, unsigned char out[SHA256_LEN], struct err *e)
@@ -128,13 +149,13 @@ int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 
 	if (key_of(fd, &before, e))
 		return -1;
-	if (c && look_up(c, &before, out))
+	if (c && look_up(c, &before, false, out))
 		return 0;
 	if (hash_file(fd, cancel, out, e) || key_of(fd, &after, e))
 		return -1;
 	if (!file_key_same(&before, &after))
 		return err_set(e, EBUSY, "it changed while it was read");
 	if (c)
-		remember(c, &before, out);
+		remember(c, &before, false, out);
 	return 0;
 }

@@ -13,10 +13,13 @@
 #include "sagemaker/buf.h"
 #include "sagemaker/cancel.h"
 #include "sagemaker/err.h"
+#include "sagemaker/file_key.h"
 #include "sagemaker/hash.h"
 
 /* part of the digest: bump when the same files would give another archive */
 #define PACKAGE_LAYOUT_VERSION "1"
+
+struct hash_cache;
 
 /* A receiver of an archive's bytes, in order; -1 with e filled stops everything. */
 typedef int gzip_sink(void *arg, const void *p, size_t n, struct err *e);
@@ -74,25 +77,39 @@ struct package_plan {
 	char digest[SHA256_HEX]; /* "" until package_digest */
 };
 
-/* package_plan: dirfd is borrowed. overrides (may be NULL) win over sagemaker.json. -1 only when the directory cannot be read or
- * sagemaker.json is malformed (EINVAL); an unrecognised or broken model is a plan with whole == false and why. */
-int package_plan(int dirfd, const char *name, const struct package_settings *overrides,
+/* How to plan; all may be zero. */
+struct package_how {
+	const struct package_settings *overrides; /* win over sagemaker.json */
+	struct hash_cache
+		*known; /* of which files need not be looked into again, for they are unchanged */
+	/* What an archive would hold if the files stayed as they are: those in which nothing is recognised are members where they
+	 * will most likely be (framework is NULL, whole false), and no script is checked. */
+	bool sketch;
+};
+
+/* package_plan: dirfd is borrowed; how may be NULL. -1 only when the directory cannot be read or sagemaker.json is malformed
+ * (EINVAL); an unrecognised or broken model is a plan with whole == false and why. */
+int package_plan(int dirfd, const char *name, const struct package_how *how,
 		 struct package_plan **out, struct err *e) _must_check_;
 void package_plan_free(struct package_plan *p);
 void package_plan_freep(struct package_plan **p);
 
-/* A cache of content hashes by (device, inode, size, mtime, ctime), so that a file is read once; thread-safe. May be NULL. */
-struct hash_cache;
+/* A cache of content hashes by file_key.h's key, so that a file is read once; thread-safe. May be NULL. A file that changed less
+ * than 50 ms ago is not remembered. */
 struct hash_cache *hash_cache_new(size_t max_rows);
 void hash_cache_free(struct hash_cache *c);
 /* hash_cache_file: hash of the open file fd, from the cache or by reading it. */
 int hash_cache_file(struct hash_cache *c, int fd, struct cancel *cancel,
 		    unsigned char out[SHA256_LEN], struct err *e) _must_check_;
 
-/* hash_cache_keep: the file of these attributes was read while they were the same, and has this hash; a file that changed less than
- * 50 ms ago is not remembered. c may be NULL. */
+/* hash_cache_keep: the file of these attributes was read while they were the same, and has this hash. c may be NULL. */
 void hash_cache_keep(struct hash_cache *c, const struct stat *st,
 		     const unsigned char sha256[SHA256_LEN]);
+
+/* hash_cache_plain_keep: nothing that sniff.h knows was found in the file of that key, which is called name (without directory).
+ * hash_cache_plain: whether that is known. c may be NULL. */
+void hash_cache_plain_keep(struct hash_cache *c, const struct file_key *k, const char *name);
+bool hash_cache_plain(struct hash_cache *c, const struct file_key *k, const char *name);
 
 /* package_hash: the hash of one member, set in the plan. EBUSY: it is another file than the plan's. */
 int package_hash(struct package_plan *p, size_t member, struct hash_cache *cache,

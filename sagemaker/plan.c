@@ -11,6 +11,7 @@
 #include "sagemaker/requirements.h"
 #include "sagemaker/settings.h"
 #include "sagemaker/sniff.h"
+#include "sagemaker/tensorflow.h"
 
 #define MAX_NOTES ((size_t)256 << 10)
 
@@ -413,7 +414,14 @@ static void note_name(struct package_plan *p, const char *name)
 		plain);
 }
 
-static int lay_out(const struct source *s, const char *name, struct package_plan *p, struct err *e)
+/* Nothing is recognised yet. */
+static int sketch_out(const struct source *s, struct package_plan *p, struct err *e)
+{
+	return tensorflow_begun(s) ? tensorflow_lay_out(s, p, e) : framework_own.lay_out(s, p, e);
+}
+
+static int lay_out(const struct source *s, const char *name, bool sketch, struct package_plan *p,
+		   struct err *e)
 {
 	if (ready_find(s))
 		return ready_lay_out(s, name, p, e);
@@ -421,24 +429,27 @@ static int lay_out(const struct source *s, const char *name, struct package_plan
 	if (p->framework)
 		return p->framework->lay_out(s, p, e) ? -1 : old_code_add(p, e);
 	nothing_recognised(s, name, p);
-	return 0;
+	return sketch ? sketch_out(s, p, e) : 0;
 }
 
-int package_plan(int dirfd, const char *name, const struct package_settings *overrides,
+int package_plan(int dirfd, const char *name, const struct package_how *how,
 		 struct package_plan **out, struct err *e)
 {
 	_cleanup_(package_plan_freep)
 	struct package_plan *p = plan_new(dirfd, e);
 	_cleanup_(source_release)
-	struct source s = {-1, NULL, 0};
+	struct source s = {.dirfd = -1};
+	const struct package_how plain = {0};
 
 	*out = NULL;
-	if (!p || read_settings(p, overrides, e) || source_walk(p->dirfd, p, &s, e))
+	how = how ? how : &plain;
+	if (!p || read_settings(p, how->overrides, e) ||
+	    source_walk(p->dirfd, p, how->known, &s, e))
 		return -1;
-	if (lay_out(&s, name, p, e))
+	if (lay_out(&s, name, how->sketch, p, e))
 		return -1;
 	finish_plan(p);
-	if (!p->ready && (requirements_check(p, e) || code_check(p, e)))
+	if (!p->ready && !how->sketch && (requirements_check(p, e) || code_check(p, e)))
 		return -1;
 	note_places(p);
 	note_name(p, name);

@@ -35,8 +35,9 @@ void packaging_check(struct package_plan *p);
 /* source_find: the file of that path, or NULL. */
 const struct source_file *source_find(const struct source *s, const char *path);
 /* source_walk: every regular file beneath dirfd; what is left out goes into the plan's notes, what must not be there (links,
- * unusable names) makes the plan not whole. Freed with source_release. */
-int source_walk(int dirfd, struct package_plan *p, struct source *out, struct err *e) _must_check_;
+ * unusable names) makes the plan not whole. known: as of struct package_how. Freed with source_release. */
+int source_walk(int dirfd, struct package_plan *p, struct hash_cache *known, struct source *out,
+		struct err *e) _must_check_;
 void source_release(struct source *s);
 /* source_open: a file of the model for reading, links followed only where they stay inside the model. -1 with errno: EXDEV one
  * that leaves it, ENOENT, ELOOP ... */

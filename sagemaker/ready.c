@@ -152,8 +152,9 @@ int ready_lay_out(const struct source *s, const char *name, struct package_plan 
 	int rc = open_archive(s, f, p, room, e);
 	if (rc)
 		return rc < 0 ? -1 : 0;
+	const struct package_how how = {.overrides = &p->settings};
 	struct err why = {0};
-	if (package_plan(room, name, &p->settings, &in, &why)) {
+	if (package_plan(room, name, &how, &in, &why)) {
 		plan_fail(p, why.no, "in '%s': %s", f->path, why.text);
 		return 0;
 	}

@@ -90,8 +90,9 @@ static int add_file(struct walk *w, const struct stat *st, struct err *e)
 	char *path = strdup(w->path);
 	if (!path)
 		return err_set(e, ENOMEM, "read the model: out of memory");
-	s->files[s->n++] = (struct source_file){path, (uint64_t)st->st_size, st->st_mode & 07777,
-						st->st_mtime, NULL};
+	struct source_file *f = &s->files[s->n++];
+	*f = (struct source_file){path, (uint64_t)st->st_size, st->st_mode & 07777, st->st_mtime};
+	file_key_of(st, &f->key);
 	return 0;
 }
 
@@ -292,6 +293,24 @@ static int by_path(const void *a, const void *b)
 	return strcmp(((const struct source_file *)a)->path, ((const struct source_file *)b)->path);
 }
 
+/* A look costs as much as all else that a plan does for a file: a large model is looked at often while it is copied. */
+static int look_at(const struct source *s, struct source_file *f, struct err *e)
+{
+	const char *name = source_base_name(f->path);
+
+	f->facts = calloc(1, sizeof(*f->facts));
+	if (!f->facts)
+		return err_set(e, ENOMEM, "read the model: out of memory");
+	f->facts->form = "";
+	if (hash_cache_plain(s->known, &f->key, name))
+		return 0;
+	if (sniff_file(s->dirfd, f->path, f->facts, e))
+		return -1;
+	if (f->facts->kind == KIND_NONE && !f->facts->no)
+		hash_cache_plain_keep(s->known, &f->key, name);
+	return 0;
+}
+
 /* What the files are whose names may be those of models. */
 static int look_into(struct source *s, struct err *e)
 {
@@ -305,21 +324,19 @@ static int look_into(struct source *s, struct err *e)
 		if (!sniff_wanted(source_base_name(f->path)) || in_code_dir(f->path) ||
 		    looked++ >= MAX_LOOKS)
 			continue;
-		f->facts = calloc(1, sizeof(*f->facts));
-		if (!f->facts)
-			return err_set(e, ENOMEM, "read the model: out of memory");
-		if (sniff_file(s->dirfd, f->path, f->facts, e))
+		if (look_at(s, f, e))
 			return -1;
 	}
 	return 0;
 }
 
-int source_walk(int dirfd, struct package_plan *p, struct source *out, struct err *e)
+int source_walk(int dirfd, struct package_plan *p, struct hash_cache *known, struct source *out,
+		struct err *e)
 {
 	_cleanup_free_ struct walk *w = calloc(1, sizeof(*w));
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* an offset of its own */
 
-	*out = (struct source){dirfd, NULL, 0};
+	*out = (struct source){.dirfd = dirfd, .known = known};
 	if (fd < 0 || !w) {
 		err_errno(e, "read the model's directory");
 		closep(&fd);

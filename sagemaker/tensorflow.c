@@ -104,6 +104,32 @@ int tensorflow_detect(const struct source *s, struct buf *evidence)
 	return 0;
 }
 
+/* Before the graph and the index are there: the numbered directory above variables/ or assets/. *len: of its path. */
+static bool begun(const char *path, size_t *len)
+{
+	static const char *const parts[] = {"variables/variables.data-", "assets/",
+					    "assets.extra/"};
+
+	for (const char *name = path, *slash; (slash = strchr(name, '/')); name = slash + 1)
+		for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+			if (starts_with(slash + 1, parts[i]) &&
+			    is_number(name, (size_t)(slash - name))) {
+				*len = (size_t)(slash - path);
+				return true;
+			}
+	return false;
+}
+
+bool tensorflow_begun(const struct source *s)
+{
+	size_t len;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (begun(s->files[i].path, &len))
+			return true;
+	return false;
+}
+
 static struct version *find_version(struct layout *l, const char *dir, size_t len)
 {
 	for (size_t i = 0; i < l->n; i++)
@@ -168,6 +194,20 @@ static int find_versions(struct layout *l, struct err *e)
 		if (known)
 			known->graph = known->graph || graph;
 		else if (add_version(l, f->path, len, graph, e))
+			return -1;
+	}
+	return 0;
+}
+
+static int find_begun(struct layout *l, struct err *e)
+{
+	size_t len;
+
+	for (size_t i = 0; i < l->s->n; i++) {
+		const char *path = l->s->files[i].path;
+
+		if (begun(path, &len) && !find_version(l, path, len) &&
+		    add_version(l, path, len, false, e))
 			return -1;
 	}
 	return 0;
@@ -458,7 +498,7 @@ static int check_all(struct layout *l, struct err *e)
 }
 
 /* No graph anywhere: a text graph, or only what sagemaker.json says. */
-static void no_graph(struct layout *l)
+static void refuse_text(struct layout *l)
 {
 	for (size_t i = 0; i < l->s->n; i++)
 		if (is_graph(&l->s->files[i], GRAPH "txt"))
@@ -466,7 +506,6 @@ static void no_graph(struct layout *l)
 				  "'%s' cannot be used: TensorFlow Serving reads " GRAPH
 				  "; export the model again without as_text",
 				  l->s->files[i].path);
-	plan_fail(l->plan, EINVAL, "no " GRAPH " is in it, which a TensorFlow model needs");
 }
 
 static int lay_out(struct layout *l, struct err *e)
@@ -488,10 +527,14 @@ int tensorflow_lay_out(const struct source *s, struct package_plan *plan, struct
 	struct layout l = {.s = s, .plan = plan};
 	int rc = find_versions(&l, e);
 
+	if (rc == 0 && !l.n) {
+		refuse_text(&l); /* the first reason stays */
+		rc = find_begun(&l, e);
+	}
 	if (rc == 0 && l.n)
 		rc = lay_out(&l, e);
 	else if (rc == 0)
-		no_graph(&l);
+		plan_fail(plan, EINVAL, "no " GRAPH " is in it, which a TensorFlow model needs");
 	free(l.v);
 	return rc;
 }

@@ -5,6 +5,9 @@
 #include "sagemaker/framework.h"
 
 int tensorflow_detect(const struct source *s, struct buf *evidence);
+/* tensorflow_begun: the files may be those of a SavedModel that tensorflow_detect will know when more of it is there; tensorflow_lay_out
+ * places them as it will then. */
+bool tensorflow_begun(const struct source *s);
 int tensorflow_lay_out(const struct source *s, struct package_plan *plan, struct err *e);
 
 #endif

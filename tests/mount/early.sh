@@ -126,6 +126,19 @@ check_match 'the end took what was missing: the last file and less than one grou
 check_out 'nothing is left unfinished' 0 begun iris
 check_out 'one archive' 1 archives iris
 
+# Many small files do not wait for what their model is known by, and stand where they will be.
+weights "$WORLD/src/1/assets/more.bin" 12
+hold late last.bin
+cp -r "$WORLD/src/1/assets" "$MNT/models/late/1"
+check 'many small files go before the model is recognised' wait_until 60 has_parts late 6
+cp -rT "$WORLD/src" "$MNT/models/late"
+release
+before=$(now)
+check 'sync of what was recognised late' sync "$MNT/models/late"
+check 'that archive is the source, too' archive_is late "$WORLD/src"
+check_match 'what went early stands' '^([0-9]|[12][0-9]|3[0-9])$' sent late "$before"
+rm "$WORLD/src/1/assets/more.bin"
+
 # The same once more: nothing goes out, early or late.
 before=$(now)
 cp -rT "$WORLD/src" "$MNT/models/iris"

@@ -309,6 +309,70 @@ static void cached(void **state)
 	hash_cache_free(c);
 }
 
+static void looked_into_once(void **state)
+{
+	_cleanup_scratch_ struct scratch s;
+	struct hash_cache *c = hash_cache_new(64);
+	const struct timespec old = {1500000000, 0}, times[2] = {old, old}, tick = {0, 80000000};
+	struct file_key k, other;
+	struct stat st;
+
+	(void)state;
+	scratch_make(&s);
+	scratch_text(&s, "f", "text");
+	assert_int_equal(fstatat(s.fd, "f", &st, 0), 0);
+	file_key_of(&st, &k);
+	hash_cache_plain_keep(c, &k, "f");
+	assert_false(hash_cache_plain(c, &k, "f")); /* it may change with the same times */
+	nanosleep(&tick, NULL);
+	hash_cache_plain_keep(c, &k, "f");
+	assert_true(hash_cache_plain(c, &k, "f"));
+	assert_false(hash_cache_plain(c, &k, "f.onnx")); /* names decide, too */
+	assert_int_equal(utimensat(s.fd, "f", times, 0), 0);
+	assert_int_equal(fstatat(s.fd, "f", &st, 0), 0);
+	file_key_of(&st, &other);
+	assert_false(hash_cache_plain(c, &other, "f"));
+	hash_cache_free(c);
+}
+
+/* The plan of a copy under way, with what is known of its files from the look before. */
+static void sketch_is(const struct scratch *s, struct hash_cache *c, const char *want, bool known)
+{
+	const struct package_how how = {.known = c, .sketch = true};
+	_cleanup_buf_ struct buf paths = BUF_INIT(0);
+	_cleanup_plan_ struct package_plan *p = NULL;
+	struct err e = {0};
+
+	assert_int_equal(package_plan(s->fd, "iris", &how, &p, &e), 0);
+	model_paths(p, &paths);
+	assert_string_equal(buf_cstr(&paths), want);
+	assert_int_equal(p->framework != NULL, known);
+}
+
+static void sketches(void **state)
+{
+	_cleanup_scratch_ struct scratch s, other;
+	struct hash_cache *c = hash_cache_new(64);
+	const struct timespec tick = {0, 80000000};
+
+	(void)state;
+	scratch_make(&s);
+	scratch_make(&other);
+	scratch_text(&other, "deep/x.bin", "x");
+	sketch_is(&other, c, "deep/x.bin ", false);
+	scratch_text(&s, "7/assets/x", "x");
+	nanosleep(&tick, NULL);
+	for (int i = 0; i < 2; i++)
+		sketch_is(&s, c, "export/Servo/7/assets/x ", false);
+	model_keras(&s, "7/");
+	sketch_is(&s, c,
+		  "export/Servo/7/assets/x export/Servo/7/saved_model.pb "
+		  "export/Servo/7/variables/variables.data-00000-of-00001 "
+		  "export/Servo/7/variables/variables.index ",
+		  true);
+	hash_cache_free(c);
+}
+
 static void images(void **state)
 {
 	static const struct {
@@ -459,6 +523,8 @@ int main(void)
 		cmocka_unit_test(digests),
 		cmocka_unit_test(digest_definition),
 		cmocka_unit_test(cached),
+		cmocka_unit_test(looked_into_once),
+		cmocka_unit_test(sketches),
 		cmocka_unit_test(images),
 		cmocka_unit_test(newer_than_images),
 		cmocka_unit_test(environment),
