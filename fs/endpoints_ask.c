@@ -14,7 +14,7 @@ bool is_transient(const struct err *e)
 
 bool may_pass(const struct err *e)
 {
-	return is_transient(e) || e->keys;
+	return is_transient(e) || e->keys || !e->code[0];
 }
 
 /* The configuration as the service describes it, with what it says of its model beside it, for people and jq. */

@@ -213,7 +213,8 @@ int ask_parts(struct endpoints *s, const char *config, struct parts *p, struct c
 	      struct err *e) _must_check_;
 bool is_transient(const struct err *e);
 
-/* may_pass: that, or the keys have expired or are no good any more: for work that waits until there are others. */
+/* may_pass: that, or the keys have expired or are no good any more, or something in between has refused, which knows no codes: for
+ * work that waits until that is over. */
 bool may_pass(const struct err *e);
 
 /* --- endpoints_stream.c */

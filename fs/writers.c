@@ -27,7 +27,7 @@ struct exit_info {
 
 static int proc_text(pid_t pid, const char *file, struct buf *out)
 {
-	char path[64];
+	char path[128];
 
 	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, file);
 	return buf_read_file(out, AT_FDCWD, path);

@@ -133,9 +133,10 @@ check 'what it was made of resists' wait_until 20 grep -q "remove model.*is expi
 fault '[]'
 check 'and goes, too' wait_until 60 nothing_of brief
 
-# A model is removed while what its endpoint was made of resists: the archive goes when that does, in this mount.
+# A model is removed while what its endpoint was made of resists (something in between refuses, without a code of AWS's): the archive
+# goes when that does, in this mount.
 deploy_echo freed
-fault '[{"operation":"DeleteModel","nth":0,"action":"status","arg":500}]'
+fault '[{"operation":"DeleteModel","nth":0,"action":"status","arg":403,"code":"","message":"blocked"}]'
 check 'rmdir of the endpoint' rmdir "$MNT/endpoints/freed"
 check 'rm -r of its model' rm -r "$MNT/models/freed"
 check_match 'its archive stays while a model names it' model.tar.gz account "SELECT key FROM object WHERE CAST(key AS TEXT) LIKE 'model/freed/%'"
