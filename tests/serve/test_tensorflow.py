@@ -2,7 +2,10 @@
 import base64
 import json
 import os
+import shutil
 import struct
+import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -12,6 +15,16 @@ PYTHON = harness.runtime("tensorflow")
 ESTIMATOR = os.path.join(harness.DATA, "tensorflow-estimator")
 KERAS = os.path.join(harness.DATA, "tensorflow-keras")
 SHAPES = os.path.join(harness.DATA, "tensorflow-shapes")
+
+CONVOLUTION = """
+import sys, tensorflow as tf
+class Net(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, 2, 1], tf.float32, name="x")])
+    def __call__(self, x):
+        return {"y": tf.nn.conv2d(x, tf.ones([2, 2, 1, 1]), 1, "VALID")}
+net = Net()
+tf.saved_model.save(net, sys.argv[1], signatures=net.__call__)
+"""
 
 
 class Shared(unittest.TestCase):
@@ -249,6 +262,20 @@ class Life(Shared):
         server = self.start(os.path.join(KERAS, "iris"))
         server.ready()
         self.assertIn("using default model name: model", server.output())
+
+    def test_too_few_dimensions(self):
+        """oneDNN's convolutions end the process on them: they are refused before."""
+        model = tempfile.mkdtemp(prefix="serve-conv-")
+        self.addCleanup(shutil.rmtree, model)
+        subprocess.run([PYTHON, "-c", CONVOLUTION, model + "/1"], check=True, stderr=subprocess.DEVNULL)
+        server = self.start(model)
+        server.ready()
+        self.assertEqual(server.invoke({"instances": [[[[1.0], [2]], [[3], [4]]]]}).json, {"predictions": [[[[10.0]]]]})
+        for rows in ([[1, 2]], [1], [[[1, 2], [3, 4]]]):
+            answer = server.invoke({"instances": rows})
+            self.assertEqual(answer.status, 400)
+            self.assertIn("the model takes [-1, 2, 2, 1] (-1: any size)", answer.json["error"])
+        self.assertIsNone(server.process.poll())
 
     def test_many_models_and_the_default(self):
         files = {"notes.txt": "", "code/helper.py": ""}

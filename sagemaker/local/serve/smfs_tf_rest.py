@@ -113,8 +113,18 @@ def signature_of(model, document):
     return signature
 
 
+def check_rank(name, info, array):
+    """A refusal where TensorFlow would abort, and take the other requests along."""
+    shape = info.tensor_shape
+    if not shape.unknown_rank and len(shape.dim) != array.ndim:
+        raise forms.invalid("input '%s' has the shape %s: the model takes %s (-1: any size)"
+                            % (name, list(array.shape), [dim.size for dim in shape.dim]))
+
+
 def run_signature(model, signature, arrays):
     """{output name: (dtype, array)} of a signature, by the names of its inputs."""
+    for name, array in arrays.items() if model.needs_rank else ():
+        check_rank(name, signature.inputs[name], array)
     feeds = [(signature.inputs[name].name, signature.inputs[name].dtype, array)
              for name, array in arrays.items()]
     names = sorted(signature.outputs)

@@ -193,6 +193,16 @@ def session_config(intra, inter):
     return config
 
 
+# Operations that end the process, by a failed CHECK of oneDNN's kernels, when a tensor has too few dimensions.
+ABORTING = ("Conv", "DepthwiseConv", "MaxPool", "AvgPool", "FusedBatchNorm")
+
+
+def node_lists(graph):
+    yield graph.node
+    for function in graph.library.function:
+        yield function.node_def
+
+
 class SavedModel:
     """One version of a model, loaded once; run() may be called by many threads."""
 
@@ -217,6 +227,7 @@ class SavedModel:
             library.TF_DeleteBuffer(meta)
             library.TF_DeleteSessionOptions(options)
         self.signatures = dict(graph.signature_def)
+        self.needs_rank = any(node.op.startswith(ABORTING) for nodes in node_lists(graph.graph_def) for node in nodes)
 
     def output(self, name):
         """The TF_Output of a tensor name such as `dense/BiasAdd:0`."""
