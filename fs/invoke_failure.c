@@ -12,6 +12,9 @@ static const struct {
 	{EACCES,  "check the credentials"						    },
 };
 
+static const char log_advice[] =
+	"the endpoint's log says why (aws logs tail /aws/sagemaker/Endpoints/%s)";
+
 static const char *advice_for(int no)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(advice); i++)
@@ -80,12 +83,51 @@ static char *gist_of_json(const struct buf *container)
 	return j ? cJSON_PrintUnformatted(j) : NULL;
 }
 
+#define SHOWN_MAX ((size_t)100)
+
+/* TensorFlow Serving shows a value over several lines and says behind it what is wrong with it: on one line, the middle left out
+ * of what is long. To be freed. */
+static char *around_value(const char *text)
+{
+	struct buf line = {0};
+
+	for (; *text; text++)
+		if (!strchr(" \t\r\n", *text))
+			buf_char(&line, *text);
+		else if (line.len && line.data[line.len - 1] != ' ')
+			buf_char(&line, ' ');
+	char *all = buf_steal(&line);
+	size_t n = all ? strlen(all) : 0;
+	if (n <= SAID_MAX)
+		return all;
+	char *shorter =
+		str_printf("%.*s ... %s", (int)SHOWN_MAX, all, all + n - (SAID_MAX - SHOWN_MAX));
+	free(all);
+	return shorter;
+}
+
+/* An error page has no reason but its title: Flask's, of AWS's container for scikit-learn. */
+static bool is_page(const char *text)
+{
+	return strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
+}
+
+static char *title_of(const char *page)
+{
+	const char *at = strstr(page, "<title>"), *end = at ? strstr(at, "</title>") : NULL;
+
+	return end ? strndup(at + 7, MIN((size_t)(end - at) - 7, SAID_MAX)) : NULL;
+}
+
 static char *gist(const struct buf *container)
 {
 	_cleanup_free_ char *json = goes_below(container) ? gist_of_json(container) : NULL;
 	const char *text = past_traceback(json ? json : buf_cstr(container));
+	size_t n = line_length(text);
 
-	return strndup(text, line_length(text));
+	if (is_page(text))
+		return title_of(text);
+	return n && text[n] && strchr("{[", text[n - 1]) ? around_value(text) : strndup(text, n);
 }
 
 /* The service wraps all that the container said into its message, on one line: its words are ours to lay out. */
@@ -105,6 +147,8 @@ static void explain(struct err *e, const struct invoke_file *f, const struct buf
 	const char *next =
 		e->action[0] ? NULL : advice_for(e->no); /* a missing permission says all */
 
+	if (container && is_page(buf_cstr(container)))
+		next = log_advice;
 	err_prefix(e, "invoke '%s'", f->endpoint);
 	if (container && container->len)
 		quote(e, container);

@@ -10,11 +10,15 @@ static const char *type_name(int dtype)
 	return dtype == TF_FLOAT ? "float" : dtype == TF_INT64 ? "int64" : "string";
 }
 
-/* A Python string literal. Names are UTF-8 without control characters (example_spec.c): two characters need escaping. */
+/* A Python string literal. */
 static void put_literal(const char *s, struct buf *out)
 {
 	buf_char(out, '"');
 	for (; *s; s++) {
+		if ((unsigned char)*s < ' ') {
+			buf_printf(out, "\\x%02x", *s);
+			continue;
+		}
 		if (*s == '"' || *s == '\\')
 			buf_char(out, '\\');
 		buf_char(out, *s);

@@ -313,10 +313,47 @@ static const struct code_rule code = {
 	"entry_point in sagemaker.json names",
 	false};
 
+static size_t depth(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
+/* Checkpoints side by side, as a Trainer leaves them: none of them is the model more than another. */
+static void check_others(const struct pretrained *t)
+{
+	for (size_t i = 0; i < t->s->n; i++) {
+		const struct source_file *f = &t->s->files[i];
+		struct pretrained other = {.s = t->s};
+
+		if (f == t->config || !is_named(f, CONFIG) ||
+		    depth(f->path) != depth(t->config->path))
+			continue;
+		set_directory(&other, f->path);
+		if (other.weights)
+			plan_fail(t->plan, EINVAL,
+				  "there are two models, '%.*s' and '%.*s': keep one, or add "
+				  "code/inference.py whose model_fn loads what it needs",
+				  (int)t->dir - 1, t->at, (int)other.dir - 1, other.at);
+	}
+}
+
+static void check_mark(const struct pretrained *t)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(JSON_MAX);
+
+	if (!buf_read_file(&b, t->s->dirfd, t->config->path))
+		plan_refuse_mark(t->plan, t->config->path, buf_cstr(&b));
+}
+
 static int lay_out(struct pretrained *t, struct err *e)
 {
 	bool entry = false, loads = false;
 
+	check_mark(t);
 	if (!t->json)
 		plan_fail(t->plan, ENODATA, "incomplete: '%s' is cut short or no JSON",
 			  t->config->path);
@@ -324,6 +361,8 @@ static int lay_out(struct pretrained *t, struct err *e)
 	if (place_all(t, e) || code_settle(t->plan, &code, &entry, e) ||
 	    (entry && code_has(t->plan, "model_fn", &loads, e)))
 		return -1;
+	if (!loads)
+		check_others(t);
 	check_weights(t);
 	return loads || !t->json ? 0 : choose_task(t, e);
 }

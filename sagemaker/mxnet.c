@@ -181,6 +181,7 @@ static int read_json(struct checkpoint *c, const struct source_file *f, cJSON **
 
 	if (buf_read_file(&b, c->s->dirfd, f->path))
 		return err_errno(e, "read '%s'", f->path);
+	plan_refuse_mark(c->plan, f->path, buf_cstr(&b));
 	*out = cJSON_ParseWithLength(buf_cstr(&b), b.len);
 	if (!*out)
 		plan_fail(c->plan, EINVAL, "'%s' cannot be used: it is cut short or no JSON",
@@ -282,7 +283,7 @@ static int check_shapes(struct checkpoint *c, const cJSON *graph, struct err *e)
 			  "'%s' cannot be used: it must list names and shapes of the inputs, batch "
 			  "size first, as " SHAPES_EXAMPLE,
 			  c->shapes->path);
-	else if (graph && !c->entry)
+	else if (graph && !c->entry && !c->loads)
 		warn_of_shapes(c, j, graph);
 	return 0;
 }
@@ -341,11 +342,11 @@ static const struct code_rule rule = {
 	"entry_point in sagemaker.json names",
 	false};
 
-/* The one argument of the graph that the parameters do not have; NULL: none, or several, or a label. */
-static const char *only_input(const struct checkpoint *c, const cJSON *graph)
+/* The arguments of the graph that the parameters do not have, one a line, into out; their number, 0 with a label among them. */
+static size_t find_inputs(const struct checkpoint *c, const cJSON *graph, struct buf *out)
 {
-	const char *input = NULL;
 	const cJSON *node;
+	size_t n = 0;
 
 	cJSON_ArrayForEach(node, cJSON_GetObjectItemCaseSensitive(graph, "nodes")) {
 		const char *op = json_text(node, "op"), *name = json_text(node, "name");
@@ -353,40 +354,55 @@ static const char *only_input(const struct checkpoint *c, const cJSON *graph)
 
 		if (!op || !line || !streq(op, "null") || strstr(buf_cstr(&c->names), line))
 			continue;
-		if (input || ends_with(name, "_label"))
-			return NULL;
-		input = name;
+		if (ends_with(name, "_label"))
+			return 0;
+		buf_printf(out, "%s%s", n++ ? "\n" : "", name);
 	}
-	return c->names.len ? input : NULL;
+	return c->names.len ? n : 0;
 }
 
-/* net.export() writes no shapes, and Gluon needs none to load it. */
-static int add_gluon(struct checkpoint *c, const char *input, struct err *e)
+/* Gluon needs no shapes, and the generated code takes several inputs and gives several outputs. */
+static int add_gluon(struct checkpoint *c, const struct buf *inputs, struct err *e)
 {
-	_cleanup_buf_ struct buf text = BUF_INIT(0);
+	_cleanup_buf_ struct buf text = BUF_INIT(0), shown = BUF_INIT(0);
 
-	if (handler_named(handler_gluon, "INPUT", input, &text))
+	if (handler_named(handler_gluon, "INPUTS", buf_cstr(inputs), &text))
 		return err_set(e, ENOMEM, "generate '" CODE_MAIN "': out of memory");
+	for (const char *p = buf_cstr(inputs); *p; p++)
+		buf_printf(&shown, *p == '\n' ? "', '" : "%c", *p);
 	c->loads = true;
 	plan_note(c->plan,
 		  "generated: " CODE_MAIN
-		  ", which loads the network by Gluon with the input '%s', as there is "
-		  "no *-shapes.json; it takes JSON and npy",
-		  input);
+		  ", which loads the network by Gluon with the input '%s', as %s; it takes %s",
+		  buf_cstr(&shown),
+		  c->shapes ? "the container's own handling is of one input and one output"
+			    : "there is no *-shapes.json",
+		  strchr(buf_cstr(inputs), '\n') ? "JSON, {\"name\": [...], ...}" : "JSON and npy");
 	return plan_generate(c->plan, CODE_MAIN, buf_cstr(&text), text.len, e);
+}
+
+static int outputs_of(const cJSON *graph)
+{
+	return cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(graph, "heads"));
 }
 
 /* The container imports code/inference.py whatever the model, and fails without one. */
 static int add_code(struct checkpoint *c, const cJSON *graph, struct err *e)
 {
-	const char *input = c->shapes ? NULL : only_input(c, graph);
+	_cleanup_buf_ struct buf inputs = BUF_INIT(0);
+	size_t n = find_inputs(c, graph, &inputs);
 
 	if (code_settle(c->plan, &rule, &c->entry, e))
 		return -1;
 	if (c->entry)
 		return code_has(c->plan, "model_fn", &c->loads, e);
-	if (input && c->plan->settings.generated_code)
-		return add_gluon(c, input, e);
+	if (n && (!c->shapes || n > 1 || outputs_of(graph) > 1) && c->plan->settings.generated_code)
+		return add_gluon(c, &inputs, e);
+	if (outputs_of(graph) > 1)
+		plan_note(c->plan,
+			  "warning: '%s' has %d outputs, and the container answers one only, "
+			  "unless code/inference.py does it (transform_fn)",
+			  c->symbol->path, outputs_of(graph));
 	if (!c->plan->settings.generated_code) {
 		plan_note(c->plan, "warning: no " CODE_MAIN " is generated, as generated_code is "
 				   "false in sagemaker.json: the container fails without one");

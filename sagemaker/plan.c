@@ -111,6 +111,16 @@ void plan_note(struct package_plan *p, const char *fmt, ...)
 	buf_char(&p->notes, '\n');
 }
 
+void plan_refuse_mark(struct package_plan *p, const char *path, const char *text)
+{
+	if (starts_with(text, "\xef\xbb\xbf"))
+		plan_fail(
+			p, EINVAL,
+			"'%s' begins with a byte order mark, which the container's reader of JSON "
+			"refuses: save it as UTF-8 without one (sed -i '1s/^\\xef\\xbb\\xbf//' '%s')",
+			path, path);
+}
+
 int plan_env(struct package_plan *p, const char *name, const char *value, struct err *e)
 {
 	if (!p->env)

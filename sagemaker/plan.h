@@ -25,6 +25,8 @@ struct package_member *plan_find(const struct package_plan *p, const char *archi
 /* plan_fail: the model is not whole, and why; the first reason stays. plan_note: one line for `check`. */
 void plan_fail(struct package_plan *p, int no, const char *fmt, ...) _printf_(3, 4);
 void plan_note(struct package_plan *p, const char *fmt, ...) _printf_(2, 3);
+/* plan_refuse_mark: a text that begins with UTF-8's byte order mark, as editors of Windows write it; JSON's readers refuse it. */
+void plan_refuse_mark(struct package_plan *p, const char *path, const char *text);
 /* plan_env: a variable that the layout needs in the Environment. */
 int plan_env(struct package_plan *p, const char *name, const char *value, struct err *e)
 	_must_check_;

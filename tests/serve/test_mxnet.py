@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 import unittest
 
@@ -23,6 +24,27 @@ def packed_iris():
     return target
 
 
+# A network of two inputs and two outputs as Gluon exports it, and what it answers.
+SEVERAL = """
+import json, sys
+import mxnet as mx
+from mxnet import gluon, nd
+class Net(gluon.HybridBlock):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = gluon.nn.Dense(3), gluon.nn.Dense(2)
+    def hybrid_forward(self, F, x, y):
+        return self.a(x), self.b(F.concat(x, y, dim=1))
+net = Net()
+net.initialize(mx.init.Xavier())
+net.hybridize()
+x, y = nd.array([[1, 2, 3, 4], [4, 3, 2, 1]]), nd.array([[5, 6], [7, 8]])
+answer = [z.asnumpy().tolist() for z in net(x, y)]
+net.export(sys.argv[1] + "/model")
+json.dump({"request": {"data0": x.asnumpy().tolist(), "data1": y.asnumpy().tolist()}, "answer": answer}, sys.stdout)
+"""
+
+
 class Mxnet(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -41,6 +63,22 @@ class Mxnet(unittest.TestCase):
         model = packed_iris()
         self.addCleanup(shutil.rmtree, model, True)
         return self.start(model, *arguments)
+
+    def test_generated_code_for_several_inputs_and_outputs(self):
+        model = tempfile.mkdtemp(prefix="serve-several-")
+        self.addCleanup(shutil.rmtree, model)
+        made = json.loads(subprocess.run([PYTHON, "-c", SEVERAL, model], check=True, stdout=subprocess.PIPE,
+                                         stderr=subprocess.DEVNULL).stdout)
+        with open(os.path.join(harness.ROOT, "sagemaker", "handler_gluon.py")) as file:
+            code = file.read().replace('INPUTS = ""', 'INPUTS = "data0\\x0adata1"')
+        server = self.start(model, {"code/inference.py": code})
+        server.ready()
+        request = made["request"]
+        self.near(server.invoke(request).json, made["answer"])
+        self.near(server.invoke([request["data0"], request["data1"]]).json, made["answer"])
+        answer = server.invoke({"data0": request["data0"]})
+        self.assertEqual(answer.status, 500)
+        self.assertIn("the network takes data0 and data1: send application/json, ", answer.text)
 
     def test_digits(self):
         server = self.start(DIGITS)

@@ -210,6 +210,13 @@ static void the_sentence_has_the_gist_of_a_long_refusal(void **state)
 	assert_said("{\"error\": \"short\"}", "the container said: {\"error\": \"short\"}; check");
 	assert_said("{\n\"error\": 1}", "the container said: {\"error\":1}; check");
 	assert_said("not\nJSON", "the container said: not; check");
+	assert_said(
+		"{\n  \"error\": \"JSON Value: {\\n    \\\"instances\\\": []\\n} No values in it\"\n}",
+		"the container said: JSON Value: { \"instances\": [] } No values in it; check");
+	assert_said(
+		"<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n<h1>",
+		"the container said: 500 Internal Server Error; the endpoint's log says why (aws "
+		"logs tail /aws/sagemaker/Endpoints/");
 }
 
 static void errnos_that_mislead_are_changed(void **state)
