@@ -425,8 +425,9 @@ struct file {
 	struct node *n;
 	int fd;                /* -1: of a published file */
 	struct published *pub; /* reads.h; NULL: of a staged one */
-	bool writer, wrote;
-	bool failed; /* a write: the file will hardly be kept */
+	bool writer;
+	/* A map is written back in many writes at once. */
+	atomic_bool wrote, failed; /* failed: the file will hardly be kept */
 };
 
 struct model *file_model(const struct file *f);

@@ -1,6 +1,7 @@
 """many.py DIR [SECOND_DIR]: many processes at once on files of one directory; an AssertionError tells what one of them saw."""
 
 import hashlib
+import mmap
 import multiprocessing as mp
 import os
 import random
@@ -68,6 +69,20 @@ def places(path, i, workers):
     os.close(fd)
 
 
+def maps(path):
+    """The kernel writes a map back in many requests at once, all by one handle."""
+    size = 4 << 20
+    with open(path, "w+b") as f:
+        f.truncate(size)
+        with mmap.mmap(f.fileno(), size) as m:
+            for n in range(5):
+                m[:] = bytes([n + 1]) * size
+                m.flush()
+    with open(path, "rb") as f:
+        assert f.read() == bytes([5]) * size, f"{path}: a map was not written back"
+    os.unlink(path)
+
+
 def files(directory, i):
     """A tree of its own made, moved, read and removed again and again."""
     for n in range(ROUNDS // 5):
@@ -108,6 +123,7 @@ def main():
     jobs += [(exchanges, (f"{d}/a", f"{d}/b"))]
     jobs += [(appends, (f"{d}/log", i)) for i in range(4)]
     jobs += [(places, (f"{d}/places", i, 4)) for i in range(4)]
+    jobs += [(maps, (f"{d}/map",))]
     jobs += [(files, (d, i)) for i in range(4)]
     watchers = [(reads, (f"{d}/over", stop)) for _ in range(6)]
     watchers += [(reads, (f"{d}/{n}", stop)) for n in "ab"]
