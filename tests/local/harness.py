@@ -1,4 +1,5 @@
 """What the tests of the local backend share: its process, signed requests, archives, endpoints."""
+import glob
 import http.client
 import io
 import json
@@ -118,6 +119,21 @@ def await_status(name, *wanted, seconds=30):
         assert d["EndpointStatus"] in ("Creating", "Deleting", "InService"), d
         time.sleep(0.02)
     raise AssertionError("endpoint %s is %s" % (name, d))
+
+
+def until(fn, seconds=30):
+    """What fn gives as soon as it is true."""
+    end = time.time() + seconds
+    while not (value := fn()):
+        assert time.time() < end, "never: %s" % fn.__name__
+        time.sleep(0.02)
+    return value
+
+
+def arrived(name, store=None):
+    """How many invocations the echo servers of an endpoint have begun with."""
+    logs = glob.glob("%s/logs/%s/*/*/log" % (store or B.store, name))
+    return sum(open(log, errors="replace").read().count("POST /invocations ") for log in logs)
 
 
 def invoke(name, body=b"[1, 2]", **kw):

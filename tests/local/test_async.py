@@ -3,7 +3,7 @@ import json
 import time
 
 from test_conformance import backend
-from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, message_of
+from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, message_of, until
 
 HEADERS = ("OutputLocation", "FailureLocation")
 
@@ -121,6 +121,4 @@ def test_async_of_a_deleted_endpoint():
     await_status("queue", "gone")
     sm.delete_endpoint(EndpointName="later")
     await_status("later", "gone")
-    time.sleep(1.5)
-    log = open(B.store + "/log").read()
-    assert "endpoint queue is gone and " in log and asked
+    assert asked and until(lambda: "endpoint queue is gone and " in open(B.store + "/log").read())

@@ -9,7 +9,7 @@ import time
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from harness import B, Backend, IMAGE, archive
+from harness import B, Backend, IMAGE, archive, arrived, until
 
 ROUNDS, SLOWNESS = (15, 3) if os.environ.get("SANITIZED") else (30, 1)
 SEED = int(os.environ.get("SAGEMAKERFS_TEST_SEED", "1"))
@@ -242,9 +242,9 @@ def test_shutdown_in_flight():
     threads = [threading.Thread(target=ask, args=a) for a in (("short", 1.5), ("long", 30))]
     for t in threads:
         t.start()
-    time.sleep(0.7)
+    until(lambda: arrived("k", b.store) == 2)
     b.stop()
     for t in threads:
-        t.join(10)
+        t.join(60)
     assert got["short"] == b"slept", got
     assert isinstance(got["long"], Exception), got

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-from harness import B, IMAGE, archive, await_status, code_of, deploy, invoke, message_of
+from harness import B, IMAGE, archive, arrived, await_status, code_of, deploy, invoke, message_of, until
 
 CRASHES = (("export/Servo/1/saved_model.pb", b"x"), ("crash-at-start", b""))
 
@@ -79,11 +79,11 @@ def test_config_refuses_equal_variants():
 
 def test_instances_are_processes():
     create("three", ("AllTraffic", "va", 3, 1))
-    slow = [threading.Thread(target=invoke, args=("three", b'{"sleep": 2}')) for _ in range(2)]
+    slow = [threading.Thread(target=invoke, args=("three", b'{"sleep": 3}')) for _ in range(2)]
     for t in slow:
         t.start()
-    time.sleep(0.3)
-    assert len(instances("three", 20)) == 1, "the least loaded one answers"
+    until(lambda: arrived("three") == 2)
+    assert len(instances("three", 5)) == 1, "the least loaded one answers"
     for t in slow:
         t.join()
     sm = B.client("sagemaker")
@@ -119,7 +119,7 @@ def test_update_serves_without_a_gap():
     long = threading.Thread(target=lambda: late.append(json.loads(invoke("blue", b'{"sleep": 1.5, "env": 1}')["Body"].read())))
     asking = threading.Thread(target=ask)
     long.start()
-    time.sleep(0.2)
+    until(lambda: arrived("blue") == 1)
     asking.start()
     sm.update_endpoint(EndpointName="blue", EndpointConfigName="blue-2")
     d = sm.describe_endpoint(EndpointName="blue")
