@@ -141,5 +141,6 @@ PY
 while read -r result name rest; do
 	if [ "$result" = ok ]; then pass "$name"; else fail "$name" "$rest"; fi
 done < <(/usr/bin/python3 "$WORLD/calls.py" "$MNT/models/calls" 2>&1)
+wait "$!" # it stands in the mount until it has ended
 check 'unmount' mount_stop
 done_testing

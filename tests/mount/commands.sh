@@ -49,7 +49,7 @@ check_errno 'a read-only mount refuses' EROFS mkdir "$WORLD/mnt3/endpoints/x"
 check 'it is unmounted' mount_stop "$WORLD/mnt3"
 (cd "$MNT/models" && sleep 30) &
 holder=$!
-sleep 0.2
+wait_until 30 test "/proc/$holder/cwd" -ef "$MNT/models"
 check_not 'unmount of a busy mount fails' "$SAGEMAKERFS" unmount "$MNT"
 check 'and leaves it mounted' mounted "$MNT"
 kill "$holder"

@@ -20,22 +20,17 @@ objects() {
 		"SELECT 'upload', key FROM upload WHERE CAST(key AS TEXT) LIKE 'model/$1/%'"
 }
 
-kill_daemon() {
-	local pid
-	pid=$(daemon_pid)
-	kill -KILL "$pid"
-	wait_until 10 bash -c "! kill -0 $pid" || :
-}
-
 # crash WHO: kill -9, then all is well again: no fault, a fresh mount.
 crash() {
 	case $1 in
-	mount) kill_daemon ;;
+	mount) daemon_dies ;;
 	backend) kill -KILL "$(backend_pid)" ;;
 	both)
-		local pid
-		pid=$(backend_pid)
-		kill -KILL "$(daemon_pid)" "$pid"
+		local pids
+		pids="$(daemon_pid) $(backend_pid)"
+		# shellcheck disable=SC2086 # two words
+		kill -KILL $pids
+		wait_until 30 bash -c "! kill -0 $pids"
 		;;
 	esac
 	fault '[]'

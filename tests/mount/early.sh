@@ -208,7 +208,7 @@ killed() { # NAME FAULT REACHED... -- MOUNT-OPTION...
 	shift
 	cp -rT "$WORLD/src" "$MNT/models/$name"
 	check "$name: parts are there" wait_until 60 "${reached[@]}"
-	kill -KILL "$(daemon_pid)"
+	daemon_dies
 	fault '[]'
 	stood=$(there "$name")
 	before=$(now)
@@ -250,7 +250,7 @@ logged() {
 cp -rT "$WORLD/few" "$MNT/models/left"
 cut_off left
 check_out 'an upload was begun' 1 begun left
-kill -KILL "$(daemon_pid)"
+daemon_dies
 /usr/bin/python3 - "$(find "$XDG_STATE_HOME/sagemakerfs" -name journal)" <<'PY'
 import json, sqlite3, sys
 db = sqlite3.connect(sys.argv[1], timeout=10)

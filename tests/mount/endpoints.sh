@@ -20,8 +20,7 @@ published() { # NAME: a model that is published
 	sync "$MNT/models/$1"
 }
 crash() {
-	kill -KILL "$(daemon_pid)"
-	sleep 0.3
+	daemon_dies
 	fault '[]'
 	"$SAGEMAKERFS" "local:$STORE" "$MNT"
 }

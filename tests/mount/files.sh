@@ -122,7 +122,7 @@ begun() {
 	[ "$(objects killed | wc -l)" -ge $((n - 1)) ] && [ "$(uploads)" = 1 ]
 }
 check 'all small files are there and the large one is on its way' wait_until 20 begun
-kill -KILL "$(cat "$MNT/.sagemakerfs/pid")"
+daemon_dies
 wait $! 2>/dev/null || :
 prefix=$(dirname "$(objects killed | head -1)" | cut -d/ -f1-3)
 fault '[]'
@@ -142,7 +142,7 @@ half() {
 	! is_exact killed
 }
 check 'half an upload' wait_until 20 half
-kill -KILL "$(cat "$MNT/.sagemakerfs/pid")"
+daemon_dies
 wait $! 2>/dev/null || :
 fault '[]'
 mount_start -o commit=explicit

@@ -11,14 +11,6 @@ other_start() {
 	XDG_STATE_HOME=$WORLD/state2 XDG_CACHE_HOME=$WORLD/cache2 mount_at "$OTHER" "$@"
 }
 
-# dies: the first mount's machine is switched off.
-dies() {
-	local pid
-	pid=$(cat "$MNT/.sagemakerfs/pid")
-	kill -KILL "$pid"
-	wait_until 10 bash -c "! kill -0 $pid" || :
-}
-
 created() {
 	api DescribeEndpoint "{\"EndpointName\":\"$1\"}" | jq .CreationTime
 }
@@ -71,7 +63,7 @@ marked() {
 	api ListTags "{\"ResourceArn\":\"$arn\"}" | grep -q sagemakerfs:delete
 }
 check 'the wish is a tag of the endpoint' wait_until 10 marked
-dies
+daemon_dies
 check 'the other shows the deletion of the dead' wait_until 60 test -d "$OTHER/endpoints/.deleting/slow1"
 check 'and finishes it' wait_until 60 gone slow1
 check 'with configuration and model' wait_until 20 nothing_of slow1
@@ -84,7 +76,7 @@ mount_start
 deploy_echo again
 fault '[{"operation":"DeleteEndpoint","nth":0,"action":"withhold"}]'
 timeout 15 rmdir "$MNT/endpoints/again" || :
-dies
+daemon_dies
 fault '[]'
 check 'the first is deleted elsewhere' wait_until 30 gone again
 ls "$OTHER/endpoints" >/dev/null
@@ -101,8 +93,8 @@ check_out 'its parts are there' 3 bash -c "$(declare -f resources); STORE=$STORE
 # A deletion that never reached the service, of an endpoint that another mount then deleted and made anew.
 fault '[{"operation":"DeleteEndpoint","nth":0,"action":"reset","before":true}]'
 timeout 20 rmdir "$MNT/endpoints/again" 2>/dev/null &
-sleep 1
-dies
+check 'a deletion is begun' wait_until 20 test -d "$MNT/endpoints/.deleting/again"
+daemon_dies
 wait || :
 fault '[]'
 check 'deleted by the other' rmdir "$OTHER/endpoints/again"

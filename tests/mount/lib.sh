@@ -69,7 +69,15 @@ model_server() {
 
 # daemon_pid [MOUNTPOINT]: the process behind a mount of this test's store.
 daemon_pid() {
-	pgrep -f -- "local:$STORE ${1:-$MNT}" | grep -vx "$(backend_pid)" | head -1
+	pgrep -f -- "local:$STORE ${1:-$MNT}( |\$)" | grep -vx "$(backend_pid)" | head -1
+}
+
+# daemon_dies [MOUNTPOINT]: kill -9 of the process behind a mount, and its end.
+daemon_dies() {
+	local pid
+	pid=$(daemon_pid "$@")
+	kill -KILL "$pid"
+	wait_until 30 bash -c "! kill -0 $pid"
 }
 
 mounted() {

@@ -113,7 +113,7 @@ check_match 'status shows what is left, and of which source' "^left by a mount o
 check_match 'line by line' "^not published: changes of model 'too' " "$SAGEMAKERFS" status
 mount_start
 check 'the next mount finishes it' wait_until 30 grep -q '^published' "$MNT/models/too/.sagemaker/status"
-kill -KILL "$(cat "$MNT/.sagemakerfs/pid")"
+daemon_dies
 wait_until 10 bash -c "! cat '$MNT/README' 2>/dev/null"
 check_match 'a dead mount is told as that' '^dead .*process has ended|^dead .*not connected' "$SAGEMAKERFS" status
 check_not 'and is a failure' "$SAGEMAKERFS" status

@@ -101,7 +101,7 @@ more_archives() {
 	[ "$(archives iris | wc -l)" -gt "$(named iris | wc -l)" ]
 }
 check 'the manifest is written first' wait_until 20 more_archives
-kill -KILL "$(cat "$MNT/.sagemakerfs/pid")"
+daemon_dies
 fault '[]'
 mount_start -o commit=explicit
 check 'the next mount deletes what no manifest names' wait_until 20 has_versions iris 6

@@ -26,8 +26,7 @@ mount_start
 check 'without any local state the published model is read from S3' diff -r "$WORLD/export-iris" "$MNT/models/iris"
 check_out 'generated files are not shown' "1" ls "$MNT/models/iris"
 
-kill -KILL "$(daemon_pid)"
-sleep 0.3
+daemon_dies
 check 'a dead mount is replaced' mount_start
 check_out 'and works' InService cat "$MNT/endpoints/iris/wait"
 
@@ -39,8 +38,7 @@ mount_stop
 mount_start -o commit=explicit
 tf_export "$WORLD/export-late" late
 cp -rT "$WORLD/export-late" "$MNT/models/late"
-kill -KILL "$(daemon_pid)"
-sleep 0.3
+daemon_dies
 mount_start
 check 'staged bytes survive kill -9' diff -r "$WORLD/export-late" "$MNT/models/late"
 check_out 'and deploy' InService bash -c "mkdir '$MNT/endpoints/late' && cat '$MNT/endpoints/late/wait'"

@@ -49,7 +49,7 @@ mount_at "$WORLD/mnt2"
 check 'another mount reads it' cmp "$WORLD/model.tar.gz" "$WORLD/mnt2/models/iris2.tgz"
 check 'and replaces it' cp "$WORLD/model2.tar.gz" "$WORLD/mnt2/models/iris2.tgz"
 sync "$WORLD/mnt2/models/iris2"
-check 'here it shows' wait_until 5 cmp "$WORLD/model2.tar.gz" "$MNT/models/iris2.tgz"
+check 'here it shows' wait_until 15 cmp "$WORLD/model2.tar.gz" "$MNT/models/iris2.tgz"
 mount_stop "$WORLD/mnt2"
 
 check 'programs that write beside it and rename' /usr/bin/python3 - "$MNT/models" <<'PY'
@@ -102,7 +102,7 @@ with open("direct.joblib", "wb") as f:
 # to another model
 os.rename("hidden.joblib", "seen.joblib")
 whole("seen.joblib")
-for _ in range(20): # the kernel may believe in it a moment longer
+for _ in range(100): # the kernel may believe in it a moment longer
     if not os.path.exists("hidden"):
         break
     time.sleep(0.1)

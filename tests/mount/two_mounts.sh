@@ -19,7 +19,7 @@ check_out 'shown here' "iris
 two" ls "$MNT/endpoints"
 check 'deleted here' rmdir "$MNT/endpoints/two"
 cat "$MNT/endpoints/.deleting/two/wait" 2>/dev/null || :
-check 'gone there' wait_until 5 bash -c "[ \"\$(ls '$OTHER/endpoints')\" = iris ]" # a listing may be a second old
+check 'gone there' wait_until 15 bash -c "[ \"\$(ls '$OTHER/endpoints')\" = iris ]" # a listing may be a second old
 
 # That there was none is not believed a moment later: another mount has made one. As slow as AWS, the service itself says for two
 # seconds that there is none.

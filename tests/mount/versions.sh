@@ -33,7 +33,7 @@ shows() {
 }
 
 sees() {
-	wait_until 5 shows "$@"
+	wait_until 15 shows "$@"
 }
 
 tf_export "$WORLD/export"
@@ -134,7 +134,7 @@ check_out 'mine became a version beside theirs' kept cat "$SIDE/versions/$lost/s
 exec 9>>"$MNT/$NOTE"
 check_errno 'an open file is not dropped' EBUSY write_to "$SIDE/resolve" theirs
 exec 9>&-
-wait_until 5 write_to "$SIDE/resolve" theirs || fail 'theirs' "$(cat "$SIDE/error")"
+wait_until 15 write_to "$SIDE/resolve" theirs || fail 'theirs' "$(cat "$SIDE/error")"
 check_out 'theirs are shown' theirs2 cat "$MNT/$NOTE"
 check_out 'status is published' "published $theirs" cat "$SIDE/status"
 check 'what was mine can be chosen' write_to "$SIDE/versions/current" "$lost"
@@ -159,7 +159,7 @@ check 'a framework version of the user'"'"'s' sync "$MNT/models/iris"
 same() {
 	cmp -s "$SIDE/versions/current" "$OTHER/models/iris/.sagemaker/versions/current"
 }
-check 'known elsewhere' wait_until 5 same
+check 'known elsewhere' wait_until 15 same
 cat "$OTHER/$NOTE" >/dev/null
 publish "$OTHER" elsewhere >/dev/null
 check_match 'keep it' '^2\.16' cat "$OTHER/models/iris/.sagemaker/framework_version"
