@@ -61,6 +61,9 @@ static int describe(const char *dir, const char *archive, struct err *e)
 
 	if (!name)
 		return -1;
+	if (fd < 0 && errno == ENOTDIR)
+		return err_set(e, ENOTDIR, "'%s' is a file: put it into a directory, and pack that",
+			       dir);
 	if (fd < 0)
 		return err_errno(e, "'%s'", dir);
 	if (package_plan(fd, name, NULL, &p, e) < 0)

@@ -118,6 +118,56 @@ int local_read(const char *store, struct local_run *out, struct err *e)
 	return read_run(fd, out) < 0 ? err_errno(e, "cannot read '%s/run.json'", store) : 0;
 }
 
+static void env_export(const char *name, const char *value, FILE *to)
+{
+	fprintf(to, "export %s='", name);
+	for (const char *s = value ? value : ""; *s; s++)
+		*s == '\'' ? fputs("'\\''", to) : fputc(*s, to);
+	fputs("'\n", to);
+}
+
+/* What of the caller's environment would lead boto3 and the AWS CLI elsewhere, or with other keys. */
+static void env_unset(FILE *to)
+{
+	static const char *const names[] = {
+		"AWS_SESSION_TOKEN",
+		"AWS_SECURITY_TOKEN",
+		"AWS_PROFILE",
+		"AWS_DEFAULT_PROFILE",
+		"AWS_USE_FIPS_ENDPOINT",
+		"AWS_USE_DUALSTACK_ENDPOINT",
+		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	};
+	static const char url[] = "AWS_ENDPOINT_URL_",
+			  letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (getenv(names[i]))
+			fprintf(to, "unset %s\n", names[i]);
+	}
+	for (char **v = environ; *v; v++) {
+		size_t n = strcspn(*v, "=");
+
+		if (starts_with(*v, url) && strspn(*v, letters) == n)
+			fprintf(to, "unset %.*s\n", (int)n, *v);
+	}
+}
+
+/* No other program spares the loopback its proxy by itself. */
+static void env_no_proxy(const char *endpoint, FILE *to)
+{
+	const char *old = getenv("no_proxy") ? getenv("no_proxy") : getenv("NO_PROXY");
+	const char *host = strstr(endpoint, "://");
+	_cleanup_free_ char *name = host ? strndup(host + 3, strcspn(host + 3, ":/")) : NULL;
+
+	if (!name || !(getenv("http_proxy") || getenv("HTTP_PROXY")) || (old && strstr(old, name)))
+		return;
+	_cleanup_free_ char *all =
+		str_printf("%s%s%s", old ? old : "", old && *old ? "," : "", name);
+	env_export("no_proxy", all, to);
+	env_export("NO_PROXY", all, to);
+}
+
 void local_env(const char *store, const struct local_run *r, FILE *to)
 {
 	_cleanup_free_ char *sdk = str_printf("%s/sagemaker-config.yaml", store);
@@ -134,12 +184,10 @@ void local_env(const char *store, const struct local_run *r, FILE *to)
 		{"SAGEMAKER_USER_CONFIG_OVERRIDE", sdk          },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		fprintf(to, "export %s='", rows[i].name);
-		for (const char *s = rows[i].value ? rows[i].value : ""; *s; s++)
-			*s == '\'' ? fputs("'\\''", to) : fputc(*s, to);
-		fputs("'\n", to);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		env_export(rows[i].name, rows[i].value, to);
+	env_unset(to);
+	env_no_proxy(r->url ? r->url : "", to);
 }
 
 /* The backend runs as long as mounts use it and needs no keys: AWS's settings and proxies, which may hold passwords, stay with

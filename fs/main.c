@@ -7,7 +7,8 @@
 
 const struct command commands[] = {
 	{"serve",   "serve [--store DIR] [--listen ADDRESS:PORT] [--profile aws] [--OPTION VALUE...]",
-	 "the local backend alone, in the foreground; prints how to reach it",														    cmd_serve  },
+	 "the local backend alone, in the foreground; prints how to reach it (options: sagemakerfs(1))",
+	 cmd_serve																							   },
 	{"pack",    "pack DIR [-o FILE]",
 	 "what would be uploaded for this model, and why; -o writes the archive",														 cmd_pack   },
 	{"status",  "status [MOUNT]",								  "where mounts are, uploads, endpoints, deletions still billed",

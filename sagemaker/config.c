@@ -149,7 +149,8 @@ static int find_region(struct config *c, const struct lookup *l, struct err *e)
 		return 0;
 	if (c->find_region(c, region, &why)) {
 		no_region(e);
-		return err_append(e, "(asked this machine's metadata service too: %s)", why.text);
+		return err_append(e, "this machine's metadata service was asked, too: %s",
+				  why.text);
 	}
 	c->region = strdup(region);
 	c->region_from = "the instance metadata service";

@@ -94,6 +94,25 @@ static int take(struct local_options *o, const struct row *row, const char *valu
 	return -1;
 }
 
+/* Those for whoever types the command; a mount starts its backend with the others. */
+static bool is_shown(const struct row *row)
+{
+	return row->kind != DESCRIPTOR &&
+	       row->offset != offsetof(struct local_options, until_unused);
+}
+
+static int unknown(const char *name, struct err *e)
+{
+	_cleanup_buf_ struct buf known = BUF_INIT(0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (is_shown(&rows[i]))
+			buf_printf(&known, " %s", rows[i].name);
+	}
+	return err_set(e, EINVAL, "serve has no option '%s'; it has%s: see sagemakerfs(1)", name,
+		       buf_cstr(&known));
+}
+
 static int take_argument(struct local_options *o, int argc, char **argv, int *i, struct err *e)
 {
 	const char *name = argv[*i];
@@ -103,7 +122,7 @@ static int take_argument(struct local_options *o, int argc, char **argv, int *i,
 	while (row < rows + ARRAY_SIZE(rows) && (strncmp(row->name, name, n) != 0 || row->name[n]))
 		row++;
 	if (row == rows + ARRAY_SIZE(rows))
-		return err_set(e, EINVAL, "serve has no option '%s'", name);
+		return unknown(name, e);
 	if (row->kind == FLAG)
 		return name[n] ? err_set(e, EINVAL, "%s takes no value", row->name)
 			       : take(o, row, NULL, e);

@@ -10,6 +10,8 @@ check_match 'a mistyped command' 'no such command' "$SAGEMAKERFS" statsu
 tf_export "$WORLD/export"
 check_match 'pack shows the archive' 'export/Servo/1/saved_model.pb' "$SAGEMAKERFS" pack "$WORLD/export"
 check_match 'pack shows the framework' 'tensorflow' "$SAGEMAKERFS" pack "$WORLD/export"
+check_match 'pack of a file says what it takes' 'is a file: put it into a directory' "$SAGEMAKERFS" pack "$WORLD/export/1/saved_model.pb"
+check_match 'serve names the options that it has' 'it has --store .*--create-delay' "$SAGEMAKERFS" serve --create-delai 1
 check_not 'pack refuses a directory that is no model' "$SAGEMAKERFS" pack "$WORLD/tmp"
 check_match 'pack says what is wrong' 'shapes.json' "$SAGEMAKERFS" pack "$DATA/bad/mxnet-no-shapes"
 check_match 'doctor finds the runtimes' 'tensorflow' "$SAGEMAKERFS" doctor
@@ -23,6 +25,10 @@ check_match 'status begins with where' 'local' bash -c "'$SAGEMAKERFS' status '$
 check_match 'status without a mount finds it' 'iris' "$SAGEMAKERFS" status
 check_match 'env prints exports' '^export AWS_ENDPOINT_URL=' "$SAGEMAKERFS" env "$MNT"
 check_match 'also by the store' '^export AWS_ENDPOINT_URL=' "$SAGEMAKERFS" env --store "$STORE"
+odd=(AWS_SESSION_TOKEN=x AWS_ENDPOINT_URL_S3=http://192.0.2.1 AWS_PROFILE=none http_proxy=http://127.0.0.1:9 no_proxy=example.com)
+check_out 'what would lead elsewhere is unset, the loopback spared the proxy' \
+	'unset AWS_SESSION_TOKEN;unset AWS_PROFILE;unset AWS_ENDPOINT_URL_S3;no_proxy=example.com,127.0.0.1' \
+	env "${odd[@]}" bash -c '"$1" env "$2" | sed -n "/^unset /p" | tr "\n" ";"; eval "$("$1" env "$2")"; [ ! "${AWS_SESSION_TOKEN+x}" ] && echo "no_proxy=$no_proxy"' - "$SAGEMAKERFS" "$MNT"
 check_match 'df shows the source' "local:" df "$MNT"
 mkdir "$MNT/endpoints/none" 2>/dev/null || :
 check_match 'error shows the last failure' 'none' "$SAGEMAKERFS" error "$MNT/endpoints"
