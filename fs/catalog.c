@@ -132,7 +132,7 @@ static bool same_version(const struct manifest *a, const struct manifest *b)
 	return a == b || (a && b && streq(a->version, b->version));
 }
 
-/* Takes in what is published now. true: another version than before; temp as model_drop_locked gives it. */
+/* Takes in what is published now. true: other files are shown than before; temp as model_drop_locked gives it. */
 static bool take_in(struct model *md, struct manifest *man, const char *etag, char temp[32])
 {
 	SCOPED_LOCK(&md->s->mu);
@@ -152,7 +152,7 @@ static bool take_in(struct model *md, struct manifest *man, const char *etag, ch
 	}
 	if (outdated_locked(md))
 		model_drop_locked(md, temp);
-	return other;
+	return other && (!man || !md->staged);
 }
 
 static void sweep(struct model *md, const char *temp, bool removed)
@@ -176,9 +176,8 @@ void catalog_learn(struct model *md, struct manifest *man, const char *etag)
 
 	if (temp[0])
 		sweep(md, temp, !man);
-	if (!other)
-		return;
-	catalog_invalidate(md);
+	if (other) /* only then: who has its working directory in there would find it gone for a moment */
+		catalog_invalidate(md);
 }
 
 /* 1: the manifest is still the one we have. */

@@ -91,7 +91,8 @@ void staging_setattr(struct req *r, struct node *n, const struct stat *st, unsig
 	struct call c = {.r = r, .md = model_of(n), .n = n, .st = *st, .set = set};
 
 	(void)h;
-	model_change(&c, do_setattr, set & SET_SIZE);
+	/* whether a file may be run is in the archive; what else chmod can change is not, and the digest will say so */
+	model_change(&c, do_setattr, set & SET_SIZE || (set & SET_MODE && n->type == S_IFREG));
 }
 
 /* Only user.* is kept: the rest (capabilities, ACLs) has no meaning in an archive. */

@@ -30,8 +30,11 @@ sync "$MNT/models/cp"
 check_out 'sync of an unchanged model uploads nothing' "$uri" cat "$MNT/models/cp/.sagemaker/uri"
 touch "$MNT/models/cp/1/saved_model.pb" && sync "$MNT/models/cp"
 check_out 'nor after touch' "$uri" cat "$MNT/models/cp/.sagemaker/uri"
-echo more >>"$MNT/models/cp/1/assets/note.txt" && sync "$MNT/models/cp"
+check_out 'a working directory in it stays one' "$MNT/models/cp" bash -c "cd '$MNT/models/cp' && echo more >>1/assets/note.txt && sync . && /bin/pwd -P"
 check_not 'a change is a new version' test "$uri" = "$(cat "$MNT/models/cp/.sagemaker/uri")"
+digest=$(cat "$MNT/models/cp/.sagemaker/digest")
+chmod +x "$MNT/models/cp/1/assets/note.txt" && sync "$MNT/models/cp"
+check_not 'and so is chmod +x' test "$digest" = "$(cat "$MNT/models/cp/.sagemaker/digest")"
 
 check 'python rewrites in place' /usr/bin/python3 - "$MNT/models/py/1/assets" <<'PY'
 import mmap, os, sys
