@@ -3,7 +3,7 @@
 
 #include "sagemaker/flat.h"
 
-extern const char handler_lightgbm[]; /* generated from handler_lightgbm.py */
+extern const char handler_sklearn[]; /* generated from handler_sklearn.py, which loads both */
 
 static bool is_lightgbm(const struct file_facts *f)
 {
@@ -14,8 +14,7 @@ static bool is_lightgbm(const struct file_facts *f)
 static int bare(struct flat *l, struct err *e)
 {
 	return flat_generate(
-		l, handler_lightgbm,
-		l->first->facts->version[0] >= '4' ? "lightgbm>=4" : "lightgbm",
+		l, handler_sklearn, l->first->facts->version[0] >= '4' ? "lightgbm>=4" : "lightgbm",
 		"loads the model and predicts rows of JSON, CSV and npy in the scikit-learn "
 		"container, as AWS has none for LightGBM",
 		e);

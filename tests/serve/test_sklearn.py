@@ -121,8 +121,20 @@ class Sklearn(harness.Trained):
                     answer = server.invoke(body, kind)
                     self.assertEqual((answer.status, answer.status == 200 and answer.json), (200, labels), server.last_error())
 
+    def test_generated_handler_says_why(self):
+        server = self.generated("columns")
+        for body, kind, said in (([{"age": 1}], "application/json", "ValueError: the model takes the columns age, city, income, not age"),
+                                 ([[1, 2]], "application/json", "ValueError: X has 2 features, but ColumnTransformer is expecting 3"),
+                                 ("{", "application/json", "JSONDecodeError: Expecting property name"),
+                                 ("", "text/csv", "ValueError: the request is empty"), ([], "application/json", "ValueError: the request is empty"),
+                                 ("x", "text/plain", "ValueError: content type text/plain is not supported: send application/json, ")):
+            answer = server.invoke(body, kind)
+            self.assertEqual(answer.status, 400, body)
+            self.assertIn(said, answer.text)
+        self.assertIn("Traceback", server.output(1))
+
     def test_generated_handler_refuses_what_cannot_predict(self):
-        code = generated().replace("    model = joblib.load(", "    model = {}  # ")
+        code = generated().replace("    model = load(", "    model = {}  # ")
         server = self.start(code)
         self.assertEqual(server.wait(), 1)
         self.assertIn("model.joblib holds a dict, which has neither predict nor transform", server.last_error())
