@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "fs/endpoints_room.h"
+#include "sagemaker/aws_errors.h"
 #include "sagemaker/json.h"
 
 #define KIND      "delete"
@@ -127,6 +128,15 @@ static void failed(struct deletion *d, struct err *e)
 		end(d, e);
 		return;
 	}
+	d->tries++;
+	later(d, e);
+}
+
+/* The endpoint may be on its way out already, and what it was made of must go with it: asked again until somebody says. */
+static void unanswered(struct deletion *d, struct err *e)
+{
+	mount_fail(d->s->m, ROOM_ENDPOINTS, e);
+	settle(d, 0);
 	d->tries++;
 	later(d, e);
 }
@@ -291,8 +301,15 @@ static int request(struct deletion *d, struct cancel *c)
 	int learnt = learn(d, c, &e);
 	const int64_t asked_at = now_ms();
 
-	if (learnt < 0 || (learnt == 0 && deploy_delete(d->s->m->aws, d->name, &answer, c, &e))) {
+	if (learnt < 0) {
 		failed(d, &e);
+		return 1;
+	}
+	if (learnt == 0 && deploy_delete(d->s->m->aws, d->name, &answer, c, &e)) {
+		if (aws_may_have_acted(&e))
+			unanswered(d, &e);
+		else
+			failed(d, &e);
 		return 1;
 	}
 	if (learnt > 0) {

@@ -142,7 +142,7 @@ while read -r call action who; do
 	cp -rT "$WORLD/export-small" "$MNT/models/d$n"
 	deploy_echo "d$n"
 	fault "$(row "$call" "$action")"
-	# Where no try of DeleteEndpoint reaches the service rmdir says so, and the endpoint stays.
+	# Where rmdir is refused the endpoint stays; a try that nobody answered is no refusal.
 	rc=0
 	timeout 15 rmdir "$MNT/endpoints/d$n" 2>/dev/null || rc=$?
 	crash "$who"

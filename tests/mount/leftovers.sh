@@ -125,6 +125,14 @@ check 'what it was made of resists' wait_until 20 grep -q "remove model.*is expi
 fault '[]'
 check 'and goes, too' wait_until 60 nothing_of brief
 
+# Every reply to DeleteEndpoint is lost: the endpoint goes, and with it what it was made of.
+deploy_echo unanswered
+fault '[{"operation":"DeleteEndpoint","nth":0,"action":"reset"}]'
+check 'rmdir, never answered' rmdir "$MNT/endpoints/unanswered"
+fault '[]'
+check 'the endpoint is gone' wait_until 30 gone unanswered
+check 'and so is what it was made of' wait_until 30 nothing_of unanswered
+
 # A model is removed while what its endpoint was made of resists (something in between refuses, without a code of AWS's): the archive
 # goes when that does, in this mount.
 deploy_echo freed
