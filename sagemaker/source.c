@@ -41,6 +41,9 @@ static const struct {
 	{"temp-[0-9]*",							   "unfinished export"},
 };
 
+/* Whose presence says that a file is not whole yet, though it may have its size already; none is a model's own. */
+static const char *const downloading[] = {"*.aria2", "*.crdownload", "*.filepart"};
+
 struct walk {
 	struct package_plan *plan;
 	struct source *out;
@@ -72,6 +75,14 @@ static const char *dropping(const char *name)
 		if (fnmatch(droppings[i].pattern, name, 0) == 0)
 			return droppings[i].what;
 	return NULL;
+}
+
+static bool is_downloading(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(downloading); i++)
+		if (fnmatch(downloading[i], name, 0) == 0)
+			return true;
+	return false;
 }
 
 static int add_file(struct walk *w, const struct stat *st, struct err *e)
@@ -249,6 +260,11 @@ static size_t enter_name(struct walk *w, size_t len, const char *name)
 	const char *what = ignored(w, name) ? "as sagemaker.json says" : dropping(name);
 	if (what)
 		plan_note(w->plan, "left out: %s (%s)", w->path, what);
+	else if (is_downloading(name))
+		plan_fail(
+			w->plan, ENODATA,
+			"incomplete: '%s' is of a download that has not ended; let it end, or remove it",
+			w->path);
 	return what ? 0 : end;
 }
 

@@ -181,6 +181,10 @@ static void droppings(void **state)
 	expect_note(p, "left out: .git (version control)");
 	expect_note(p, "left out: .iris-0007.params.Ab3dE9 (unfinished copy)");
 	expect_note(p, "left out: pipe (not a regular file)");
+
+	scratch_text(&s, "iris-0000.params.aria2", "x");
+	_cleanup_plan_ struct package_plan *half = model_plan(&s);
+	expect_refused(half, ENODATA, "'iris-0000.params.aria2' is of a download");
 }
 
 static void links_and_names(void **state)
