@@ -5,8 +5,16 @@ set -euo pipefail
 
 B=$WORLD/mnt2
 
-sent() { # bytes of bodies that the backend has sent; told within 3 s
-	sleep 3.2
+listed() { # how many ListModels the backend's numbers know of
+	jq '.requests.ListModels // {} | add // 0' "$STORE/stats.json"
+}
+
+# sent: bytes of bodies that the backend has sent. It tells every 3 s: a call made now is in what it tells when all before it are.
+sent() {
+	local known
+	known=$(listed)
+	api ListModels '{}' >/dev/null
+	wait_until 30 eval '[ "$(listed)" -gt "$known" ]'
 	jq .bytes.sent "$STORE/stats.json"
 }
 
