@@ -9,12 +9,16 @@ listed() { # how many ListModels the backend's numbers know of
 	jq '.requests.ListModels // {} | add // 0' "$STORE/stats.json"
 }
 
+knows_more() { # than N
+	[ "$(listed)" -gt "$1" ]
+}
+
 # sent: bytes of bodies that the backend has sent. It tells every 3 s: a call made now is in what it tells when all before it are.
 sent() {
 	local known
 	known=$(listed)
 	api ListModels '{}' >/dev/null
-	wait_until 30 eval '[ "$(listed)" -gt "$known" ]'
+	wait_until 30 knows_more "$known"
 	jq .bytes.sent "$STORE/stats.json"
 }
 
