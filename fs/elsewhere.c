@@ -239,13 +239,7 @@ static cJSON *record_of(struct model *md, struct archive *a, struct cancel *c)
 
 	if (!p || !p->members || package_digest_known(p) < 0)
 		return NULL;
-	if (seen) {
-		p->framework = seen->framework;
-		p->has_code = seen->has_code;
-		memcpy(p->made_with, seen->made_with, sizeof p->made_with);
-		memcpy(p->program, seen->program, sizeof p->program);
-	}
-	return record_new(p);
+	return seen && package_adopt(p, seen, NULL) < 0 ? NULL : record_new(p);
 }
 
 static int offsets(cJSON *record, const struct archive *a)

@@ -135,9 +135,12 @@ static void put_members(const struct package_plan *p, struct buf *out)
 
 	for (size_t i = 0; i < p->n_members; i++)
 		width = MAX(width, strlen(p->members[i].archive));
-	buf_printf(out, "model.tar.gz: %zu file%s, ", p->n_members, p->n_members == 1 ? "" : "s");
+	bool loose = package_as_files(p, 0);
+
+	buf_printf(out, "%s: %zu file%s, ", loose ? "below the prefix" : "model.tar.gz",
+		   p->n_members, p->n_members == 1 ? "" : "s");
 	put_size(p->bytes, out);
-	buf_str(out, " before compression\n");
+	buf_str(out, loose ? "\n" : " before compression\n");
 	for (size_t i = 0; i < p->n_members; i++)
 		put_member(&p->members[i], (int)MIN(width, (size_t)60), out);
 }

@@ -167,6 +167,11 @@ int package_image(const struct package_plan *p, const char *region, const char *
  * "". */
 void package_framework(const struct package_plan *p, char out[32]);
 
+/* package_adopt: of an archive that goes, or lies, as it is: what seen, the plan of its inside, was recognised as: framework, program,
+ * environment, what it was made with. Not its members and settings. */
+int package_adopt(struct package_plan *p, const struct package_plan *seen, struct err *e)
+	_must_check_;
+
 /* package_environment: the CreateModel Environment this plan needs (SAGEMAKER_PROGRAM, settings.env, ...); a new cJSON object. */
 cJSON *package_environment(const struct package_plan *p);
 

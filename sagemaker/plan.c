@@ -131,6 +131,21 @@ int plan_env(struct package_plan *p, const char *name, const char *value, struct
 	return 0;
 }
 
+int package_adopt(struct package_plan *p, const struct package_plan *seen, struct err *e)
+{
+	const cJSON *item;
+
+	p->framework = seen->framework;
+	p->has_code = seen->has_code;
+	memcpy(p->program, seen->program, sizeof(p->program));
+	memcpy(p->made_with, seen->made_with, sizeof(p->made_with));
+	cJSON_ArrayForEach(item, seen->env) {
+		if (plan_env(p, item->string, item->valuestring, e))
+			return -1;
+	}
+	return 0;
+}
+
 void package_plan_free(struct package_plan *p)
 {
 	if (!p)

@@ -119,17 +119,17 @@ static void take_notes(const struct package_plan *in, struct package_plan *p)
 	}
 }
 
-static void take_inside(const char *path, const struct package_plan *in, struct package_plan *p)
+static int take_inside(const char *path, const struct package_plan *in, struct package_plan *p,
+		       struct err *e)
 {
-	p->framework = in->framework;
-	p->has_code = in->has_code;
-	memcpy(p->program, in->program, sizeof(p->program));
-	memcpy(p->made_with, in->made_with, sizeof(p->made_with));
+	if (package_adopt(p, in, e))
+		return -1;
 	take_notes(in, p);
 	if (in->whole && in->framework)
 		check_places(path, in, p);
 	else
 		plan_fail(p, in->why.no, "in '%s': %s", path, in->why.text);
+	return 0;
 }
 
 int ready_lay_out(const struct source *s, const char *name, struct package_plan *p, struct err *e)
@@ -158,11 +158,9 @@ int ready_lay_out(const struct source *s, const char *name, struct package_plan 
 		plan_fail(p, why.no, "in '%s': %s", f->path, why.text);
 		return 0;
 	}
-	if (in->ready)
-		plan_fail(p, EINVAL, "'%s' holds nothing but another archive: unpack it here",
-			  f->path);
-	else
-		take_inside(f->path, in, p);
+	if (!in->ready)
+		return take_inside(f->path, in, p, e);
+	plan_fail(p, EINVAL, "'%s' holds nothing but another archive: unpack it here", f->path);
 	return 0;
 }
 

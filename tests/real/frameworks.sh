@@ -73,7 +73,12 @@ done <<<"$ROWS"
 # A ready archive and a single file of known kinds.
 tar -czf "$MNT/models/ready.tar.gz" -C "$DATA/xgboost-points/json" .
 cp "$DATA/sklearn-points/joblib/model.joblib" "$MNT/models/single.joblib"
-for row in ready:xgboost-points:csv single:sklearn-points:json; do
+# An archive that is complete, as it is and as a link: its container has code to be told of.
+"$SAGEMAKERFS" pack "$DATA/sklearn-points/joblib" -o "$WORLD/packed.tar.gz" >/dev/null
+cp "$WORLD/packed.tar.gz" "$MNT/models/whole.tar.gz"
+sync "$MNT/models/whole"
+ln -s "$(cat "$MNT/models/whole/.sagemaker/uri")" "$MNT/models/pointed"
+for row in ready:xgboost-points:csv single:sklearn-points:json whole:sklearn-points:json pointed:sklearn-points:json; do
 	IFS=: read -r name data form <<<"$row"
 	check "mkdir $name" mkdir "$MNT/endpoints/$name"
 	check_out "$name serves" InService cat "$MNT/endpoints/$name/wait"
