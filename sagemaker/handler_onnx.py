@@ -22,7 +22,7 @@ def input_fn(data, content_type):
     kind = content_type.split(";")[0].strip().lower()
     if kind == "application/x-npy":
         return False, numpy.load(io.BytesIO(data), allow_pickle=False)
-    text = data if isinstance(data, str) else bytes(data).decode("utf-8")
+    text = data if isinstance(data, str) else bytes(data).decode("utf-8-sig")
     if kind == "text/csv":
         return True, [row for row in csv.reader(io.StringIO(text)) if row]
     if kind == "application/json":

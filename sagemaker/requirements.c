@@ -15,7 +15,11 @@ static int read_text(const struct package_plan *p, struct buf *out, struct err *
 		return 0;
 	if (!m->path)
 		return buf_str(out, m->content);
-	return buf_read_file(out, p->dirfd, m->path) ? err_errno(e, "read '%s'", m->path) : 0;
+	if (buf_read_file(out, p->dirfd, m->path))
+		return err_errno(e, "read '%s'", m->path);
+	if (starts_with(buf_cstr(out), "\xef\xbb\xbf")) /* pip reads on behind it, too */
+		buf_remove(out, 3);
+	return 0;
 }
 
 /* '-', '_' and '.' are the same to pip, and upper and lower case. */

@@ -21,30 +21,36 @@ static const struct {
 	const char *magic, *inside;
 	const char *says;
 } rows[] = {
-	{".index",      -8, "\x57\xfb\x80\x8b\x24\x75\x47\xdb", NULL,
-	 "is a training checkpoint" TRAINED													 },
-	{"checkpoint",  0,  "model_checkpoint_path",            NULL,                             "lists training checkpoints" TRAINED              },
-	{".pb",         0,  "\x0a",			     "Placeholder",                    "is a frozen graph of TensorFlow: " SIMPLE_SAVE   },
-	{".pbtxt",      0,  "node {",                           NULL,                             "is a graph of TensorFlow as text: " SIMPLE_SAVE  },
-	{NULL,          4,  "TFL3",			     NULL,
+	{".index",      -8,  "\x57\xfb\x80\x8b\x24\x75\x47\xdb", NULL,
+	 "is a training checkpoint" TRAINED													  },
+	{"checkpoint",  0,   "model_checkpoint_path",            NULL,                             "lists training checkpoints" TRAINED              },
+	{".pb",         0,   "\x0a",			     "Placeholder",                    "is a frozen graph of TensorFlow: " SIMPLE_SAVE   },
+	{".pbtxt",      0,   "node {",                           NULL,                             "is a graph of TensorFlow as text: " SIMPLE_SAVE  },
+	{NULL,          4,   "TFL3",			     NULL,
 	 "is for TensorFlow Lite, of which AWS has no container: export the SavedModel that it was "
-	 "made from, or name a container of your own as \"image\" in sagemaker.json"                                                                },
-	{".weights.h5", 0,  "\x89HDF",                          NULL,
+	 "made from, or name a container of your own as \"image\" in sagemaker.json"                                                                 },
+	{".weights.h5", 0,   "\x89HDF",                          NULL,
 	 "holds the weights of a Keras model without the model: load_weights() into the model, and "
-	 "model.export('DIR/1')"														    },
-	{".params",     0,  "\x12\x01",                         NULL,
+	 "model.export('DIR/1')"														     },
+	{".params",     0,   "\x12\x01",                         NULL,
 	 "holds parameters of MXNet without the network: after net.hybridize() and one forward pass, "
-	 "net.export('model') writes both"													  },
-	{".txt",        0,  "booster[0]:\n",                    NULL,                             "is a dump of the trees for people to read, " DUMP},
-	{".json",       0,  "[",				"\"nodeid\"",                     "is a dump of the trees, " DUMP                   },
-	{".json",       0,  "{",				"\"learner\":{\"generic_param\"",
-	 "is what Booster.save_config() writes, without trees, " DUMP									       },
-	{".tar",        0,  "PK\3\4",                           "data.pkl",
-	 "is what torch.save wrote, under a name that is not looked for: call it *.pth"                                                             },
-	{NULL,          0,  "CBM1",			     NULL,
+	 "net.export('model') writes both"													   },
+	{".txt",        0,   "booster[0]:\n",                    NULL,                             "is a dump of the trees for people to read, " DUMP},
+	{".json",       0,   "[",				"\"nodeid\"",                     "is a dump of the trees, " DUMP                   },
+	{".json",       0,   "{",				"\"learner\":{\"generic_param\"",
+	 "is what Booster.save_config() writes, without trees, " DUMP										},
+	{".tar",        0,   "PK\3\4",                           "data.pkl",
+	 "is what torch.save wrote, under a name that is not looked for: call it *.pth"                                                              },
+	{".zip",        0,   "PK\3\4",                           NULL,
+	 "is a zip archive, and the containers get a tar.gz of the model's files: unzip it here, and remove it"                                      },
+	{".mar",        0,   "PK\3\4",                           NULL,
+	 "is TorchServe's archive: unzip it here, remove it, and add code/inference.py with model_fn"                                                },
+	{".tar",        257, "ustar",                            NULL,
+	 "is a tar archive, and the containers get a tar.gz of the model's files: unpack it here (tar xf), and remove it"                            },
+	{NULL,          0,   "CBM1",			     NULL,
 	 "is CatBoost's, of which AWS has no container: add code/inference.py with model_fn and "
 	 "predict_fn, catboost in code/requirements.txt, and say \"framework\": \"sklearn\" in "
-	 "sagemaker.json"															   },
+	 "sagemaker.json"															    },
 };
 
 #define HEAD ((uint64_t)4096)

@@ -249,7 +249,9 @@ static size_t enter_name(struct walk *w, size_t len, const char *name)
 		return 0;
 	}
 	if (unusable_name(name)) {
-		plan_fail(w->plan, EINVAL, "a file name in '%s' holds control characters",
+		plan_fail(w->plan, EINVAL,
+			  "the name of a file in '%s' holds a line break or another control "
+			  "character: rename it (ls -b shows it)",
 			  len ? w->path : ".");
 		return 0;
 	}
