@@ -45,13 +45,11 @@ static void refuse(struct req *r, const char *what, const char *name)
 	reply_err(r, EPERM);
 }
 
-static void refuse_kind(struct req *r, const char *name)
+static void refuse_kind(struct req *r, const char *name, const char *why)
 {
 	struct err e;
 
-	err_set(&e, EPERM,
-		"cannot create '%s': only files, directories and symbolic links can be made here",
-		name);
+	err_set(&e, EPERM, "cannot create '%s': %s", name, why);
 	mount_fail(r->s->m, node_room(r->node), &e);
 	reply_err(r, EPERM);
 }
@@ -191,7 +189,7 @@ static void op_mknod(fuse_req_t fuse, fuse_ino_t ino, const char *name, mode_t m
 		return;
 	}
 	if (!S_ISREG(mode)) {
-		refuse_kind(r, name);
+		refuse_kind(r, name, "only files, directories and symbolic links can be made here");
 		return;
 	}
 	r->kind = REQ_MKNOD;
@@ -275,10 +273,13 @@ static void op_rename(fuse_req_t fuse, fuse_ino_t ino, const char *name, fuse_in
 
 static void op_link(fuse_req_t fuse, fuse_ino_t ino, fuse_ino_t newino, const char *newname)
 {
+	struct req *r = begin_named(fuse, newino, newname);
+
 	(void)ino;
-	(void)newino;
-	(void)newname;
-	fuse_reply_err(fuse, EPERM);
+	if (r)
+		refuse_kind(r, newname,
+			    "hard links cannot be made here; copy the file (cp), or make a "
+			    "symbolic link (ln -s)");
 }
 
 static void op_create(fuse_req_t fuse, fuse_ino_t ino, const char *name, mode_t mode,

@@ -23,6 +23,7 @@ static const struct {
 	{".svn",								  "version control"  },
 	{"__pycache__",							   "cache"            },
 	{"*.pyc",								 "cache"            },
+	{".cache",								"cache"            },
 	{".ipynb_checkpoints",						    "notebook's copies"},
 	{".DS_Store",							     "file manager's"   },
 	{"._*",								   "file manager's"   },
@@ -42,7 +43,7 @@ static const struct {
 };
 
 /* Whose presence says that a file is not whole yet, though it may have its size already; none is a model's own. */
-static const char *const downloading[] = {"*.aria2", "*.crdownload", "*.filepart"};
+static const char *const downloading[] = {"*.aria2", "*.crdownload", "*.filepart", "*.incomplete"};
 
 struct walk {
 	struct package_plan *plan;
@@ -238,6 +239,19 @@ static bool ignored(const struct walk *w, const char *name)
 	return false;
 }
 
+/* huggingface_hub's cache has each file twice: models--ORG--NAME/blobs/HASH, and a link to it in snapshots/, which is packed. */
+static bool hub_blobs(const struct walk *w, const char *name)
+{
+	char beside[MAX_PATH_LEN + 16];
+	size_t dir = strlen(w->path) - strlen(name);
+
+	if (!streq(name, "blobs") || (fnmatch("models--*/blobs", w->path, 0) != 0 &&
+				      fnmatch("*/models--*/blobs", w->path, 0) != 0))
+		return false;
+	snprintf(beside, sizeof beside, "%.*ssnapshots", (int)dir, w->path);
+	return faccessat(w->out->dirfd, beside, F_OK, 0) == 0;
+}
+
 /* Put name behind the directory's path; 0 when it is not to be walked. */
 static size_t enter_name(struct walk *w, size_t len, const char *name)
 {
@@ -259,7 +273,9 @@ static size_t enter_name(struct walk *w, size_t len, const char *name)
 	if (len)
 		w->path[len] = '/';
 	memcpy(w->path + end - n, name, n + 1);
-	const char *what = ignored(w, name) ? "as sagemaker.json says" : dropping(name);
+	const char *what = ignored(w, name)     ? "as sagemaker.json says"
+			   : hub_blobs(w, name) ? "what snapshots/ links to is packed there"
+						: dropping(name);
 	if (what)
 		plan_note(w->plan, "left out: %s (%s)", w->path, what);
 	else if (is_downloading(name))

@@ -48,6 +48,8 @@ check_match 'and the sentence stands in the nearest error file' '9\.9' cat "$MNT
 check 'an existing one is taken' write_to "$MNT/models/iris/.sagemaker/framework_version" 2.16
 check_match 'and stands in the image' ':2\.16' cat "$MNT/models/iris/.sagemaker/image"
 
+check_errno 'a hard link' EPERM ln "$MNT/models/iris/1/saved_model.pb" "$MNT/models/iris/link"
+check_match 'and the sentence says what to do' "'link'.*cp" cat "$MNT/models/.error"
 check_errno 'mkdir without a model' ENOENT mkdir "$MNT/endpoints/nothing"
 check_match 'says which model is missing' nothing cat "$MNT/endpoints/.error"
 check_errno 'mkdir of a bad name' EINVAL mkdir "$MNT/endpoints/no_such.name"

@@ -162,10 +162,19 @@ static void bad_settings(void **state)
 static void droppings(void **state)
 {
 	static const char *const left_out[] = {
-		".git/config", "__pycache__/x.pyc",      ".ipynb_checkpoints/a.ipynb",
-		".DS_Store",   ".iris.params.swp",       ".iris-0007.params.Ab3dE9",
-		"notes.txt~",  ".~lock.a.ods#",          ".nfs000001",
-		".upload.tmp", "code/__pycache__/m.pyc",
+		".git/config",
+		"__pycache__/x.pyc",
+		".ipynb_checkpoints/a.ipynb",
+		".DS_Store",
+		".iris.params.swp",
+		".iris-0007.params.Ab3dE9",
+		"notes.txt~",
+		".~lock.a.ods#",
+		".nfs000001",
+		".upload.tmp",
+		"code/__pycache__/m.pyc",
+		".cache/huggingface/download/w.metadata",
+		"hub/models--a--b/blobs/0123",
 	};
 	_cleanup_scratch_ struct scratch s;
 
@@ -176,9 +185,14 @@ static void droppings(void **state)
 		scratch_text(&s, left_out[i], "x");
 	assert_int_equal(symlinkat("nowhere", s.fd, ".#lock"), 0);
 	assert_int_equal(mkfifoat(s.fd, "pipe", 0600), 0);
+	assert_int_equal(mkdirat(s.fd, "hub/models--a--b/snapshots", 0700), 0);
+	assert_int_equal(symlinkat("../blobs/0123", s.fd, "hub/models--a--b/snapshots/x.txt"), 0);
 	_cleanup_plan_ struct package_plan *p = model_plan(&s);
-	expect_paths(p, "code/inference.py model-0000.params model-shapes.json model-symbol.json ");
+	expect_paths(
+		p,
+		"code/inference.py hub/models--a--b/snapshots/x.txt model-0000.params model-shapes.json model-symbol.json ");
 	expect_note(p, "left out: .git (version control)");
+	expect_note(p, "left out: hub/models--a--b/blobs (what snapshots/");
 	expect_note(p, "left out: .iris-0007.params.Ab3dE9 (unfinished copy)");
 	expect_note(p, "left out: pipe (not a regular file)");
 
