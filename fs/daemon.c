@@ -65,6 +65,7 @@ static void prepare_process(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* ulimit -f: the write fails, with EFBIG */
 	/* Until the loop takes them; threads made from here on keep them blocked. */
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGTERM);
@@ -144,6 +145,10 @@ int daemon_mount(struct options *o, struct err *e)
 		free(o->source);
 		o->source = source;
 	}
+	if (mountpoint_hides(o->mountpoint))
+		fprintf(stderr,
+			"sagemakerfs: note: '%s' is not empty: what lies in it is hidden until the unmount\n",
+			o->mountpoint);
 	if (!o->foreground)
 		return in_background(o, e);
 	prepare_process();

@@ -430,8 +430,6 @@ int defaults_load(struct endpoints *s, struct err *e)
 	if (journal_get(s->m->journal, KEY_TYPE, &type, e) ||
 	    journal_get(s->m->journal, KEY_COUNT, &count, e))
 		return -1;
-	if (opt->instance_type && images_check_type(opt->instance_type, e))
-		return err_prefix(e, "option instance_type");
 	s->default_count = opt->instance_count > 0 ? (int)opt->instance_count : 1;
 	if (opt->instance_count <= 0 && count && count_check(count, &s->default_count, &ignored))
 		s->default_count = 1;

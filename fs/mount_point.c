@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -102,6 +103,18 @@ static int not_there(const char *path, struct err *e)
 	return err_set(e, ENOENT, "mountpoint '%s' does not exist: run mkdir -p '%s'%s", path, path,
 		       strchr(path, '/') ? ""
 					 : " (and there is no such command: sagemakerfs --help)");
+}
+
+bool mountpoint_hides(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *d = NULL;
+
+	while (dir && (d = readdir(dir)) && (streq(d->d_name, ".") || streq(d->d_name, "..")))
+		;
+	if (dir)
+		closedir(dir);
+	return d;
 }
 
 int mountpoint_check(char **path, struct err *e)

@@ -9,6 +9,8 @@
 /* mountpoint_check: makes *path absolute; a dead mount of ours there is detached. Errors: missing, no directory, a live mount of
  * ours, /dev/fuse missing or closed to us. */
 int mountpoint_check(char **path, struct err *e) _must_check_;
+/* mountpoint_hides: whether something lies in the directory, which a mount on it hides. */
+bool mountpoint_hides(const char *path);
 /* fuse_device_check: /dev/fuse can be opened and, for an ordinary user, fusermount3 is there. Also a row of doctor's. */
 int fuse_device_check(struct err *e) _must_check_;
 

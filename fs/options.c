@@ -4,15 +4,13 @@
 #include <stddef.h>
 
 #include "sagemaker/buf.h"
-#include "sagemaker/s3_bucket.h"
-
-/* With a model's name, its version and "model.tar.gz" after it, the key of an archive stays within S3's 1024 bytes. */
-#define PREFIX_MAX 800
+#include "sagemaker/images.h"
 
 enum kind {
 	KIND_TEXT,        /* char * */
 	KIND_FLAG,        /* bool: name alone */
 	KIND_NO_FLAG,     /* bool: name alone sets false */
+	KIND_TYPE,        /* char *: an instance type */
 	KIND_COUNT,       /* long, from 1 */
 	KIND_SECONDS,     /* long, from 0 */
 	KIND_SIZE,        /* size_t, with K M G */
@@ -46,7 +44,7 @@ static const struct option_row rows[] = {
 	 "account that must own the bucket, 12 digits (default: the caller's)"                                                          },
 	{"kms_key",             KIND_KMS_KEY,     AT(kms_key),         "KEY",
 	 "KMS key (id, alias/NAME or ARN) that encrypts what is written to the bucket"                                                  },
-	{"instance_type",       KIND_TEXT,        AT(instance_type),   "TYPE",
+	{"instance_type",       KIND_TYPE,        AT(instance_type),   "TYPE",
 	 "what mkdir deploys on (default: ml.m5.large)"										 },
 	{"instance_count",      KIND_COUNT,       AT(instance_count),  "N",             "how many of them (default: 1)"                 },
 	{"wait",                KIND_SECONDS,     AT(wait),            "SECONDS",
@@ -168,43 +166,6 @@ static int choice(const char *choices, const char *value)
 	return -1;
 }
 
-static bool is_plain(const char *p)
-{
-	while ((unsigned char)*p >= ' ' && *p != 0x7f && *p != '\\')
-		p++;
-	return !*p;
-}
-
-/* Tools and services normalize empty parts, "." and ".." away; SageMaker would then not find what was uploaded. */
-static bool is_prefix(const char *p)
-{
-	if (strlen(p) > PREFIX_MAX || !is_plain(p))
-		return false;
-	for (size_t n; *p; p += n + (p[n] == '/')) {
-		n = strcspn(p, "/");
-		if (n == 0 || (n <= 2 && strspn(p, ".") >= n))
-			return false;
-	}
-	return true;
-}
-
-static int check_bucket(const char *name, const char *prefix, struct err *e)
-{
-	if (!s3_is_bucket_name(name))
-		return err_set(
-			e, EINVAL,
-			"option 'bucket': '%s' is no bucket name: it takes 3 to 63 of a-z 0-9 - . and begins and "
-			"ends with a letter or digit",
-			name);
-	if (!is_prefix(prefix))
-		return err_set(
-			e, EINVAL,
-			"option 'bucket': '%.100s' is no prefix: it takes up to %d bytes, without empty parts, '.', "
-			"'..', backslashes and control characters",
-			prefix, PREFIX_MAX);
-	return 0;
-}
-
 static int set_bucket(struct options *o, const char *value, struct err *e)
 {
 	_cleanup_free_ char *name = strdup(value);
@@ -218,7 +179,7 @@ static int set_bucket(struct options *o, const char *value, struct err *e)
 			       value);
 	while (ends_with(prefix, "/"))
 		prefix[strlen(prefix) - 1] = '\0';
-	if (check_bucket(name, prefix, e) < 0)
+	if (option_check_bucket(name, prefix, e) < 0)
 		return -1;
 	if (*prefix && set_text(&o->prefix, prefix, e) < 0)
 		return -1;
@@ -247,6 +208,14 @@ static int refuse_value(const struct option_row *row, const char *value, struct 
 
 	return err_set(e, EINVAL, "option '%s' takes %s, not '%s'", row->name,
 		       wants ? wants : row->value, value);
+}
+
+static int set_type(const struct option_row *row, struct options *o, const char *value,
+		    struct err *e)
+{
+	if (images_check_type(value, e) < 0)
+		return err_prefix(e, "option '%s'", row->name);
+	return set_text(member(o, row), value, e);
 }
 
 static int set_account(const struct option_row *row, struct options *o, const char *value,
@@ -317,6 +286,8 @@ static int set_row(const struct option_row *row, struct options *o, const char *
 	switch (row->kind) {
 	case KIND_TEXT:
 		return set_text(member(o, row), value, e);
+	case KIND_TYPE:
+		return set_type(row, o, value, e);
 	case KIND_FLAG:
 	case KIND_NO_FLAG:
 		*(bool *)member(o, row) = row->kind == KIND_FLAG;

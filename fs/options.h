@@ -54,6 +54,8 @@ void options_help(FILE *to);
 typedef int option_set_fn(struct options *o, const char *item, struct err *e);
 int option_file(struct options *o, option_set_fn *set, struct err *e) _must_check_;
 
+/* option_check_bucket: EINVAL with the rule that a bucket's name or the prefix breaks (option_bucket.c). */
+int option_check_bucket(const char *name, const char *prefix, struct err *e) _must_check_;
 /* option_tag: takes "KEY=VALUE" (option_tags.c); EINVAL with the rule it breaks. options.c only. */
 int option_tag(struct options *o, const char *text, struct err *e) _must_check_;
 void option_tags_release(struct options *o);

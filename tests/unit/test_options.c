@@ -162,6 +162,8 @@ static void refusals(void **state)
 		{{"/m", "-o", "wait=-1"},						"option 'wait' takes a number of seconds, not '-1'"  },
 		{{"/m", "-o", "wait"},						   "option 'wait' needs a value"                        },
 		{{"/m", "-o", "ro=1"},						   "option 'ro' takes no value"                         },
+		{{"/m", "-o", "instance_type=m5.large"},
+		 "option 'instance_type': 'm5.large' is no instance type"                                                                     },
 		{{"/m", "-o", "instance_count=0"},
 		 "option 'instance_count' takes a number, 1 or more, not '0'"                                                                 },
 		{{"/m", "-o", "upload_memory=1T"},
