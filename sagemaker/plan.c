@@ -221,8 +221,8 @@ static void choose_named(const struct source *s, const char *name, struct packag
 		return;
 	}
 	p->framework->detect(s, &evidence);
-	plan_note(p, "framework: %s, as " SETTINGS_FILE " says%s%s", p->framework->name,
-		  evidence.len ? "; found " : "", buf_cstr(&evidence));
+	plan_note(p, "framework: %s, as chosen in " SETTINGS_FILE " or .sagemaker/framework%s%s",
+		  p->framework->name, evidence.len ? "; found " : "", buf_cstr(&evidence));
 }
 
 /* An image is given and no row knows what it wants: the files stay as they are. */

@@ -138,7 +138,7 @@ static void two_frameworks(void **state)
 	_cleanup_plan_ struct package_plan *said = model_plan(&s);
 	assert_string_equal(said->framework->name, "mxnet");
 	assert_true(said->whole);
-	expect_note(said, "as sagemaker.json says");
+	expect_note(said, "as chosen in sagemaker.json");
 	scratch_text(&s, "sagemaker.json", "{\"framework\": \"caffe\"}");
 	_cleanup_plan_ struct package_plan *other = model_plan(&s);
 	expect_refused(other, EINVAL, "known are tensorflow mxnet");
