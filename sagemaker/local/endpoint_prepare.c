@@ -44,7 +44,7 @@ int variant_choose(struct variant *v, struct err *e)
 		return err_set(
 			e, EINVAL,
 			"the local backend cannot run the image '%s': it runs AWS's TensorFlow, MXNet, PyTorch, scikit-learn, "
-			"XGBoost and Hugging Face inference images by their URIs",
+			"XGBoost and Hugging Face inference images by their URIs; deploy it with AWS (a mount of aws:REGION)",
 			uri);
 	if (runtime_server(image.framework, v->server, e) < 0)
 		return -1;

@@ -70,17 +70,20 @@ static void after_locked(struct instance *i, long ms, void (*fn)(void *))
 	}
 }
 
-/* The sentence of AWS and the model server's own last words. */
+/* The sentence of AWS and the model server's own last words, the very last first: a model server ends with its reason. */
 static void fail_with_log_locked(struct instance *i, const char *what)
 {
 	char reason[1025];
 	_cleanup_buf_ struct buf lines = BUF_INIT(2048);
 	int n = snprintf(reason, sizeof reason, NOT_HEALTHY "%s", i->variant->name, what);
 
-	instance_last_lines(i, sizeof reason - (size_t)n - 14, &lines);
-	if (lines.len)
-		snprintf(reason + n, sizeof reason - (size_t)n, " Last lines: %s",
-			 buf_cstr(&lines));
+	instance_last_lines(i, sizeof reason - (size_t)n - 26, &lines);
+	const char *all = buf_cstr(&lines), *last = strrchr(all, '\n');
+	if (last && last[1])
+		snprintf(reason + n, sizeof reason - (size_t)n, " It said: %s; Last lines: %.*s",
+			 last + 1, (int)(last - all), all);
+	else if (lines.len)
+		snprintf(reason + n, sizeof reason - (size_t)n, " Last lines: %s", all);
 	deployment_fail_locked(i->variant->dep, reason);
 }
 

@@ -202,6 +202,7 @@ def test_crash_at_start():
     assert reason.startswith("The primary container for production variant AllTraffic did not pass the ping health check. "
                              "Please check CloudWatch logs for this endpoint."), reason
     assert "exit code 3" in reason and "Last lines: " in reason and len(reason) <= 1024, reason
+    assert " It said: the model asked for a crash at start; Last lines: " in reason, reason
     assert code_of(invoke, "crash") == "ValidationError"
     B.client("sagemaker").delete_endpoint(EndpointName="crash")
     await_status("crash", "gone")

@@ -170,7 +170,8 @@ class Handlers(unittest.TestCase):
         server = self.start("import no_such_module")
         self.assertEqual(server.wait(), 1)
         self.assertEqual(server.last_error(), "cannot import code/inference.py: ModuleNotFoundError: "
-                                              "No module named 'no_such_module'")
+                                              "No module named 'no_such_module': put it into code/, or "
+                                              "name its package in code/requirements.txt")
 
     def test_requirements(self):
         code = ("import colours, sys\n"

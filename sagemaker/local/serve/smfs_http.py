@@ -78,8 +78,18 @@ def flush():
             pass
 
 
+def with_advice(text):
+    """What the container lacks can be installed, unless it is the model's own script."""
+    lacks = re.search(r"No module named '(\w+)", text)
+    script = os.environ.get("SAGEMAKER_PROGRAM", "inference").partition(".")[0]
+    if not lacks or lacks.group(1) in (script, "inference"):
+        return text
+    return "%s: put it into code/, or name its package in code/requirements.txt" % text
+
+
 def fail(text):
     """Ends the process; the last line of stderr becomes the FailureReason."""
+    text = with_advice(text)
     flush()
     write(2, one_line(text) + "\n")
     os._exit(1)
