@@ -272,17 +272,19 @@ static bool is_call(const struct request *r, const char *operation)
 	return streq(operation, name);
 }
 
-/* The row that this call meets, or NULL. Counts. */
+/* The first row that this call meets, or NULL. All count it. */
 static struct fault *meet_locked(struct faults *f, const struct request *r, bool before)
 {
+	struct fault *met = NULL;
+
 	for (struct fault *row = f->rows; row; row = row->next) {
 		if (!is_call(r, row->operation) || is_before(row) != before)
 			continue;
 		row->seen++;
-		if (!row->nth || row->seen == (unsigned)row->nth)
-			return row;
+		if (!met && (!row->nth || row->seen == (unsigned)row->nth))
+			met = row;
 	}
-	return NULL;
+	return met;
 }
 
 bool faults_before(struct faults *f, struct request *r)
@@ -292,6 +294,7 @@ bool faults_before(struct faults *f, struct request *r)
 	const struct fault *row = meet_locked(f, r, true);
 	if (!row)
 		return false;
+	(void)meet_locked(f, r, false); /* a call that was not made is one all the same */
 	const char *code = cJSON_GetStringValue(cJSON_GetObjectItem(row->json, "code"));
 	const char *message = cJSON_GetStringValue(cJSON_GetObjectItem(row->json, "message"));
 	reply_error(r, (unsigned)number_of(row->json, "arg", 500), code ? code : "InternalFailure",

@@ -4,6 +4,7 @@ import os
 import subprocess
 import time
 
+from botocore.exceptions import BotoCoreError, ClientError
 from harness import B, error_of
 
 SERVICES = {
@@ -54,6 +55,28 @@ def test_every_call_can_fail():
                     assert (e["Error"]["Code"], e["Error"]["Message"]) == ("AskedFor" + call, "for " + call), e
     finally:
         put_table([])
+
+
+def test_each_row_counts_every_call():
+    """Rows for the first, second and third call of one operation, in whatever order: a call that one row fails counts for all."""
+    def row(nth, action, **more):
+        return {"operation": "ListModels", "nth": nth, "action": action} | more
+    rows = [row(1, "status", arg=418, code="First"), row(2, "reset"), row(3, "status", arg=418, code="Third")]
+    for table in (rows, rows[::-1]):
+        put_table([])
+        put_table(table)
+        client = B.client("sagemaker", retries={"total_max_attempts": 1})
+        said = []
+        for _ in range(4):
+            try:
+                client.list_models()
+                said.append("")
+            except ClientError as e:
+                said.append(e.response["Error"]["Code"])
+            except BotoCoreError:
+                said.append("reset")
+        assert said == ["First", "reset", "Third", ""], said
+    put_table([])
 
 
 def test_mistakes_are_told():
