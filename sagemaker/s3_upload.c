@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "sagemaker/aws_errors.h"
 #include "sagemaker/hash.h"
 #include "sagemaker/s3_upload_internal.h"
 #include "sagemaker/sigv4.h"
@@ -229,11 +230,20 @@ static int create_headers(const struct s3_upload *u, struct s3_call *c, struct e
 	return u->full_object ? s3_call_header(c, "x-amz-checksum-type", "FULL_OBJECT", e) : 0;
 }
 
+/* An attempt whose reply was lost may have begun another one, which would stay for ever. Not being permitted to list them is no
+ * reason to upload nothing. */
+static void sweep_lost(struct s3_upload *u)
+{
+	struct err ignored;
+
+	if (s3_multipart_sweep(u->a, &u->bucket, u->key, u->id, u->cancel, &ignored))
+		err_clear(&ignored);
+}
+
 static int create(struct s3_upload *u, struct err *e)
 {
 	struct s3_call c _cleanup_s3_call_;
 	struct http_resp r _cleanup_http_resp_ = {0};
-	struct err lost;
 
 	if (s3_call_init(&c, u->a, "POST", &u->bucket, u->key, e) || create_headers(u, &c, e))
 		return -1;
@@ -241,10 +251,8 @@ static int create(struct s3_upload *u, struct err *e)
 	c.q.cancel = u->cancel;
 	if (s3_call_run(&c, u->a, "begin to upload", &r, e) || read_created(u, &c, &r, e))
 		return -1;
-	/* An attempt whose reply was lost may have begun another one, whose parts would be billed for ever. Not being
-	 * permitted to list them is no reason to upload nothing. */
-	if (r.attempts > 1 && s3_multipart_sweep(u->a, &u->bucket, u->key, u->id, u->cancel, &lost))
-		err_clear(&lost);
+	if (r.attempts > 1)
+		sweep_lost(u);
 	return 0;
 }
 
@@ -260,6 +268,8 @@ static int begin(struct s3_upload *u, struct err *e)
 		if (create(u, &own) == 0)
 			goto begun;
 	}
+	if (own.http && aws_may_have_acted(&own)) /* and somebody is there to be asked */
+		sweep_lost(u);
 	if (e)
 		*e = own;
 	return -1;

@@ -185,5 +185,14 @@ while read -r call action who; do
 	check "$what: nothing is left" wait_until 20 no_objects "u$n"
 done <<<"$UPLOADS"
 
+# An upload begins, its reply is lost, and all that is asked again fails: what has begun does not stay.
+fault "$(jq -nc '[{operation: "CreateMultipartUpload", nth: 1, action: "reset"},
+	(range(2; 100) | {operation: "CreateMultipartUpload", nth: ., action: "status", arg: 500})]')"
+cp -rT "$WORLD/export-big" "$MNT/models/begun"
+check_not 'an upload whose beginning was lost fails' timeout 60 sync "$MNT/models/begun"
+check 'its model goes' rm -r "$MNT/models/begun"
+fault '[]'
+check 'and nothing is left' wait_until 20 no_objects begun
+
 check 'unmount' mount_stop
 done_testing
