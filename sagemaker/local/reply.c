@@ -143,6 +143,15 @@ void utf8_clean(char *s, size_t n)
 	}
 }
 
+/* Of a bucket, signed for another region than the backend's: clients sign anew for the one that the answer names. */
+static bool s3_elsewhere(const struct request *r, const char *code)
+{
+	bool bucket = r->virtual_host || (*r->path == '/' && r->path[1]);
+
+	return r->protocol == PROTO_S3 && bucket && *r->auth.region &&
+	       streq(code, "AuthorizationHeaderMalformed") && !streq(r->auth.region, r->be->region);
+}
+
 static void s3_error(struct request *r, struct buf *b, const char *code, const char *text)
 {
 	buf_printf(b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>",
@@ -150,7 +159,10 @@ static void s3_error(struct request *r, struct buf *b, const char *code, const c
 	xml_text(b, text, strlen(text));
 	buf_str(b, "</Message><Resource>");
 	xml_text(b, r->path, strlen(r->path));
-	buf_printf(b, "</Resource><RequestId>%s</RequestId><HostId>%s</HostId></Error>", r->id,
+	buf_str(b, "</Resource>");
+	if (s3_elsewhere(r, code))
+		buf_printf(b, "<Region>%s</Region>", r->be->region);
+	buf_printf(b, "<RequestId>%s</RequestId><HostId>%s</HostId></Error>", r->id,
 		   r->be->host_id);
 }
 
@@ -242,6 +254,8 @@ void reply_error(struct request *r, unsigned status, const char *code, const cha
 		utf8_clean(text.data, text.len);
 	error_body(r, &body, code, buf_cstr(&text));
 	reply_body(r, status, types[r->protocol], &body);
+	if (s3_elsewhere(r, code))
+		reply_header(r, "x-amz-bucket-region", "%s", r->be->region);
 	if (r->protocol == PROTO_RUNTIME)
 		reply_header(r, "x-amzn-ErrorType",
 			     "%s:http://internal.amazon.com/coral/com.amazon.sagemaker/", code);

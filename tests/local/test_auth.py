@@ -28,6 +28,10 @@ def test_signature_refusals():
     c = boto3.client("s3", endpoint_url=B.url, region_name="eu-west-1", aws_access_key_id=B.run["access_key"],
                      aws_secret_access_key=B.run["secret_key"])
     assert code_of(c.list_buckets) == "AuthorizationHeaderMalformed"
+    # Of a bucket the answer says where it is, by which boto3, s3cmd and others sign anew.
+    c.put_object(Bucket="models", Key="from elsewhere", Body=b"x")
+    assert c.head_object(Bucket="models", Key="from elsewhere")["ContentLength"] == 1
+    assert c.head_bucket(Bucket="models")["BucketRegion"] == "us-east-1"
 
 
 def test_tampered_requests():
