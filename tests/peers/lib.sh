@@ -8,6 +8,7 @@
 #   start_server LOG COMMAND...        # in the background, ended by pid at the end
 #   wait_for_port PORT
 #   serve_here                         # our local backend, its environment exported
+#   saved_model ARCHIVE                # enough for the echo model server
 #   count_lines COMMAND...             # its lines count; one that ends badly or prints none is a failure
 #   done_testing
 
@@ -40,6 +41,12 @@ serve_here() {
 	wait_until 30 grep -q '^export SAGEMAKER_USER_CONFIG_OVERRIDE' "$WORLD/serve.out"
 	eval "$(cat "$WORLD/serve.out")"
 	export AWS_EC2_METADATA_DISABLED=true
+}
+
+saved_model() {
+	mkdir -p "$WORLD/saved_model/export/Servo/1"
+	echo graph >"$WORLD/saved_model/export/Servo/1/saved_model.pb"
+	tar -C "$WORLD/saved_model" -czf "$1" export
 }
 
 wait_for_port() {

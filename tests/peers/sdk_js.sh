@@ -12,8 +12,6 @@ done
 # A module finds packages beside its own file.
 ln -s "$("$TESTS_DIR/node_modules" aws "${packages[@]}")" "$WORLD/node_modules"
 cp "$PEERS_DIR/sdk_js.mjs" "$WORLD/"
-mkdir -p "$WORLD/model/export/Servo/1"
-echo graph >"$WORLD/model/export/Servo/1/saved_model.pb"
-tar -C "$WORLD/model" -czf "$WORLD/model.tar.gz" export
+saved_model "$WORLD/model.tar.gz"
 count_lines node --no-warnings "$WORLD/sdk_js.mjs" "$WORLD/model.tar.gz"
 done_testing
