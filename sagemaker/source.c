@@ -103,7 +103,10 @@ static int add_file(struct walk *w, const struct stat *st, struct err *e)
 	if (!path)
 		return err_set(e, ENOMEM, "read the model: out of memory");
 	struct source_file *f = &s->files[s->n++];
-	*f = (struct source_file){path, (uint64_t)st->st_size, st->st_mode & 07777, st->st_mtime};
+	*f = (struct source_file){.path = path,
+				  .size = (uint64_t)st->st_size,
+				  .mode = st->st_mode & 07777,
+				  .mtime = st->st_mtime};
 	file_key_of(st, &f->key);
 	return 0;
 }
@@ -242,14 +245,13 @@ static bool ignored(const struct walk *w, const char *name)
 /* huggingface_hub's cache has each file twice: models--ORG--NAME/blobs/HASH, and a link to it in snapshots/, which is packed. */
 static bool hub_blobs(const struct walk *w, const char *name)
 {
-	char beside[MAX_PATH_LEN + 16];
 	size_t dir = strlen(w->path) - strlen(name);
 
 	if (!streq(name, "blobs") || (fnmatch("models--*/blobs", w->path, 0) != 0 &&
 				      fnmatch("*/models--*/blobs", w->path, 0) != 0))
 		return false;
-	snprintf(beside, sizeof beside, "%.*ssnapshots", (int)dir, w->path);
-	return faccessat(w->out->dirfd, beside, F_OK, 0) == 0;
+	_cleanup_free_ char *beside = str_printf("%.*ssnapshots", (int)dir, w->path);
+	return beside && faccessat(w->out->dirfd, beside, F_OK, 0) == 0;
 }
 
 /* Put name behind the directory's path; 0 when it is not to be walked. */

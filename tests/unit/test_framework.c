@@ -235,7 +235,7 @@ static void links_and_names(void **state)
 	}
 	scratch_text(&s, "a\nb", "x");
 	_cleanup_plan_ struct package_plan *name = model_plan(&s);
-	expect_refused(name, EINVAL, "control characters");
+	expect_refused(name, EINVAL, "control character");
 }
 
 /* Two files for one place, and a file where a directory must be. */
