@@ -79,11 +79,13 @@ static void fail_with_log_locked(struct instance *i, const char *what)
 
 	instance_last_lines(i, sizeof reason - (size_t)n - 26, &lines);
 	const char *all = buf_cstr(&lines), *last = strrchr(all, '\n');
-	if (last && last[1])
-		snprintf(reason + n, sizeof reason - (size_t)n, " It said: %s; Last lines: %.*s",
-			 last + 1, (int)(last - all), all);
-	else if (lines.len)
+	if (last && last[1]) {
+		lines.data[last - all] = '\0';
+		snprintf(reason + n, sizeof reason - (size_t)n, " It said: %s; Last lines: %s",
+			 last + 1, all);
+	} else if (lines.len) {
 		snprintf(reason + n, sizeof reason - (size_t)n, " Last lines: %s", all);
+	}
 	deployment_fail_locked(i->variant->dep, reason);
 }
 
