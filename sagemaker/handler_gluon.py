@@ -32,7 +32,7 @@ class Several:
 
 class Network(mxnet.gluon.Block):
     def __init__(self, symbols):
-        super().__init__()
+        super(Network, self).__init__()  # there are images with Python 2
         self.symbols = symbols
 
     def forward(self, data):
