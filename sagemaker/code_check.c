@@ -41,28 +41,6 @@ static const struct {
 	 "boto3 botocore tqdm yaml sagemaker_inference sagemaker_huggingface_inference_toolkit "            },
 };
 
-/* Modules whose package is called otherwise. */
-static const struct {
-	const char *module, *package;
-} packages[] = {
-	{"sklearn",     "scikit-learn"          },
-	{"PIL",         "pillow"                },
-	{"cv2",         "opencv-python"         },
-	{"cv2",         "opencv-python-headless"},
-	{"yaml",        "pyyaml"                },
-	{"skimage",     "scikit-image"          },
-	{"bs4",         "beautifulsoup4"        },
-	{"dateutil",    "python-dateutil"       },
-	{"dotenv",      "python-dotenv"         },
-	{"faiss",       "faiss-cpu"             },
-	{"tensorflow",  "tensorflow-cpu"        },
-	{"onnxruntime", "onnxruntime-gpu"       },
-	{"xgboost",     "xgboost-cpu"           },
-	{"attr",        "attrs"                 },
-	{"jwt",         "pyjwt"                 },
-	{"google",      "protobuf"              },
-};
-
 struct looking {
 	struct package_plan *p;
 	const char *entry; /* path in the archive */
@@ -180,24 +158,13 @@ static bool code_has_module(const struct package_plan *p, const char *module)
 	return has_below(p, "code/", module) || has_below(p, "code/lib/", module);
 }
 
-static int is_required(const struct package_plan *p, const char *module, bool *is, struct err *e)
-{
-	if (requirements_name(p, module, is, e) || *is)
-		return *is ? 0 : -1;
-	for (size_t i = 0; i < ARRAY_SIZE(packages) && !*is; i++)
-		if (streq(packages[i].module, module) &&
-		    requirements_name(p, packages[i].package, is, e))
-			return -1;
-	return 0;
-}
-
 static int take_import(struct looking *l, const char *path, const char *module, struct err *e)
 {
 	bool required = false;
 
 	if (container_has(l->p, module) || code_has_module(l->p, module))
 		return 0;
-	if (is_required(l->p, module, &required, e))
+	if (requirements_module(l->p, module, &required, e))
 		return -1;
 	if (!required)
 		plan_note(

@@ -61,6 +61,40 @@ int requirements_name(const struct package_plan *p, const char *package, bool *n
 	return 0;
 }
 
+/* Modules whose package is called otherwise. */
+static const struct {
+	const char *module, *package;
+} packages[] = {
+	{"sklearn",     "scikit-learn"          },
+	{"PIL",         "pillow"                },
+	{"cv2",         "opencv-python"         },
+	{"cv2",         "opencv-python-headless"},
+	{"yaml",        "pyyaml"                },
+	{"skimage",     "scikit-image"          },
+	{"bs4",         "beautifulsoup4"        },
+	{"dateutil",    "python-dateutil"       },
+	{"dotenv",      "python-dotenv"         },
+	{"faiss",       "faiss-cpu"             },
+	{"tensorflow",  "tensorflow-cpu"        },
+	{"onnxruntime", "onnxruntime-gpu"       },
+	{"xgboost",     "xgboost-cpu"           },
+	{"attr",        "attrs"                 },
+	{"jwt",         "pyjwt"                 },
+	{"google",      "protobuf"              },
+	{"imblearn",    "imbalanced-learn"      },
+};
+
+int requirements_module(const struct package_plan *p, const char *module, bool *is, struct err *e)
+{
+	if (requirements_name(p, module, is, e) || *is)
+		return *is ? 0 : -1;
+	for (size_t i = 0; i < ARRAY_SIZE(packages) && !*is; i++)
+		if (streq(packages[i].module, module) &&
+		    requirements_name(p, packages[i].package, is, e))
+			return -1;
+	return 0;
+}
+
 /* "[a,b]", then nothing, a condition, a URL or a marker. */
 static const char *judge_rest(const char *s)
 {

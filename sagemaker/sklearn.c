@@ -41,7 +41,7 @@ static int check_modules(struct flat *l, struct err *e)
 		at += n + 1;
 		for (size_t i = 0; i < ARRAY_SIZE(common); i++)
 			known = known || streq(one, common[i]);
-		if (!known && requirements_name(l->plan, one, &known, e))
+		if (!known && requirements_module(l->plan, one, &known, e))
 			return -1;
 		_cleanup_free_ char *module = str_printf("code/%s.py", one);
 		_cleanup_free_ char *package = str_printf("code/%s/__init__.py", one);
