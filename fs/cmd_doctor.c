@@ -52,7 +52,7 @@ static int check_runtimes(struct doctor *d, struct buf *out, struct err *e)
 	return err_set(
 		e, ENOENT,
 		"no runtime is installed, so no model can run here: run scripts/runtimes tensorflow mxnet, or those "
-		"that you need of these, sklearn, xgboost and pytorch");
+		"that you need of these, sklearn, xgboost, pytorch and huggingface");
 }
 
 static int check_sandbox(struct doctor *d, struct buf *out, struct err *e)
