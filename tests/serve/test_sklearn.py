@@ -182,6 +182,8 @@ class Sklearn(harness.Trained):
             ("", SCRIPT, "cannot load the model: NotImplementedError: Please provide a model_fn implementation."),
             ("import no_such_module", SCRIPT, "cannot import the user's module 'inference' of "),
             (None, SCRIPT, "No module named 'inference'"),
+            ("def model_fn(d):\n    import no_such.part", dict(SCRIPT, SAGEMAKERFS_FRAMEWORK_VERSION="0.23-1"),
+             "No module named 'no_such': put it into code/, or name its package in code/requirements.txt"),
             ("def model_fn(d):\n    raise ValueError('not mine')", SCRIPT,
              "cannot load the model: ValueError: not mine"),
             ("def model_fn(d):\n    raise ValueError('not mine')", dict(SCRIPT, SAGEMAKERFS_FRAMEWORK_VERSION="0.23-1"),

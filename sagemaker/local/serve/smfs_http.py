@@ -80,11 +80,12 @@ def flush():
 
 def with_advice(text):
     """What the container lacks can be installed, unless it is the model's own script."""
-    lacks = re.search(r"No module named '(\w+)", text)
+    lacks = re.search(r"No module named '(\w+)[^']*'", text)
     script = os.environ.get("SAGEMAKER_PROGRAM", "inference").partition(".")[0]
     if not lacks or lacks.group(1) in (script, "inference"):
         return text
-    return "%s: put it into code/, or name its package in code/requirements.txt" % text
+    # what else was to be said, that another version of the framework may do, is not what is wrong
+    return "%s: put it into code/, or name its package in code/requirements.txt" % text[:lacks.end()]
 
 
 def fail(text):
