@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "fs/sending.h"
+#include "sagemaker/aws_errors.h"
 
 #define PUBLISH_TRIES 4
 
@@ -193,6 +194,21 @@ static int published(struct commit *c, struct manifest *made, const char *etag, 
 	return c->conflict ? conflict_fail(c, e) : 0;
 }
 
+/* A write that was not answered, or refused only when it was sent again, may have been done: an archive that the manifest names now
+ * must stay. 0: it is published. */
+static int look_after(struct commit *c, struct err *e)
+{
+	struct err late = {0};
+	int r = aws_may_have_acted(e) ? reread(c, &late) : 0;
+
+	if (r > 0) {
+		err_clear(e);
+		return 0;
+	}
+	c->unsure = r < 0 || e->http == 0;
+	return err_prefix(e, "cannot publish model '%s'", c->md->name);
+}
+
 int commit_publish(struct commit *c, struct err *e)
 {
 	char etag[128] = "";
@@ -207,7 +223,7 @@ int commit_publish(struct commit *c, struct err *e)
 		if (put(c, &made, etag, e) == 0)
 			return published(c, made, etag, e);
 		if (!catalog_overtaken(e))
-			return err_prefix(e, "cannot publish model '%s'", c->md->name);
+			return look_after(c, e);
 		int r = reread(c, e);
 		if (r)
 			return r < 0 ? -1 : 0;

@@ -100,7 +100,9 @@ void commit_finish(struct commit *c, int r)
 	commit_files_finish(c, r);
 	if (c->files)
 		return;
-	if (c->uploaded)
+	if (c->uploaded && c->unsure)
+		sending_forget(c->md);
+	else if (c->uploaded)
 		abandon(c);
 	else if (c->sent)
 		sending_published(c->md);

@@ -502,6 +502,7 @@ struct commit {
 	char etag[128];
 	bool sent;       /* this commit made the archive of md->sending */
 	bool uploaded;   /* ... and no manifest names it yet */
+	bool unsure;     /* ... as far as is known: whether it does, the service has not said */
 	bool conflict;   /* another version was published: ours is not to be the current one */
 	bool files;      /* no archive: key is a prefix */
 	cJSON *data;     /* of an upload of files: the journal's row */

@@ -377,6 +377,11 @@ void sending_published(struct model *md)
 	sending_release(s);
 }
 
+void sending_forget(struct model *md)
+{
+	sending_release(take(md));
+}
+
 static int abandon(struct sending *s, struct cancel *c, struct err *e)
 {
 	struct mount *m = mount_of(s);

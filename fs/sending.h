@@ -41,6 +41,8 @@ void sending_close(struct sending *s, struct cancel *c, bool failed);
 int sending_finish(struct sending *s, struct package_plan *plan, struct cancel *c,
 		   bool (*may_go_on)(void *arg), void *arg, struct bundle_output *out,
 		   struct s3_object *object, struct err *e) _must_check_;
+/* sending_forget: nobody knows whether a manifest names it: the journal's row stays, and the next mount looks. */
+void sending_forget(struct model *md);
 /* sending_published: a manifest names it, or the object was taken away: nothing is left to be undone. */
 void sending_published(struct model *md);
 /* sending_abandon: md's, if it has one, is not wanted any more: nothing of it stays at the service, or else in the journal. Neither a

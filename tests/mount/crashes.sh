@@ -194,5 +194,12 @@ check 'its model goes' rm -r "$MNT/models/begun"
 fault '[]'
 check 'and nothing is left' wait_until 20 no_objects begun
 
+# The manifest is written, its reply is lost, and all that is asked again fails: the archive that it names stays.
+fault "$(jq -nc '[{operation: "PutObject", nth: 1, action: "reset"}, (range(2; 100) | {operation: "PutObject", nth: ., action: "status", arg: 500})]')"
+cp -rT "$WORLD/export-big" "$MNT/models/named"
+check 'a publication whose reply was lost: sync' timeout 60 sync "$MNT/models/named"
+fault '[]'
+check 'one archive, and the manifest' wait_until 20 one_archive named
+
 check 'unmount' mount_stop
 done_testing
