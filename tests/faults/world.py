@@ -205,17 +205,24 @@ class Account:
         prefix = f"model/{name}/" if name else "model/"
         return [(u["Key"], u["UploadId"]) for u in self.s3.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix).get("Uploads", [])]
 
+    def content(self, key):
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
     def published(self, name):
-        """What the current version's archive holds, under the user's own paths."""
+        """What the current version's archive holds, or the objects do that it has instead, under the user's own paths."""
         version = self.current(name)
-        body = self.s3.get_object(Bucket=self.bucket, Key=version["key"])["Body"].read()
+        out = {"sagemaker.json": (hashlib.sha256(version["settings"].encode()).hexdigest(), False)} if version.get("settings") else {}
+        if version["key"].endswith("/"):
+            return out | {m["path"]: (hashlib.sha256(self.content(version["key"] + m["archive"])).hexdigest(), bool(int(m["mode"]) & 0o111))
+                          for m in version["members"] if m.get("path")}
+        body = self.content(version["key"])
         inside = {}
         with tarfile.open(fileobj=io.BytesIO(body)) as t:
             for m in t:
                 if m.isfile():
                     assert m.name not in inside, f"{m.name} is there twice"
                     inside[m.name] = (hashlib.sha256(t.extractfile(m).read()).hexdigest(), bool(m.mode & 0o111))
-        return {m["path"]: inside[m["archive"]] for m in version["members"] if m.get("path")}
+        return out | {m["path"]: inside[m["archive"]] for m in version["members"] if m.get("path")}
 
     def differs(self, name, source):
         """'' when the published archive is the source; else what is not."""
