@@ -2,7 +2,6 @@
 #include "fs/events.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "sagemaker/util.h"
 
@@ -21,14 +20,10 @@ void events_release(struct events *ev)
 
 char *events_line(const char *text)
 {
-	struct timespec now;
-	struct tm tm;
 	char time[32];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(time, sizeof time, "%Y-%m-%dT%H:%M:%S", &tm);
-	char *line = str_printf("%s.%03ldZ %s\n", time, now.tv_nsec / 1000000, text);
+	now_text(time);
+	char *line = str_printf("%s %s\n", time, text);
 
 	for (char *c = line; c && c[0] && c[1]; c++) {
 		if (*c == '\n')

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define LOG_FILE "log"
 #define LOG_OLD  "log.1"
@@ -84,18 +83,13 @@ static void flatten(char *s)
 void log_line(struct log *l, enum log_level level, const char *room, const char *fmt, ...)
 {
 	static const char *const words[] = {"error", "warning", "info", "debug"};
-	char line[4096];
-	struct timespec now;
-	struct tm tm;
+	char line[4096], now[32];
 	va_list ap;
 
 	if (!l || level > l->level)
 		return;
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	size_t n = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &tm);
-	n += (size_t)snprintf(line + n, sizeof line - n, ".%03ldZ %s %s: ", now.tv_nsec / 1000000,
-			      words[level], room);
+	now_text(now);
+	size_t n = (size_t)snprintf(line, sizeof line, "%s %s %s: ", now, words[level], room);
 	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof line - n - 1, fmt, ap);
 	va_end(ap);

@@ -256,7 +256,7 @@ static void introduce(const struct variant *v, int log)
 {
 	char now[32];
 
-	log_now(now);
+	now_text(now);
 	dprintf(log, "sagemakerfs: %s image %s served by %s %s (%s)\n", now,
 		member_string(model_of(v), "Image"), v->runtime.framework, v->runtime.version,
 		v->runtime.dir);

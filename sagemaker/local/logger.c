@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define LOG_MAX ((off_t)8 << 20)
 
@@ -50,18 +49,6 @@ void logger_free(struct logger *l)
 	free(l);
 }
 
-void log_now(char out[32])
-{
-	struct timespec now;
-	struct tm tm;
-	char day[24];
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out, 32, "%s.%03uZ", day, (unsigned)(now.tv_nsec / 1000000) % 1000);
-}
-
 static void rotate_locked(struct logger *l)
 {
 	renameat(l->dirfd, "log", l->dirfd, "log.1");
@@ -92,7 +79,7 @@ static void write_line(struct logger *l, const char *level, const char *fields, 
 {
 	char line[2048 + 512], now[32];
 
-	log_now(now);
+	now_text(now);
 	size_t n = (size_t)snprintf(line, 512, "time=%s level=%s %s", now, level, fields);
 	n = MIN(n, (size_t)511);
 	if (text) {

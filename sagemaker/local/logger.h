@@ -27,7 +27,4 @@ struct logged_call {
 /* logger_call: one line of a call that was answered; level by its status. */
 void logger_call(struct logger *l, const struct logged_call *c);
 
-/* log_now: "2026-11-23T17:55:00.123Z" of now; out has 32 bytes. */
-void log_now(char out[32]);
-
 #endif

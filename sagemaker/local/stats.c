@@ -131,7 +131,7 @@ static void publish(struct stats *s, cJSON *j)
 {
 	char now[32], *text;
 
-	log_now(now);
+	now_text(now);
 	cJSON_AddStringToObject(j, "time", now);
 	cJSON_AddNumberToObject(j, "pid", getpid());
 	cJSON_AddNumberToObject(j, "uptime_seconds", (double)(long)(time_mono() - s->began));
