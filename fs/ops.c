@@ -60,7 +60,11 @@ static void op_init(void *data, struct fuse_conn_info *c)
 
 	c->want |= c->capable &
 		   (FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-		    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ);
+		    FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ | FUSE_CAP_EXPLICIT_INVAL_DATA);
+	/* We say what the kernel's cached pages are of. By itself it drops them whenever attributes have changed, also between its copying of a
+	 * write into a page and our getting it: a reader in between brings the older page back, which then stays. */
+	if (c->want & FUSE_CAP_EXPLICIT_INVAL_DATA)
+		c->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
 	/* Written data must be with us when write(2) returns: append, checks at write and the commit count on it. */
 	c->want &= ~(unsigned)(FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_HANDLE_KILLPRIV);
 	c->max_write = 1 << 20;

@@ -49,6 +49,14 @@ void tree_invalidate_node(struct mount *m, struct node *n)
 	queue_notice(m, n, NULL);
 }
 
+void tree_expire_attributes(struct mount *m, const struct node *n)
+{
+	struct session *s = m->fuse;
+
+	if (s && atomic_load(&s->mounted))
+		fuse_lowlevel_notify_inval_inode(s->se, n->id, -1, 0);
+}
+
 struct pollwake {
 	struct session *s;
 	struct fuse_pollhandle *ph;

@@ -121,8 +121,7 @@ bool file_writer_locked(struct model *md, struct buf *path)
 	return false;
 }
 
-/* What the kernel cached of n is still true when the model's view has not changed since. */
-static unsigned keep_cache(struct node *n)
+static bool view_is_same(struct node *n)
 {
 	struct entry *en = entry_of(n);
 	const struct model *md = model_of(n);
@@ -130,7 +129,17 @@ static unsigned keep_cache(struct node *n)
 	bool same = en->epoch == md->epoch;
 
 	en->epoch = md->epoch;
-	return same ? OPEN_KEEP_CACHE : 0;
+	return same;
+}
+
+/* What the kernel cached of n is still true when the model's view has not changed since. Else it must not cut what is read from
+ * now on at the size that it knew. */
+static unsigned keep_cache(struct node *n)
+{
+	if (view_is_same(n))
+		return OPEN_KEEP_CACHE;
+	tree_expire_attributes(model_of(n)->s->m, n);
+	return 0;
 }
 
 /* f: NULL: no memory for one */
@@ -246,7 +255,7 @@ static void answer_create(struct call *c, int fd)
 	f->n = n;
 	handle_add(f);
 	if (reply_create(c->r, n, &st, staging_ttl(c->n, c->name), f,
-			 keep_cache(n) | OPEN_NOFLUSH) < 0)
+			 (view_is_same(n) ? OPEN_KEEP_CACHE : 0) | OPEN_NOFLUSH) < 0)
 		handle_remove(f);
 	else
 		f = NULL;

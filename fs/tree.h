@@ -91,5 +91,8 @@ struct node *node_parent(struct tree *t, struct node *n);
  * request's thread (facts/fuse.md). */
 void tree_invalidate_entry(struct mount *m, struct node *dir, const char *name);
 void tree_invalidate_node(struct mount *m, struct node *n);
+/* tree_expire_attributes: the kernel asks again for n's attributes before it believes a size. At once, and from a request's thread, too: no lock
+ * of a page or a directory is taken for it. n: one that the kernel is just opening. */
+void tree_expire_attributes(struct mount *m, const struct node *n);
 
 #endif

@@ -8,6 +8,8 @@ import random
 import sys
 
 ROUNDS = 150
+PAGES = 16
+PLACES = 12
 
 
 def block(i, n):
@@ -60,13 +62,47 @@ def appends(path, i):
 
 
 def places(path, i, workers):
-    """Each worker owns every workers-th block of one file, and sees what it wrote."""
-    fd = os.open(path, os.O_RDWR)
-    for n in range(ROUNDS):
-        at = (n * workers + i) * 1000
-        os.pwrite(fd, bytes([i]) * 1000, at)
-        assert os.pread(fd, 1000, at) == bytes([i]) * 1000
+    """Each worker owns every workers-th block of some files, which share pages with others' blocks, and sees what it wrote."""
+    for k in range(PLACES):
+        fd = os.open(f"{path}{k}", os.O_RDWR | os.O_CREAT)
+        for n in range(ROUNDS):
+            at = (n * workers + i) * 1000
+            os.pwrite(fd, bytes([i]) * 1000, at)
+            assert os.pread(fd, 1000, at) == bytes([i]) * 1000, f"{path}{k}: what was written at {at} is not read"
+        os.close(fd)
+
+
+def numbers(path, last):
+    """Pages rewritten in turn through a handle that cannot read; last: the number that was written for sure."""
+    fd = os.open(path, os.O_WRONLY)
+    for n in range(PAGES, ROUNDS * 40):
+        os.pwrite(fd, n.to_bytes(8, "little") * 512, n % PAGES * 4096)
+        last.value = n
     os.close(fd)
+
+
+def follows(path, last, stop):
+    """What was written is seen, by read and by a map, whatever was read before."""
+    fd = os.open(path, os.O_RDONLY)
+    with mmap.mmap(fd, PAGES * 4096, prot=mmap.PROT_READ) as m:
+        while not stop.is_set():
+            n = last.value
+            at = n % PAGES * 4096
+            for how, page in (("read", os.pread(fd, 4096, at)), ("map", m[at:at + 4096])):
+                seen = {int.from_bytes(page[i:i + 8], "little") for i in range(0, 4096, 8)}
+                assert min(seen) >= n, f"{how} sees {min(seen)} after {n} was written"
+    os.close(fd)
+
+
+def tails(path, stop):
+    """An appended file has what was appended and nothing else, however often its end was read."""
+    with open(path, "rb", buffering=0) as f:
+        data = b""
+        while not stop.is_set():
+            data += f.read()
+            lines = data.split(b"\n")
+            assert all(len(line) == 11 for line in lines[:-1]), f"{path}: a line of {[x for x in lines[:-1] if len(x) != 11][:2]}"
+            data = lines[-1]
 
 
 def maps(path):
@@ -118,22 +154,29 @@ def main():
         with open(f"{d}/{name}", "wb") as f:
             f.write(block(0, 0))
     open(f"{d}/log", "wb").close()
-    open(f"{d}/places", "wb").close()
+    with open(f"{d}/numbers", "wb") as f:
+        f.write(bytes(4096 * PAGES))
+    last = mp.Value("q", 0)
     jobs = [(replaces, (f"{d}/over", i)) for i in range(3)]
     jobs += [(exchanges, (f"{d}/a", f"{d}/b"))]
     jobs += [(appends, (f"{d}/log", i)) for i in range(4)]
     jobs += [(places, (f"{d}/places", i, 4)) for i in range(4)]
+    jobs += [(numbers, (f"{d}/numbers", last))]
     jobs += [(maps, (f"{d}/map",))]
     jobs += [(files, (d, i)) for i in range(4)]
     watchers = [(reads, (f"{d}/over", stop)) for _ in range(6)]
     watchers += [(reads, (f"{d}/{n}", stop)) for n in "ab"]
-    watchers += [(lists, (d, {"over", "a", "b", "log", "places"}, stop)) for _ in range(2)]
+    watchers += [(lists, (d, {"over", "a", "b", "log", "numbers"}, stop)) for _ in range(2)]
+    watchers += [(follows, (f"{d}/numbers", last, stop)) for _ in range(2)]
+    watchers += [(tails, (f"{d}/log", stop))]
     run(jobs, watchers, stop)
     lines = open(f"{d}/log", "rb").read().splitlines()
     assert sorted(lines) == sorted(b"%02d %08d" % (i, n) for i in range(4) for n in range(ROUNDS)), "appends were lost"
-    data = open(f"{d}/places", "rb").read()
-    assert data == b"".join(bytes([k % 4]) * 1000 for k in range(4 * ROUNDS)), "writes were lost"
-    left = set(os.listdir(d)) - {"over", "a", "b", "log", "places"}
+    for k in range(PLACES):
+        data = open(f"{d}/places{k}", "rb").read()
+        assert data == b"".join(bytes([k % 4]) * 1000 for k in range(4 * ROUNDS)), "writes were lost"
+        os.unlink(f"{d}/places{k}")
+    left = set(os.listdir(d)) - {"over", "a", "b", "log", "numbers"}
     assert not left, left
 
 

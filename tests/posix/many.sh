@@ -18,12 +18,13 @@ sync "$MNT/models/over"
 /usr/bin/python3 - "$WORLD/mnt2/models/over/1/assets/note.txt" "$WORLD/done" >"$WORLD/seen" 2>&1 <<'PY' &
 import os, sys
 path, done = sys.argv[1:]
+sizes = [1, 5000, 3000, 6000, 1000, 5000]
 seen = []
 while True:
     last = os.path.exists(done)
     with open(path) as f:
         text = f.read()
-    assert text == text[:1] * 5000 or text == "0", f"half a file: {text[:20]!r} ... {len(text)}"
+    assert text == text[:1] * (sizes[int(text[:1] or 0)]), f"half a file: {text[:20]!r} ... {len(text)}"
     if text[0] not in seen:
         seen.append(text[0])
     if last and seen[-1] == "5":
@@ -32,8 +33,9 @@ assert seen == sorted(seen), f"back in time: {seen}"
 print("".join(seen))
 PY
 reader=$!
+sizes=(1 5000 3000 6000 1000 5000)
 for v in 1 2 3 4 5; do
-	printf "$v%.0s" $(seq 5000) >"$MNT/models/over/1/assets/.note.tmp"
+	printf "$v%.0s" $(seq "${sizes[v]}") >"$MNT/models/over/1/assets/.note.tmp"
 	mv "$MNT/models/over/1/assets/.note.tmp" "$MNT/models/over/1/assets/note.txt"
 	sync "$MNT/models/over"
 done
