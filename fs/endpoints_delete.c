@@ -375,6 +375,17 @@ static bool clears(struct attempt *t, struct attempt **cleared)
 	return true;
 }
 
+/* While the attempt failed, another mount has made an endpoint of that name: whoever removes the failed one has not seen that. EEXIST: the
+ * service has said so. */
+static bool overtaken(const struct ep *ep, const struct attempt *t)
+{
+	char config[64];
+
+	deploy_resource(t->name, t->suffix, config);
+	return ep_exists(ep) ? ep->seen.config[0] && !streq(ep->seen.config, config)
+			     : t->why.no == EEXIST;
+}
+
 /* What the worker can decide alone. 0: to be deleted; 1: nothing is to be asked of the service; -1: e. */
 static int decide(struct endpoints *s, const char *name, struct attempt **cleared, struct err *e)
 {
@@ -383,8 +394,14 @@ static int decide(struct endpoints *s, const char *name, struct attempt **cleare
 
 	if (ep && ep_deleting(ep))
 		return err_set(e, ENOENT, "endpoint '%s': it is being deleted already", name);
-	if (!ep || !ep_shown(ep) || clears(ep_trying(ep), cleared))
+	if (!ep || !ep_shown(ep))
 		return 1; /* one that vanished meanwhile: that is what was asked for */
+	if (clears(ep_trying(ep), cleared))
+		return overtaken(ep, ep->attempt)
+			       ? err_set(e, EBUSY,
+					 "endpoint '%s': what failed here is cleared, but another mount has made an endpoint of that name meanwhile; rmdir again deletes that one",
+					 name)
+			       : 1;
 	if (!ep_trying(ep) && !ep->seen.config[0])
 		return 0; /* not known yet whose it is */
 	return delete_permitted(s, name, ep_trying(ep) ? DEPLOY_PREFIX : ep->seen.config, e) ? 0
@@ -454,14 +471,15 @@ void delete_begin(struct endpoints *s, struct req *r, const char *name)
 	bool run;
 
 	int decided = decide(s, name, &cleared, &e);
+	if (cleared)
+		clear(s, name, cleared);
+	if (decided)
+		ep_tell(s, name);
 	if (decided < 0) {
 		refuse(s, r, &e);
 		return;
 	}
 	if (decided > 0) {
-		if (cleared)
-			clear(s, name, cleared);
-		ep_tell(s, name);
 		reply_err(r, 0);
 		return;
 	}

@@ -67,6 +67,19 @@ check_match 'the sentence names the way' 'delete=any' cat "$MNT/endpoints/.error
 api DeleteEndpoint '{"EndpointName":"theirs"}'
 check 'deleted elsewhere, it vanishes' wait_until 15 bash -c "! test -e '$MNT/endpoints/theirs'"
 
+# While one is being made here, others make one of that name: rmdir of what failed does not say that the other is gone, nor deletes it.
+cp -rT "$WORLD/export-two" "$MNT/models/late"
+fault '[{"operation":"PutObject","nth":0,"action":"withhold"}]'
+check 'a deployment that waits for an upload' mkdir "$MNT/endpoints/late"
+api CreateEndpoint '{"EndpointName":"late","EndpointConfigName":"theirs"}' >/dev/null
+fault '[]'
+check 'fails, for the name is taken' wait_until 30 grep -q Failed "$MNT/endpoints/late/status"
+check_errno 'rmdir clears it and says that there is another' EBUSY rmdir "$MNT/endpoints/late"
+check_match 'in a sentence' 'another mount has made an endpoint' cat "$MNT/endpoints/.error"
+check_out 'which stays' InService cat "$MNT/endpoints/late/wait"
+check_errno 'and is not ours to delete' EPERM rmdir "$MNT/endpoints/late"
+api DeleteEndpoint '{"EndpointName":"late"}'
+
 # Both have just been told that there is none: the first one's publication is not overwritten, and the same content is no conflict.
 for name in same other; do
 	cp -rT "$WORLD/export-two" "$MNT/models/$name"
