@@ -1,3 +1,5 @@
+#include <errno.h>
+
 #include "sagemaker/local/calls.h"
 #include "sagemaker/local/endpoints.h"
 #include "sagemaker/local/history.h"
@@ -58,6 +60,12 @@ static void reply_arn(struct request *r, const char *name)
 	reply_json(r, out);
 }
 
+static void reply_refused(struct request *r, const struct err *e)
+{
+	reply_error(r, 400, e->no == EDQUOT ? "ResourceLimitExceeded" : "ValidationException", "%s",
+		    e->text);
+}
+
 void sm_create_endpoint(struct request *r)
 {
 	_cleanup_json_ cJSON *in = validate(r, deployment_unsupported);
@@ -70,7 +78,9 @@ void sm_create_endpoint(struct request *r)
 		return;
 	int made = fleet_create(r->be->endpoints, name, config, variants,
 				cJSON_GetObjectItem(in, "Tags"), &e);
-	if (made < 0)
+	if (made < 0 && e.no == EDQUOT)
+		reply_refused(r, &e);
+	else if (made < 0)
 		reply_failure(r, &e);
 	else if (!made)
 		reply_exists(r, &KIND_ENDPOINT, name);
@@ -121,7 +131,7 @@ static void reply_change(struct request *r, const char *name, enum change result
 			    "Cannot update in-progress endpoint \"%s\".", arn);
 		return;
 	case CHANGE_REFUSED:
-		reply_error(r, 400, "ValidationException", "%s", e->text);
+		reply_refused(r, e);
 		return;
 	case CHANGE_FAILED:
 		reply_failure(r, e);

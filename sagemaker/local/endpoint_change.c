@@ -74,6 +74,41 @@ static void retain(struct deployment *dep, struct deployment *live, const cJSON 
 	}
 }
 
+int deployment_count(const struct deployment *dep)
+{
+	int n = 0;
+
+	for (size_t k = 0; dep && k < dep->n; k++)
+		n += dep->variants[k].serverless ? 0 : dep->variants[k].count;
+	return n;
+}
+
+static int wanted_locked(const struct fleet *all)
+{
+	int n = 0;
+
+	for (const struct endpoint *ep = all->first; ep; ep = ep->next)
+		n += ep->status == FAILED
+			     ? 0
+			     : deployment_count(ep->live) + deployment_count(ep->next_up);
+	return n;
+}
+
+/* On AWS each instance type has a quota of its own; here all are processes of one machine. */
+int endpoint_room_locked(const struct fleet *all, const struct deployment *dep, int more,
+			 struct err *e)
+{
+	int most = (int)all->be->options->max_instances, used = wanted_locked(all);
+
+	if (more <= 0 || more <= most - used)
+		return 0;
+	return err_set(
+		e, EDQUOT,
+		"The account-level service limit '%s for endpoint usage' is %d Instances, with "
+		"current utilization of %d Instances and a request delta of %d Instances.",
+		member_string(cJSON_GetArrayItem(dep->json, 0), "InstanceType"), most, used, more);
+}
+
 enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, struct err *e)
 {
 	struct endpoint *ep;
@@ -92,6 +127,12 @@ enum change fleet_update(struct fleet *all, const cJSON *in, cJSON *variants, st
 		return CHANGE_FAILED;
 	}
 	retain(ep->next_up, ep->live, in);
+	struct deployment *made = steal(ep->next_up);
+	if (endpoint_room_locked(all, made, deployment_count(made), e) < 0) {
+		deployment_unref_locked(made);
+		return CHANGE_REFUSED;
+	}
+	ep->next_up = made;
 	if (endpoint_save_locked(ep, UPDATING, e) < 0) {
 		deployment_unref_locked(ep->next_up);
 		ep->next_up = NULL;
@@ -123,6 +164,7 @@ static const char *wish_mistake(const struct variant *v, const cJSON *w)
 static int check_wishes(struct deployment *dep, const cJSON *wishes, struct err *e)
 {
 	const cJSON *w;
+	int more = 0;
 
 	cJSON_ArrayForEach(w, wishes) {
 		const char *name = member_string(w, "VariantName");
@@ -135,8 +177,10 @@ static int check_wishes(struct deployment *dep, const cJSON *wishes, struct err 
 				       dep->ep->name);
 		if (wish_mistake(v, w))
 			return err_set(e, EINVAL, "Variant \"%s\": %s.", name, wish_mistake(v, w));
+		if (!v->serverless)
+			more += (int)member_number(w, "DesiredInstanceCount", v->count) - v->count;
 	}
-	return 0;
+	return endpoint_room_locked(dep->ep->all, dep, more, e);
 }
 
 /* Kept before it is begun; what cannot be kept is not promised. */

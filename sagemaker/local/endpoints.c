@@ -470,6 +470,11 @@ int fleet_create(struct fleet *all, const char *name, const char *config, cJSON 
 	}
 	ep->modified = ep->created;
 	ep->next_up = deployment_new(ep, config, id, variants);
+	if (ep->next_up &&
+	    endpoint_room_locked(all, ep->next_up, deployment_count(ep->next_up), e) < 0) {
+		free_endpoint(ep);
+		return -1;
+	}
 	_cleanup_json_ cJSON *row = make_row(ep, CREATING, "", ep->created);
 	int added = ep->next_up ? resource_add(all->be, &KIND_ENDPOINT, name, row, tags, e)
 				: err_set(e, ENOMEM, "out of memory");

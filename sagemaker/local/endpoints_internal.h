@@ -79,6 +79,12 @@ struct endpoint {
 	struct deployment *old; /* retired ones whose files are not gone yet */
 };
 
+/* endpoint_room_locked: whether so many instances more may run. EDQUOT: the account's quota, which counts what is wanted of all endpoints. */
+int endpoint_room_locked(const struct fleet *all, const struct deployment *dep, int more,
+			 struct err *e) _must_check_;
+/* deployment_count: instances that dep wants; none of serverless variants. NULL: 0. */
+int deployment_count(const struct deployment *dep);
+
 struct fleet {
 	struct backend *be;
 	int dirfd;          /* DIR/endpoints */

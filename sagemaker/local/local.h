@@ -30,7 +30,8 @@ struct local_options {
 	double health_timeout; /* of a container's first good ping, unless its variant says otherwise */
 	double serverless_idle; /* until a serverless variant that is not used has no process */
 	double serverless_wait; /* of an invocation, and of a start, for a serverless variant's process */
-	double async_ttl;   /* in the queue, of an asynchronous request that says nothing else */
+	double async_ttl; /* in the queue, of an asynchronous request that says nothing else */
+	double max_instances; /* of all endpoints together, but serverless ones; more: ResourceLimitExceeded */
 	double max_payload; /* bytes of an invocation's body and of its answer */
 };
 

@@ -42,6 +42,7 @@ static const struct row rows[] = {
 	ROW("serverless-idle", NUMBER, serverless_idle, 0.001, LONGEST_S),
 	ROW("serverless-wait", NUMBER, serverless_wait, 0.001, LONGEST_S),
 	ROW("async-ttl", NUMBER, async_ttl, 0.001, LONGEST_S),
+	ROW("max-instances", NUMBER, max_instances, 1, 1e6),
 	ROW("max-payload", NUMBER, max_payload, 1, MOST_BYTES),
 };
 
@@ -174,6 +175,7 @@ int local_options_parse(struct local_options *o, int argc, char **argv, struct e
 				    .serverless_idle = 300,
 				    .serverless_wait = 180,
 				    .async_ttl = 21600,
+				    .max_instances = 100,
 				    .max_payload = 26214400};
 	if (take_environment(o, e))
 		return -1;

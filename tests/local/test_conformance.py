@@ -4,7 +4,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
-from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, send, signed
+from harness import B, IMAGE, archive, await_status, code_of, deploy, error_of, invoke, send, signed, until
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:"
 VARIANT = {"VariantName": "AllTraffic", "ModelName": "conf", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
@@ -316,6 +316,30 @@ def test_limits_are_settable():
         assert "did not pass the ping health check" in deploy("never", archive([("never-ready", b"")]), wait="Failed")["FailureReason"]
         assert refused("UpdateEndpoint", {"EndpointName": "never", "EndpointConfigName": "e"}, "ValidationException").endswith(
             "only DeleteEndpoint is allowed.")
+
+
+def test_instances_are_limited():
+    """No slip of the pen starts a thousand processes."""
+    with backend("quota", "--max-instances", "3"):
+        B.client("s3").create_bucket(Bucket="models")
+        sm = B.client("sagemaker")
+        deploy("e")
+        steady = lambda: sm.describe_endpoint(EndpointName="e")["EndpointStatus"] == "InService"
+        wish = lambda n: {"EndpointName": "e", "DesiredWeightsAndCapacities": [{"VariantName": "AllTraffic", "DesiredInstanceCount": n}]}
+        assert refused("UpdateEndpointWeightsAndCapacities", wish(4), "ResourceLimitExceeded") == (
+            "The account-level service limit 'ml.m5.large for endpoint usage' is 3 Instances, with current utilization of 1 Instances"
+            " and a request delta of 3 Instances.")
+        sm.create_endpoint_config(EndpointConfigName="four", ProductionVariants=[
+            {"VariantName": "AllTraffic", "ModelName": "e", "InstanceType": "ml.m5.large", "InitialInstanceCount": 4}])
+        for operation in "CreateEndpoint", "UpdateEndpoint":
+            refused(operation, {"EndpointName": "e" if operation[0] == "U" else "f", "EndpointConfigName": "four"}, "ResourceLimitExceeded")
+        assert call("DescribeEndpoint", {"EndpointName": "f"})[0] == 400
+        assert call("UpdateEndpointWeightsAndCapacities", wish(2))[0] == 200
+        until(steady)
+        refused("UpdateEndpoint", {"EndpointName": "e", "EndpointConfigName": "four"}, "ResourceLimitExceeded")
+        assert call("UpdateEndpoint", {"EndpointName": "e", "EndpointConfigName": "e"})[0] == 200
+        until(steady)
+        assert invoke("e", b"x")["Body"].read()
 
 
 def test_delays():
