@@ -198,7 +198,7 @@ def rows():
     acted = "the request may have been acted on, and a model may count its calls"
     r += [
         Row("200 with a body that is no JSON", "DescribeEndpoint", [Reply(200, b"<html>")],
-            ours=(1, False, "takes it for an answer without members")),
+            ours=(3, False, "takes a page of something in between for an answer without members")),
         Row("invoke: reset", "InvokeEndpoint", [RESET, OK], ours=(1, False, acted)),
         Row("invoke: lost reply", "InvokeEndpoint", [CLOSE, OK], ours=(1, False, acted)),
         Row("invoke: silence", "InvokeEndpoint", [STALL, OK], ours=(1, False, acted)),
