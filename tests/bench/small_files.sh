@@ -10,21 +10,11 @@ limit=$(ulimit -Hn) # passthrough_ll keeps a descriptor for each file
 FILES=${1:-20000}
 [ "$limit" = unlimited ] || [ "$FILES" -le $((limit - 500)) ] || FILES=$((limit - 500))
 ROUNDS=${2:-5}
-PASS=$WORLD/pass
 SRC=$WORLD/src
-
-example=/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c
-[ -e "$example" ] || example=$example.gz
-mkdir -p "$PASS/mnt" "$PASS/src" "$SRC"
-case $example in *.gz) zcat "$example" ;; *) cat "$example" ;; esac >"$PASS/src/passthrough_ll.c"
-zcat -f "$(dirname "$example")"/passthrough_helpers.h* >"$PASS/src/passthrough_helpers.h"
-# shellcheck disable=SC2046
-gcc -O2 -D_GNU_SOURCE -DHAVE_UTIMENSAT "$PASS/src/passthrough_ll.c" -o "$PASS/passthrough_ll" $(pkg-config --cflags --libs fuse3) -lpthread 2>"$PASS/gcc"
-(ulimit -n "$limit" && exec "$PASS/passthrough_ll" "$PASS/mnt")
-stop_passthrough() {
-	fusermount3 -uz "$PASS/mnt" 2>/dev/null || umount -l "$PASS/mnt"
-}
-trap 'stop_passthrough; cleanup' EXIT
+mkdir -p "$SRC"
+. "$(dirname "$0")/passthrough.sh"
+trap 'passthrough_stop; cleanup' EXIT
+passthrough_start
 
 /usr/bin/python3 - "$SRC" "$FILES" <<'PY'
 import os, sys
@@ -54,11 +44,10 @@ print(kind, time.perf_counter() - wall, spent() - cpu)
 PY
 	rm -rf "$2"
 }
-theirs=$(pgrep -f "^$PASS/passthrough_ll")
 ours=$(daemon_pid)
 for round in $(seq "$ROUNDS"); do
 	one disk "$WORLD/copy$round"
-	one passthrough_ll "$PASS/mnt$WORLD/pcopy$round" "$theirs"
+	one passthrough_ll "$PASS/mnt$WORLD/pcopy$round" "$THROUGH"
 	one sagemakerfs "$MNT/models/small/copy$round" "$ours"
 done
 /usr/bin/python3 - "$WORLD/times" "$FILES" <<'PY'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # upload: a model from a local directory to S3, ready to deploy: `cp -r` into the mount and `sync`, against what the SDK does (tarfile
-# "w:gz" + boto3's upload_file), the SageMaker SDK's own functions, `tar | gzip, pigz or igzip | aws s3 cp -`, and a cp to the local disk.
+# "w:gz" + boto3's upload_file), the SageMaker SDK's own functions, `tar | gzip, pigz or igzip | aws s3 cp -`, and a cp to the local disk, bare and through passthrough_ll: what FUSE alone costs.
 # One run, interleaved, on the local backend and on versitygw. Kinds: upload_data.py; how it is measured: upload_run.py.
 # For each: seconds, CPU seconds of everything on this side of the wire and, apart, of the backend, ratios with the goals beside them;
 # from sync to ready; unchanged content once more; the share of stored chunks; the daemon's highest RSS. Of the SDKs
@@ -30,6 +30,7 @@ ways() {
 			echo "no $each here: left out" >&2
 		fi
 	done
+	echo passthrough
 	echo disk
 }
 
@@ -71,6 +72,9 @@ on_versitygw() {
 	describe versitygw "$WORLD/mnt-versitygw" "${SERVERS[-1]}" "$pid" >>"$WORLD/backends"
 }
 
+. "$BENCH/passthrough.sh"
+trap 'passthrough_stop; cleanup' EXIT
+passthrough_start
 mkdir "$WORLD/work"
 for kind in $KINDS; do
 	tf_export "$WORLD/work/src-$kind/export/Servo"
@@ -80,7 +84,7 @@ for backend in $BACKENDS; do
 	"on_$backend"
 done
 [ "${WAYS:-}" ] && printf '%s\n' $WAYS >"$WORLD/ways" || ways >"$WORLD/ways"
-jq -n --arg kinds "$KINDS" --argjson mib "$MIB" --argjson rounds "$ROUNDS" --arg work "$WORLD/work" --arg sdk_python "$SDK" \
+jq -n --arg through "$PASS/mnt" --argjson through_pid "$THROUGH" --arg kinds "$KINDS" --argjson mib "$MIB" --argjson rounds "$ROUNDS" --arg work "$WORLD/work" --arg sdk_python "$SDK" \
 	--rawfile ways "$WORLD/ways" --slurpfile backends "$WORLD/backends" \
 	'$ARGS.named | .kinds |= split(" ") | .ways |= (split("\n") | map(select(. != "")))' >"$WORLD/config.json"
 echo "load average at the start: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) processors"

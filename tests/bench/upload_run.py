@@ -28,6 +28,7 @@ TITLES = {
     OURS: "sagemakerfs: cp -r + sync",
     BASE: "SDK's way: tarfile w:gz + boto3",
     "sagemaker": "SageMaker SDK: create_tar_file + upload_data",
+    "passthrough": "cp -r through passthrough_ll (no S3)",
     "disk": "cp -r to the local disk (no S3)",
 }
 
@@ -116,6 +117,15 @@ def by_disk(c, backend, src, way):
     return {"wall": wall, "cpu": cpu}
 
 
+def by_passthrough(c, backend, src, way):
+    """FUSE's own part of the way: nobody who copies through it is sooner."""
+    copy = f"{c['work']}/copy-{c['serial']}"
+    before = process_cpu(c["through_pid"])
+    wall, cpu = run(["cp", "-rT", f"{src}/export/Servo", c["through"] + copy])
+    c["leave"].append(copy)
+    return {"wall": wall, "cpu": cpu + process_cpu(c["through_pid"]) - before}
+
+
 def tidy(c):
     """Many files are removed at the end of a kind only: ext4 makes new ones slowly for minutes after that, as it looks for inodes that were
     not freed lately."""
@@ -125,7 +135,7 @@ def tidy(c):
 
 
 def measure(c, backend, kind, src, way):
-    how = {OURS: by_mount, BASE: by_sdk, "sagemaker": by_sdk, "disk": by_disk}.get(way, by_pipe)
+    how = {OURS: by_mount, BASE: by_sdk, "sagemaker": by_sdk, "disk": by_disk, "passthrough": by_passthrough}.get(way, by_pipe)
     c["serial"] += 1
     before = process_cpu(backend["pid"])
     r = how(c, backend, src, way)
