@@ -1,4 +1,4 @@
-"""explore.py SECONDS: the whole way of a model, from cp to rm, again and again; each time with other calls that fail in other ways."""
+"""explore.py SECONDS WAYS: the whole way of a model, from cp to rm, again and again; each time with other calls that fail in other ways."""
 import errno
 import glob
 import os
@@ -11,7 +11,7 @@ import time
 from service_line import FAULTS, WHEN, Line, Rule
 from world import *
 
-SECONDS = float(sys.argv[1])
+SECONDS, WAYS = float(sys.argv[1]), int(sys.argv[2])
 ONLY = os.environ.get("CASE")  # the seed of one case
 ROLE = "arn:aws:iam::123456789012:role/models"
 HUNG_S = 100  # no call but sync, wait and an invocation may take as long; on a busy machine 2 s are soon over
@@ -72,6 +72,8 @@ class Case:
         if what == "404" and op in ("GetObject", "HeadObject"):
             what = "500"  # S3 does not deny what is there
         then = self.dice.choice(sorted(FAULTS)) if self.dice.random() < 0.3 else None
+        if op in ("DeleteEndpointConfig", "DeleteModel"):  # what is denied is left, and an orphan (docs/endpoints.md)
+            what, then = ("503" if w == "AccessDenied" else w for w in (what, then))
         self.story.append(f"{op} {what}{' then ' + then if then else ''} ({when})")
         about = self.name if self.dice.random() < 0.5 else ""
         return Rule(op, FAULTS[what], WHEN[when], about, FAULTS[then] if then else None)
@@ -312,7 +314,7 @@ class Case:
 
 def main():
     end, n, met = time.monotonic() + SECONDS, 0, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end and n < WAYS:
         case = Case(int(ONLY) if ONLY else chance.randrange(10**7))
         begin = time.monotonic()
         bad = case.run()
