@@ -291,7 +291,7 @@ static int find_error(void *arg, const char *path, const char *text)
 }
 
 /* A page of something between the service and us that asks to sign in, or is sorry. */
-static bool is_page(const struct http_resp *r)
+bool aws_page(const struct http_resp *r)
 {
 	static const char *const begins[] = {"<html", "<!doctype html"};
 	size_t i = first_at(r);
@@ -309,7 +309,7 @@ bool aws_error_in_success(const struct http_resp *r)
 {
 	bool found = false;
 
-	if (is_page(r))
+	if (aws_page(r))
 		return true;
 	return first_byte(r) == '<' &&
 	       xml_scan(r->body.data, r->body.len, find_error, &found, NULL) == 0 && found;

@@ -11,6 +11,9 @@ enum retry_class aws_error_read(const struct http_resp *r, struct err *e);
 /* aws_may_have_acted: nobody said no, or only when the call was sent again: the first may have been carried out. */
 bool aws_may_have_acted(const struct err *e);
 
+/* aws_page: whether the body is a web page, which no service of AWS answers. */
+bool aws_page(const struct http_resp *r);
+
 /* aws_error_in_success: whether the body of a 2xx is an <Error> document, or a web page. */
 bool aws_error_in_success(const struct http_resp *r);
 

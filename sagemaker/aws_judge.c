@@ -55,6 +55,33 @@ static enum retry_class judge_head(const struct aws_attempt *a, const struct htt
 		       : why;
 }
 
+static bool succeeded(const struct http_resp *r)
+{
+	return r->status >= 200 && r->status <= 299;
+}
+
+/* Under these statuses a web page is no word of the service's: what was asked for was neither done nor is it missing. */
+static bool page_instead(const struct aws_attempt *a, const struct http_resp *r)
+{
+	return (r->status == 404 || (succeeded(r) && a->error_in_success)) && aws_page(r);
+}
+
+/* What an answer says that is no success. */
+static enum retry_class read_refusal(const struct aws_attempt *a, struct http_resp *r,
+				     struct err *e)
+{
+	bool page = page_instead(a, r);
+
+	if (page || succeeded(r))
+		r->status = 500;
+	enum retry_class why = aws_error_read(r, e);
+	if (page)
+		snprintf(
+			e->text, sizeof e->text,
+			"a web page came instead of the service's reply: a proxy's, or another server's");
+	return judge_head(a, r, e, why);
+}
+
 enum retry_class aws_judge(const struct aws_attempt *a, struct http_resp *r,
 			   const struct err *transport, struct err *e)
 {
@@ -64,13 +91,9 @@ enum retry_class aws_judge(const struct aws_attempt *a, struct http_resp *r,
 		*e = *transport;
 		return judge_transport(a, r, e);
 	}
-	if (r->status >= 200 && r->status <= 299) {
-		if (!a->error_in_success || !aws_error_in_success(r))
-			return RETRY_NEVER;
-		r->status = 500;
-	}
-	why = aws_error_read(r, e);
-	why = judge_head(a, r, e, why);
+	if (succeeded(r) && (!a->error_in_success || !aws_error_in_success(r)))
+		return RETRY_NEVER;
+	why = read_refusal(a, r, e);
 	if (why == RETRY_CROWDED)
 		why = a->rules->crowd_is_429 ? RETRY_THROTTLED : RETRY_NEVER;
 	if (a->once_sent_never_again && why < RETRY_PAID && why != RETRY_THROTTLED &&

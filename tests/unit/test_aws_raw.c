@@ -201,6 +201,8 @@ static void test_cancelled_at_any_moment(void **state)
 static void test_a_page_is_no_reply(void **state)
 {
 	static const struct web_reply page = {.body = TEXT("<html><body>sign in</body></html>")},
+				      missing = {.status = 404,
+						 .body = TEXT("<!DOCTYPE html><h1>Not Found")},
 				      nothing = {.body = TEXT("")};
 	_cleanup_json_ cJSON *in = cJSON_CreateObject();
 	struct aws_fixture f;
@@ -211,6 +213,11 @@ static void test_a_page_is_no_reply(void **state)
 	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), -1);
 	assert_int_equal(e.no, EIO);
 	assert_int_equal(e.http, 500); /* nobody said no */
+	aws_end(&f);
+	aws_begin(&f, &missing, 1);
+	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DescribeModel", in, NULL, NULL, &e), -1);
+	assert_int_equal(e.http, 500); /* nobody said that there is none */
+	assert_non_null(strstr(e.text, "a web page came"));
 	aws_end(&f);
 	aws_begin(&f, &nothing, 1);
 	assert_int_equal(aws_json(f.a, &AWS_SAGEMAKER, "DeleteModel", in, NULL, NULL, &e), 0);
