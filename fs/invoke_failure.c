@@ -1,4 +1,5 @@
 #include "fs/invoke_room.h"
+#include "sagemaker/aws_errors.h"
 #include "sagemaker/json.h"
 
 /* What to do next; %s: the endpoint. */
@@ -107,11 +108,6 @@ static char *around_value(const char *text)
 }
 
 /* An error page has no reason but its title: Flask's, of AWS's container for scikit-learn. */
-static bool is_page(const char *text)
-{
-	return strncasecmp(text, "<!doctype html", 14) == 0 || strncasecmp(text, "<html", 5) == 0;
-}
-
 static char *title_of(const char *page)
 {
 	const char *at = strstr(page, "<title>"), *end = at ? strstr(at, "</title>") : NULL;
@@ -125,7 +121,7 @@ static char *gist(const struct buf *container)
 	const char *text = past_traceback(json ? json : buf_cstr(container));
 	size_t n = line_length(text);
 
-	if (is_page(text))
+	if (is_web_page(text, strlen(text)))
 		return title_of(text);
 	return n && text[n] && strchr("{[", text[n - 1]) ? around_value(text) : strndup(text, n);
 }
@@ -147,7 +143,7 @@ static void explain(struct err *e, const struct invoke_file *f, const struct buf
 	const char *next =
 		e->action[0] ? NULL : advice_for(e->no); /* a missing permission says all */
 
-	if (container && is_page(buf_cstr(container)))
+	if (container && is_web_page(buf_cstr(container), container->len))
 		next = log_advice;
 	err_prefix(e, "invoke '%s'", f->endpoint);
 	if (container && container->len)

@@ -290,19 +290,24 @@ static int find_error(void *arg, const char *path, const char *text)
 	return *found;
 }
 
-/* A page of something between the service and us that asks to sign in, or is sorry. */
-bool aws_page(const struct http_resp *r)
+bool is_web_page(const char *text, size_t n)
 {
 	static const char *const begins[] = {"<html", "<!doctype html"};
-	size_t i = first_at(r);
 
 	for (size_t k = 0; k < ARRAY_SIZE(begins); k++) {
-		size_t n = strlen(begins[k]);
+		size_t len = strlen(begins[k]);
 
-		if (r->body.len - i >= n && strncasecmp(r->body.data + i, begins[k], n) == 0)
+		if (n >= len && strncasecmp(text, begins[k], len) == 0)
 			return true;
 	}
 	return false;
+}
+
+bool aws_page(const struct http_resp *r)
+{
+	size_t i = first_at(r);
+
+	return i < r->body.len && is_web_page(r->body.data + i, r->body.len - i);
 }
 
 bool aws_error_in_success(const struct http_resp *r)
