@@ -162,16 +162,16 @@ static void failed_undo_is_appended(void **state)
 	nothing_left();
 }
 
+static const char *const creates[] = {"CreateModel", "CreateEndpointConfig", "CreateEndpoint"};
+
 static void lost_replies_are_no_failures(void **state)
 {
-	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
-					    "CreateEndpoint"};
 	struct deploy_result out;
 	struct err e;
 
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(creates); i++) {
 		setup(state);
-		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
+		svc.faults[0] = (struct fault){creates[i], 1, LOSE_REPLY, ETIMEDOUT, 0, "no reply"};
 		assert_int_equal(create_iris(&out, &e), 0);
 		assert_int_equal(world_count(ENDPOINT), 1);
 	}
@@ -181,15 +181,13 @@ static void lost_replies_are_no_failures(void **state)
  * was made is taken, not left. */
 static void refused_repetitions_are_no_failures(void **state)
 {
-	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
-					    "CreateEndpoint"};
 	struct deploy_result out;
 	struct err e;
 
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(creates); i++) {
 		setup(state);
 		svc.faults[0] =
-			(struct fault){calls[i], 1, REFUSE_REPETITION, EDQUOT, 400, "limit"};
+			(struct fault){creates[i], 1, REFUSE_REPETITION, EDQUOT, 400, "limit"};
 		assert_int_equal(create_iris(&out, &e), 0);
 		assert_int_equal(world_count(ENDPOINT), 1);
 	}
@@ -215,14 +213,12 @@ static void refused_repetitions_are_looked_for_later(void **state)
 
 static void lost_requests_are_undone(void **state)
 {
-	static const char *const calls[] = {"CreateModel", "CreateEndpointConfig",
-					    "CreateEndpoint"};
 	struct deploy_result out;
 	struct err e;
 
-	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(creates); i++) {
 		setup(state);
-		svc.faults[0] = (struct fault){calls[i], 1, LOSE_REQUEST, EIO, 500, "internal"};
+		svc.faults[0] = (struct fault){creates[i], 1, LOSE_REQUEST, EIO, 500, "internal"};
 		assert_int_equal(create_iris(&out, &e), -1);
 		assert_false(out.leftovers);
 		nothing_left();
